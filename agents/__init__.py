@@ -1,0 +1,1 @@
+"""Anyone who plays: functions from transcripts to distributions over actions."""

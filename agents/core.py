@@ -1,0 +1,79 @@
+"""The contract of an agent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.core import Observation, UserTask
+from envs.users.response_models import Floats, Ints
+
+
+class Decision(NamedTuple):
+    """What an agent does in one turn, for a batch of people.
+
+    Attributes:
+        action: `[B]` int, the action taken.
+        action_probs: `[B, A]` float64, rows sum to one, zero where an action is illegal. The stated
+            distribution: what metrics score and students imitate.
+        belief: `[B, F, L]` distribution over the levels of each trait, or None without one.
+    """
+
+    action: Ints
+    action_probs: Floats
+    belief: Floats | None = None
+
+
+class Agent(ABC):
+    """A function of transcripts. Keeps nothing about people between calls.
+
+    An agent is built from a task, which tells the rules and a model of people but holds no person,
+    and receives observations only. A cache is allowed where no result depends on it.
+
+    Args:
+        task: what the agent believes the task to be; its arguments may differ from the
+            environment's, so that simulator and agent can disagree.
+    """
+
+    def __init__(self, task: UserTask) -> None:
+        """Keeps the task."""
+        self.task = task
+
+    @abstractmethod
+    def act(self, observation: Observation, uniform: Floats) -> Decision:
+        """Decides, for each of B people who are waiting for an action.
+
+        Args:
+            observation: transcripts, see `envs.core.Observation`.
+            uniform: `[B]` in [0, 1), each person's own random number of this turn, for agents that
+                randomise; a result depends on nothing else that is random.
+        """
+
+    def believe(self, observation: Observation) -> Floats | None:
+        """`[B, F, L]` belief after these transcripts, finished ones too; None without one."""
+        return None
+
+
+def best(action_probs: Floats) -> Ints:
+    """`[B]` first action within 1e-9 of the most probable.
+
+    Exact ties are common in symmetric models; without the margin rounding would break them
+    differently in batches of different size.
+    """
+    top = action_probs.max(axis=-1, keepdims=True)
+    first: Ints = (action_probs >= top - 1e-9).argmax(axis=-1)
+    return first
+
+
+def sample(action_probs: Floats, uniform: Floats) -> Ints:
+    """`[B]` actions by inverse transform of `[B, A]` probabilities at `[B]` uniforms.
+
+    The last action of positive probability catches what rounding leaves above the sum.
+    """
+    cumulative = np.cumsum(action_probs, axis=1)
+    last = action_probs.shape[1] - 1 - np.argmax(action_probs[:, ::-1] > 0, axis=1)
+    drawn: npt.NDArray[np.int64] = (uniform[:, None] >= cumulative).sum(axis=1)
+    return np.minimum(drawn, last)

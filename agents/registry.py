@@ -1,0 +1,123 @@
+"""Agents by name: `configs/agents/<name>.yaml`, one file an agent."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.core import Agent
+from envs.core import UserTask
+from envs.names import closest
+
+CONFIGS = resources.files("configs") / "agents"
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent as named on a command line: `NAME` or `NAME:key=value,key=value`.
+
+    Attributes:
+        label: the text as typed; what reports call the agent.
+        target: `module:Class`.
+        arguments: of the agent's constructor.
+        task_arguments: of the task that the agent believes in, where they differ from the
+            environment's.
+    """
+
+    label: str
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    task_arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, make_task: Callable[..., UserTask], environment: Mapping[str, Any]) -> Agent:
+        """The agent, believing in the environment's task except where it was told otherwise."""
+        agent: Agent = _resolve(self.target)(
+            make_task(**{**environment, **self.task_arguments}), **self.arguments
+        )
+        return agent
+
+
+def agent_names() -> list[str]:
+    """Names of all agents, from the files in `configs/agents/`."""
+    return sorted(f.name.removesuffix(".yaml") for f in CONFIGS.iterdir() if f.name.endswith(".yaml"))
+
+
+def parse_agent(
+    text: str, task_keys: list[str], common: Mapping[str, Any] | None = None
+) -> AgentSpec:
+    """Reads `NAME[:key=value,...]`, NAME a shipped agent or the path of a YAML file of one's own.
+
+    A key is an argument of the agent's constructor, or else of its task.
+
+    Args:
+        text: as typed.
+        task_keys: arguments that the environment's task takes.
+        common: settings of `--set agent.key=value`; those this agent has no use for are left out.
+
+    Raises:
+        ValueError: unknown agent or key, or an unreadable file; one line, with the nearest name.
+    """
+    name, _, inline = text.partition(":")
+    own_file = Path(name)
+    if own_file.suffix != ".yaml" and name not in agent_names():
+        raise ValueError(f"Unknown agent {closest(name, agent_names())} (configs/agents/)")
+    if own_file.suffix == ".yaml" and not own_file.is_file():
+        raise ValueError(f"{own_file}: no such agent file.")
+    file = own_file if own_file.suffix == ".yaml" else CONFIGS / f"{name}.yaml"
+    settings = yaml.safe_load(file.read_text("utf-8"))
+    if not isinstance(settings, dict) or "agent" not in settings:
+        raise ValueError(f"{file}: expected `agent: module:Class` and the agent's arguments.")
+    target = settings.pop("agent")
+    own = list(inspect.signature(_resolve(target)).parameters)[1:]
+    for key in settings:
+        if key not in own:
+            raise ValueError(f"{file}: unknown key {closest(key, own)}")
+    usable = {k: v for k, v in (common or {}).items() if k in own or k in task_keys}
+    chosen = usable | parse_settings(inline.split(",") if inline else [])
+    for key in chosen:
+        if key not in own and key not in task_keys:
+            raise ValueError(f"{name}: unknown key {closest(key, [*own, *task_keys])}")
+    return AgentSpec(
+        label=text,
+        target=target,
+        arguments=settings | {key: value for key, value in chosen.items() if key in own},
+        task_arguments={key: value for key, value in chosen.items() if key not in own},
+    )
+
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """`["key=value", ...]` as a dict; values are read as YAML, numbers like 1e-4 as numbers.
+
+    Raises:
+        ValueError: a text without `=`.
+    """
+    settings = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise ValueError(f"Expected key=value, got {text!r}.")
+        settings[key.strip()] = _number_or_yaml(value.strip())
+    return settings
+
+
+def _number_or_yaml(text: str) -> Any:
+    """YAML reads `1e-4` as text; everybody means the number."""
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            return yaml.safe_load(text)
+
+
+def _resolve(target: str) -> Callable[..., Agent]:
+    module, _, name = target.partition(":")
+    found: Callable[..., Agent] = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,1 @@
+"""Agents and experiments as YAML; the first comment of every file is the command that uses it."""

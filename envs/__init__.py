@@ -1,0 +1,5 @@
+"""Gymnasium environments for getting to know a hidden person. Importing registers every id."""
+
+from envs.core import register_task
+
+register_task("acquaint/Questionnaire-v0", "envs.tasks.questionnaire:Questionnaire")

@@ -1,0 +1,423 @@
+"""The two generic adaptors that turn any `UserTask` into a `gym.Env` and a native `VectorEnv`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from envs.core import Simulator, Users, UserSource, UserTask, make_task
+from envs.render import as_text, show_panel
+from envs.users.respondents import Respondents
+
+# Episode e after reset(seed=s) meets person s + e * STRIDE, so up to a million environments with
+# consecutive seeds never meet the same person, and their next people are again consecutive.
+STRIDE = 2**20
+
+Rows = slice | npt.NDArray[np.int64]
+EVERYONE = slice(None)
+
+
+class Episodes:
+    """B conversations side by side, in arrays; the mechanics below both adaptors.
+
+    Arrays have a spare turn at the end that holds -1: what is shown when nothing is left to ask.
+
+    Args:
+        task: the task.
+        source: where its people come from.
+        num: B.
+        observation: `transcript` or `turn`.
+        keep_transcript: keep it even if it is not observed, to be rendered.
+
+    Raises:
+        ValueError: unknown observation.
+    """
+
+    def __init__(
+        self,
+        task: UserTask,
+        source: UserSource,
+        num: int,
+        observation: str,
+        keep_transcript: bool = False,
+    ) -> None:
+        """Allocates the transcripts."""
+        if observation not in ("transcript", "turn"):
+            raise ValueError(f"Unknown observation {observation!r}. Available: transcript, turn.")
+        self.task, self.source = task, source
+        self._latest_only = observation == "turn"
+        self._kept = keep_transcript or not self._latest_only
+        width, size = task.num_turns + 1, len(task.stimulus_low)
+        self.person = np.zeros(num, dtype=np.int64)
+        self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int16)
+        self.turn = np.zeros(num, dtype=np.int64)
+        self.length = np.zeros(num, dtype=np.int64)
+        self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
+        self._answers = np.full((num, width), -1, dtype=np.int8)
+        self._start = np.arange(num, dtype=np.int64) * width
+        if self._kept:
+            self._shown_stimuli = np.full((num, width, size), -1, dtype=np.float32)
+            self._shown_actions = np.full((num, width), -1, dtype=np.float32)
+            self._shown_answers = np.full((num, width), -1, dtype=np.float32)
+        if self._latest_only:
+            self._last_action = np.full((num, 1), -1, dtype=np.float32)
+            self._last_answer = np.full((num, 1), -1, dtype=np.float32)
+
+    @property
+    def users(self) -> Users:
+        """Who is behind the screens, for the evaluator's side of the wall."""
+        turns = self.task.num_turns
+        return Users(
+            self.person,
+            self.levels,
+            self._stimuli[:, :turns],
+            self._answers[:, :turns],
+            self.length.astype(np.int16),
+        )
+
+    def begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
+        """Puts new people behind some of the screens."""
+        users, turns = self.source.draw(person), self.task.num_turns
+        self.person[rows], self.levels[rows] = person, users.levels
+        self.turn[rows], self.length[rows] = 0, users.length
+        self._stimuli[rows, :turns] = users.stimuli
+        self._answers[rows, :turns] = users.answers
+        if self._kept:
+            for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
+                shown[rows] = -1
+            self._shown_stimuli[rows, 0] = users.stimuli[:, 0]
+        if self._latest_only:
+            self._last_action[rows] = self._last_answer[rows] = -1
+
+    def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """One turn of some conversations, none of them over: the `[n]` rewards."""
+        cell = self._start[rows] + self.turn[rows]
+        answer = self._answers.reshape(-1).take(cell)
+        reward = self.task.reward(action, answer)
+        chosen = self.task.chosen(action)
+        self.turn[rows] += 1
+        if self._kept:
+            size = self._stimuli.shape[-1]
+            self._shown_actions.reshape(-1)[cell] = chosen
+            self._shown_answers.reshape(-1)[cell] = answer
+            cell += 1
+            coming = self._stimuli.reshape(-1, size).take(cell, axis=0)
+            self._shown_stimuli.reshape(-1, size)[cell] = coming
+        if self._latest_only:
+            self._last_action[rows, 0] = chosen
+            self._last_answer[rows, 0] = answer
+        return reward
+
+    def over(self) -> npt.NDArray[np.bool_]:
+        """`[B]` which conversations have ended."""
+        return self.turn >= self.length
+
+    def observe(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A new copy of what the agent sees, see `UserTask.observation_space`."""
+        if not self._latest_only:
+            return self.transcript()
+        size = self._stimuli.shape[-1]
+        return {
+            "turn": self.turn[:, None].astype(np.float32),
+            "stimulus": self._stimuli.reshape(-1, size).take(self._start + self.turn, axis=0),
+            "action": self._last_action.copy(),
+            "answer": self._last_answer.copy(),
+        }
+
+    def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A new copy of all that has been shown."""
+        turns = self.task.num_turns
+        return {
+            "turn": self.turn[:, None].astype(np.float32),
+            "stimuli": self._shown_stimuli[:, :turns].copy(),
+            "actions": self._shown_actions[:, :turns].copy(),
+            "answers": self._shown_answers[:, :turns].copy(),
+        }
+
+
+def _episodes(
+    num: int,
+    task: str,
+    split: str,
+    suite_seed: int,
+    respondents: str | None,
+    observation: str,
+    render_mode: str | None,
+    arguments: dict[str, Any],
+) -> Episodes:
+    """The conversations behind an environment, from the environment's arguments."""
+    built = make_task(task, **arguments)
+    source: UserSource
+    if respondents is None:
+        source = Simulator(built, split, suite_seed)
+    else:
+        source = Respondents(built, respondents, split, suite_seed)
+    return Episodes(built, source, num, observation, keep_transcript=render_mode is not None)
+
+
+def _people(
+    episodes: Episodes,
+    seed: int | Sequence[int] | None,
+    options: dict[str, Any] | None,
+    started: bool,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """`[B]` numbers of the people to meet on a reset: by option, by seed, or the next ones.
+
+    Raises:
+        ValueError: not one number per lane, a negative number, or a row that no respondent has.
+    """
+    num, known = len(episodes.person), episodes.source.num_people
+    wanted = (options or {}).get("person", seed)
+    if wanted is None:
+        if started:
+            return episodes.person + STRIDE
+        wanted = int(rng.integers(STRIDE))
+    person = np.asarray(wanted)
+    if person.ndim == 0:
+        person = person + np.arange(num)
+    if person.shape != (num,) or person.dtype.kind not in "iu" or (person < 0).any():
+        raise ValueError(f"People are whole numbers >= 0, one for each of {num} lanes; got {wanted!r}.")
+    if "person" in (options or {}) and known is not None and person.max() >= known:
+        raise ValueError(f"There is no person {person.max()}: {known} respondents, 0..{known - 1}.")
+    return person.astype(np.int64)
+
+
+def checked_action(task: UserTask, action: npt.NDArray[Any], num: int) -> npt.NDArray[Any]:
+    """`[B]` actions in 0..A-1, or `[B, A]` weights in [0, 1], as they came.
+
+    Raises:
+        ValueError: another shape, type or range; the message says what came on which lane.
+    """
+    size = len(task.actions)
+    if task.states_distribution:
+        fits = action.shape == (num, size) and action.dtype.kind == "f"
+        if fits and action.min() >= 0 and action.max() <= 1:  # a NaN fails both comparisons
+            return action
+        raise ValueError(f"Expected weights [{num}, {size}] in [0, 1], got {_described(action)}.")
+    fits = action.shape == (num,) and action.dtype.kind in "iu"
+    if fits and action.min() >= 0 and action.max() < size:
+        return action
+    raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_described(action)}.")
+
+
+def _described(action: npt.NDArray[Any]) -> str:
+    """Shape, type and range of what came, for a message."""
+    span = f", {action.min()}..{action.max()}" if action.size and action.dtype.kind in "iuf" else ""
+    return f"{action.dtype} {list(action.shape)}{span}"
+
+
+class UserEnv(gym.Env[dict[str, npt.NDArray[np.float32]], Any]):
+    """One person at a time. The task's docstring is the manual.
+
+    Args:
+        task: `module:Class` of the `UserTask`.
+        split: `train`, `dev` or `test` people; of respondents `train`, `dev` or `all`.
+        suite_seed: >= 0; another number is another world of people.
+        respondents: file of recorded answers to replay instead of simulating people.
+        observation: `transcript`, or `turn` for this turn's stimulus and the last answer only.
+        render_mode: None, `ansi` (text) or `human` (a panel with the teacher's belief).
+        **arguments: the task's own.
+    """
+
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}
+
+    def __init__(
+        self,
+        task: str,
+        split: str = "train",
+        suite_seed: int = 0,
+        respondents: str | None = None,
+        observation: str = "transcript",
+        render_mode: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        """Builds the task and its source of people."""
+        self.render_mode = render_mode
+        self._episodes = _episodes(
+            1, task, split, suite_seed, respondents, observation, render_mode, arguments
+        )
+        self.task = self._episodes.task
+        self.action_space = self.task.action_space
+        self.observation_space = self.task.observation_space(observation)
+        self._started = False
+
+    @property
+    def users(self) -> Users:
+        """Who is behind the screen, `B` = 1: for evaluators, never for agents."""
+        return self._episodes.users
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """`[A]` which actions are legal now, as sb3-contrib's MaskablePPO asks for them."""
+        return self.task.legal(self._episodes.observe())[0]
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, Any]]:
+        """Meets person `options["person"]`, else person `seed`, else the next person."""
+        super().reset(seed=seed)
+        person = _people(self._episodes, seed, options, self._started, self.np_random)
+        self._started = True
+        self._episodes.begin(EVERYONE, person)
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), {"person": int(person[0])}
+
+    def step(
+        self, action: Any
+    ) -> tuple[dict[str, npt.NDArray[np.float32]], float, bool, bool, dict[str, Any]]:
+        """Predicts; the answer is revealed."""
+        if not self._started:
+            raise gym.error.ResetNeeded("Call reset() before step().")
+        if self._episodes.over()[0]:
+            raise gym.error.ResetNeeded("The episode has ended; call reset() to meet someone else.")
+        action = checked_action(self.task, np.asarray(action)[None], 1)
+        reward = self._episodes.advance(EVERYONE, action)
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), float(reward[0]), bool(self._episodes.over()[0]), False, {}
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
+        if self.render_mode == "ansi":
+            return as_text(self.task, self._episodes.transcript())[0]
+        if self.render_mode == "human":
+            show_panel(self.task, self._episodes.transcript())
+        return None
+
+    def _observation(self) -> dict[str, npt.NDArray[np.float32]]:
+        return {key: value[0] for key, value in self._episodes.observe().items()}
+
+
+class UserVectorEnv(VectorEnv[dict[str, npt.NDArray[np.float32]], Any, npt.NDArray[Any]]):
+    """B people side by side; lane i is exactly the scalar environment with lane i's seed.
+
+    Args:
+        num_envs: B.
+        autoreset_mode: when a lane whose episode ended meets its next person.
+        **arguments: as `UserEnv`.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        task: str,
+        split: str = "train",
+        suite_seed: int = 0,
+        respondents: str | None = None,
+        observation: str = "transcript",
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **arguments: Any,
+    ) -> None:
+        """Builds the task and its source of people."""
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self._mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**UserEnv.metadata, "autoreset_mode": self._mode}
+        self._episodes = _episodes(
+            num_envs, task, split, suite_seed, respondents, observation, render_mode, arguments
+        )
+        self.task = self._episodes.task
+        self.single_action_space = self.task.action_space
+        self.single_observation_space = self.task.observation_space(observation)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._started = False
+        self._over = np.zeros(num_envs, dtype=bool)
+
+    @property
+    def users(self) -> Users:
+        """Who is behind the screens: for evaluators, never for agents."""
+        return self._episodes.users
+
+    @property
+    def num_people(self) -> int | None:
+        """How many people there are to meet; None for as many as one likes."""
+        return self._episodes.source.num_people
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """`[B, A]` which actions are legal now."""
+        return self.task.legal(self._episodes.observe())
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, Any]]:
+        """Lane i meets person `options["person"] + i` (or its i-th entry), else person `seed + i`.
+
+        `options["reset_mask"]` `[B]` bool restricts the reset to some lanes.
+        """
+        super().reset(seed=None if seed is None else int(np.asarray(seed).flat[0]))
+        person = _people(self._episodes, seed, options, self._started, self.np_random)
+        mask = (options or {}).get("reset_mask")
+        rows: Rows = EVERYONE
+        if mask is not None:
+            if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+                raise ValueError(f"reset_mask must be bool [{self.num_envs}] with a True, got {mask}.")
+            rows = np.flatnonzero(mask)
+        self._started = True
+        info = self._meet(rows, person[rows])
+        self._over = self._episodes.over()
+        return self._episodes.observe(), info
+
+    def _meet(self, rows: Rows, person: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """Puts new people on some lanes; the info that says who was met where."""
+        self._episodes.begin(rows, person)
+        met = np.zeros(self.num_envs, dtype=bool)
+        met[rows] = True
+        return {"person": np.where(met, self._episodes.person, 0), "_person": met}
+
+    def _next_people(self, over: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        """The next person on every lane whose episode is over."""
+        rows: Rows = EVERYONE if over.all() else np.flatnonzero(over)
+        return self._meet(rows, self._episodes.person[rows] + STRIDE)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[
+        dict[str, npt.NDArray[np.float32]],
+        npt.NDArray[np.float64],
+        npt.NDArray[np.bool_],
+        npt.NDArray[np.bool_],
+        dict[str, Any],
+    ]:
+        """One turn on every lane.
+
+        A lane whose episode is over earns 0: under `NEXT_STEP` it meets its next person instead of
+        stepping; under `DISABLED` it stands still until it is reset.
+        """
+        episodes, over = self._episodes, self._over
+        action = checked_action(self.task, np.asarray(actions), self.num_envs)
+        if not over.any():
+            reward, info = episodes.advance(EVERYONE, action), {}
+        else:
+            reward, live = np.zeros(self.num_envs), np.flatnonzero(~over)
+            if len(live):
+                reward[live] = episodes.advance(live, action[live])
+            info = self._next_people(over) if self._mode is AutoresetMode.NEXT_STEP else {}
+        self._over = over = episodes.over()
+        observation = episodes.observe()
+        terminated = over
+        if self._mode is AutoresetMode.SAME_STEP and over.any():
+            final = np.full(self.num_envs, None, dtype=object)
+            for lane in np.flatnonzero(over):
+                final[lane] = {key: value[lane] for key, value in observation.items()}
+            info = {"final_obs": final, "_final_obs": over, "final_info": {}, "_final_info": over}
+            info |= self._next_people(over)
+            self._over, observation = episodes.over(), episodes.observe()
+        return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
+
+    def render(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """The transcripts as text (`ansi`)."""
+        if self.render_mode is None:
+            return None
+        return tuple(as_text(self.task, self._episodes.transcript()))

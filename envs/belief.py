@@ -1,0 +1,183 @@
+"""Exact Bayesian inference about a person, over finitely many hypotheses.
+
+A belief is an array `weights` `[B, F, H]`: the posterior probabilities of the H levels of each of F
+independent factors; rows sum to one over H. In the factored form F and H are the population's
+factors and levels; in the joint form F = 1 and H = P, all types of people. Every function serves
+both forms. "Exact" means summed over every hypothesis, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from envs.users.population import Population
+from envs.users.response_models import Floats, Ints, ResponseModel
+
+# Numbers in the block of posterior rows worked on at a time: 512 KiB stay in a core's cache.
+_BLOCK = 2**16
+
+
+class Inference:
+    """Bayes' rule for one population and one response model.
+
+    Args:
+        population: the hypotheses and their prior.
+        model: their likelihood.
+        form: `factored` keeps one posterior per factor, exact where the prior factorises and every
+            stimulus informs one factor; `joint` keeps one over all types; `auto` takes the
+            factored form where it is exact.
+
+    Raises:
+        ValueError: unknown form, or `factored` where it would not be exact.
+    """
+
+    def __init__(self, population: Population, model: ResponseModel, form: str = "auto") -> None:
+        """Chooses the form and lays out the prior."""
+        separable = population.independent and model.separable
+        if form not in ("auto", "factored", "joint"):
+            raise ValueError(f"Unknown form {form!r}. Available: auto, factored, joint.")
+        if form == "factored" and not separable:
+            raise ValueError(
+                "form='factored' is exact only if the prior is a product over factors and every "
+                "stimulus informs one factor; this task needs form='joint'."
+            )
+        self.population = population
+        self.model = model
+        self.factored = separable and form != "joint"
+        self.prior = population.marginals if self.factored else population.prior[None, :]
+        self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
+
+    @cached_property
+    def _indicator(self) -> Floats:
+        """`[P, F * L]` one where a type has the level."""
+        population = self.population
+        one_hot = population.levels[:, :, None] == np.arange(population.num_levels)
+        return one_hot.reshape(len(one_hot), -1).astype(float)
+
+    def start(self, batch: int) -> Floats:
+        """The prior as a belief about `batch` people, `[B, F, H]`."""
+        return np.repeat(self.prior[None], batch, axis=0)
+
+    def likelihood(self, stimulus: Floats) -> tuple[int, Floats]:
+        """Row of the belief that a stimulus `[S]` informs, and p(answer | hypothesis) `[H, K]`."""
+        key = stimulus.tobytes()
+        if key not in self._likelihoods:
+            # Stimuli of a bank recur and are kept; a task that never repeats one must not fill the
+            # memory, so the store is emptied when it has grown larger than any bank.
+            if len(self._likelihoods) >= 1024:
+                self._likelihoods.clear()
+            if self.factored:
+                factor = self.model.factor(stimulus)
+                assert factor is not None  # separable models name the factor
+                shape = (self.population.num_levels, len(self.population.factors))
+                levels = np.broadcast_to(np.arange(shape[0])[:, None], shape)
+            else:
+                factor, levels = 0, self.population.levels
+            self._likelihoods[key] = factor, self.model.probs(levels, stimulus)
+        return self._likelihoods[key]
+
+    def predict(self, weights: Floats, stimulus: Floats) -> Floats:
+        """Posterior predictive of the next answer.
+
+        Args:
+            weights: `[B, F, H]` belief.
+            stimulus: `[B, S]` what each person is asked.
+
+        Returns:
+            `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
+        """
+        predictive: Floats | None = None
+        for rows, one in _shared(stimulus):
+            factor, likelihood = self.likelihood(one)
+            if predictive is None:
+                predictive = np.empty((len(stimulus), likelihood.shape[1]))
+            predictive[rows] = weights[rows, factor] @ likelihood
+        assert predictive is not None  # a batch has at least one person
+        return predictive
+
+    def update(self, weights: Floats, stimulus: Floats, answer: Ints) -> Floats:
+        """Posterior after an answer: weights times likelihood, normalised; changes `weights`.
+
+        Args:
+            weights: `[B, F, H]` belief, overwritten.
+            stimulus: `[B, S]`.
+            answer: `[B]` response category of each person.
+
+        Returns:
+            `weights`.
+
+        Raises:
+            ValueError: an answer that every hypothesis rules out.
+        """
+        for rows, one in _shared(stimulus):
+            factor, likelihood = self.likelihood(one)
+            by_answer = np.ascontiguousarray(likelihood.T)
+            block = max(1, _BLOCK // likelihood.shape[0])
+            for start in range(0, len(rows), block):
+                some = rows[start : start + block]
+                posterior = weights[some, factor] * by_answer[answer[some]]
+                total = posterior.sum(axis=1, keepdims=True)
+                if not total.all():
+                    raise ValueError(
+                        f"Every hypothesis gives probability 0 to answer "
+                        f"{answer[some][total[:, 0] == 0][0]} to stimulus {one.tolist()}; the "
+                        "response model needs a floor above zero."
+                    )
+                posterior /= total
+                weights[some, factor] = posterior
+        return weights
+
+    def condition(
+        self,
+        observation: Mapping[str, Floats],
+        weights: Floats | None = None,
+        since: int = 0,
+        discount: float = 1.0,
+    ) -> Floats:
+        """Posterior after all answers in a batch of transcripts.
+
+        Args:
+            observation: `turn` `[B, 1]`, `stimuli` `[B, T, S]`, `answers` `[B, T]`.
+            weights: `[B, F, H]` the belief after the first `since` turns, overwritten; by default
+                the prior.
+            since: turns that `weights` already knows.
+            discount: before each answer the belief is raised to this power, the prior to the rest.
+
+        Returns:
+            `[B, F, H]`.
+        """
+        turn = observation["turn"][:, 0].astype(np.int64)
+        weights = self.start(len(turn)) if weights is None else weights
+        for t in range(since, int(turn.max(initial=0))):
+            seen = np.flatnonzero(turn > t)
+            part = weights if len(seen) == len(turn) else weights[seen]
+            if discount < 1:
+                part = part**discount * self.prior ** (1 - discount)
+                part /= part.sum(axis=2, keepdims=True)
+            stimulus, answer = observation["stimuli"][seen, t], observation["answers"][seen, t]
+            weights[seen] = self.update(part, stimulus, answer.astype(np.int64))
+        return weights
+
+    def marginals(self, weights: Floats) -> Floats | None:
+        """`[B, F, L]` posterior over the levels of each trait; None if levels are unordered."""
+        if self.population.grid is None:
+            return None
+        if self.factored:
+            return weights.copy()
+        shape = (len(weights), len(self.population.factors), self.population.num_levels)
+        return (weights[:, 0] @ self._indicator).reshape(shape)
+
+
+def _shared(stimulus: Floats) -> Iterator[tuple[Ints, Floats]]:
+    """People who are asked the same: (`[n]` their rows, the stimulus `[S]`), group by group."""
+    if (stimulus == stimulus[:1]).all():
+        yield np.arange(len(stimulus)), stimulus[0]
+        return
+    distinct, group = np.unique(stimulus, axis=0, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group.ravel(), minlength=len(distinct)))
+    for one, rows in zip(distinct, np.split(order, ends[:-1]), strict=True):
+        yield rows, one

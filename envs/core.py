@@ -1,0 +1,221 @@
+"""The contract: what a downstream task says of itself, and where its people come from."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from envs.belief import Inference
+from envs.names import closest
+from envs.users.item_bank import ItemBank
+from envs.users.population import SPLITS, PersonStreams, Population
+from envs.users.response_models import Floats, Ints, ResponseModel
+
+Observation = Mapping[str, Floats]
+"""Transcripts: `turn` `[B, 1]`; `stimuli` `[B, T, S]`, `actions` `[B, T]` and `answers` `[B, T]`, -1
+where nothing stands yet. The stimulus of the present turn is shown, its answer is not."""
+
+# A stated probability under this counts as this: the logarithmic score stays finite.
+PROBABILITY_FLOOR = 1e-4
+
+
+class Users(NamedTuple):
+    """A batch of hidden people, complete from the start: every agent would meet the same answers.
+
+    Attributes:
+        person: `[B]` int64 the people's numbers.
+        levels: `[B, F]` int16 hidden factor levels; -1 where nobody knows them.
+        stimuli: `[B, T, S]` float32 what each turn asks; -1 beyond `length`.
+        answers: `[B, T]` int8 what the person replies; -1 beyond `length`.
+        length: `[B]` int16 turns of the person's episode, 0..T.
+    """
+
+    person: npt.NDArray[np.int64]
+    levels: npt.NDArray[np.int16]
+    stimuli: npt.NDArray[np.float32]
+    answers: npt.NDArray[np.int8]
+    length: npt.NDArray[np.int16]
+
+
+class UserSource(Protocol):
+    """Where people come from.
+
+    Attributes:
+        num_people: how many there are; None for as many as one likes.
+    """
+
+    num_people: int | None
+
+    def draw(self, person: npt.NDArray[np.int64]) -> Users:
+        """The people with these numbers `[B]`, the same in whatever batch they are drawn."""
+
+
+class UserTask(ABC):
+    """One downstream task against hidden people. Holds the model, never a person.
+
+    A subclass sets the attributes in its constructor and writes `draw_stimuli` and `prompt`; the
+    environment, the vector environment, the exact teacher and the contract tests follow.
+
+    Args:
+        reward: `accuracy`, 1 for an action equal to the person's answer, else 0, actions
+            `Discrete(A)`; or `log_score`, the logarithm in nats of the probability that the action,
+            a `Box` of A weights, gives the answer (weights are normalised, floored at 1e-4).
+
+    Attributes:
+        num_turns: T, the longest episode.
+        actions: `A` labels among which an agent chooses.
+        stimulus_low: `[S]` smallest values of a stimulus.
+        stimulus_high: `[S]` largest values of a stimulus.
+        population: who may be behind the screen.
+        model: how they answer.
+        form: form of the exact inference, see `envs.belief.Inference`.
+        num_uniforms: random numbers per person that `draw_stimuli` takes.
+        bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
+    """
+
+    num_turns: int
+    actions: tuple[str, ...]
+    stimulus_low: Floats
+    stimulus_high: Floats
+    population: Population
+    model: ResponseModel
+    form: str = "auto"
+    num_uniforms: int = 0
+    bank: ItemBank | None = None
+
+    def __init__(self, reward: str = "accuracy") -> None:
+        """Chooses what an action is and what it earns."""
+        if reward not in ("accuracy", "log_score"):
+            raise ValueError(f"Unknown reward {reward!r}. Available: accuracy, log_score.")
+        self.states_distribution = reward == "log_score"
+
+    @abstractmethod
+    def draw_stimuli(self, uniform: Floats) -> Floats:
+        """What each person is asked, in this order; the first T that can be answered are.
+
+        Args:
+            uniform: `[B, num_uniforms]` in [0, 1), the person's own numbers.
+
+        Returns:
+            `[B, N, S]` float32, N >= T.
+        """
+
+    @abstractmethod
+    def prompt(self, observation: Observation) -> list[dict[str, str]]:
+        """One transcript (no batch axis) as chat messages, each with `role` and `content`."""
+
+    def reward(self, action: npt.NDArray[Any], answer: Ints) -> Floats:
+        """`[B]` float64 reward of actions `[B]`, or of stated weights `[B, A]`, given `[B]` answers."""
+        if not self.states_distribution:
+            return (action == answer).astype(np.float64)
+        rows = np.arange(len(answer))
+        stated = np.maximum(action.astype(np.float64), PROBABILITY_FLOOR)
+        score: Floats = np.log(stated[rows, answer] / stated.sum(axis=1))
+        return score
+
+    def chosen(self, action: npt.NDArray[Any]) -> Ints:
+        """`[B]` the action that stands in the transcript: the largest of stated weights."""
+        return action.argmax(axis=1) if self.states_distribution else action
+
+    def legal(self, observation: Observation) -> npt.NDArray[np.bool_]:
+        """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""
+        return np.ones((len(observation["turn"]), len(self.actions)), dtype=bool)
+
+    def inference(self) -> Inference:
+        """A new engine of exact inference for this task."""
+        return Inference(self.population, self.model, self.form)
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """What the environment accepts from an agent in one turn."""
+        if self.states_distribution:
+            return spaces.Box(0.0, 1.0, (len(self.actions),), np.float32)
+        return spaces.Discrete(len(self.actions))
+
+    def observation_space(self, form: str) -> spaces.Dict:
+        """Space of the `transcript` observation, or of this `turn` only."""
+        low = np.minimum(self.stimulus_low, -1).astype(np.float32)
+        high = self.stimulus_high.astype(np.float32)
+        turns, last = self.num_turns, float(len(self.actions) - 1)
+        turn = spaces.Box(0, turns, (1,), np.float32)
+        if form == "turn":
+            one = spaces.Box(-1, last, (1,), np.float32)
+            stimulus = spaces.Box(low, high, dtype=np.float32)
+            return spaces.Dict(turn=turn, stimulus=stimulus, action=one, answer=one)
+        shape = (turns, len(low))
+        rows = spaces.Box(-1, last, (turns,), np.float32)
+        stimuli = spaces.Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+        return spaces.Dict(turn=turn, stimuli=stimuli, actions=rows, answers=rows)
+
+
+class Simulator:
+    """Synthetic people: levels from the population's prior, answers from the response model.
+
+    Args:
+        task: the task they take part in.
+        split: `train`, `dev` or `test`: types of people, and people, of different splits differ.
+        suite_seed: >= 0; another number is another world of people.
+
+    Raises:
+        ValueError: unknown split.
+    """
+
+    def __init__(self, task: UserTask, split: str, suite_seed: int) -> None:
+        """Lays out each person's block of random numbers."""
+        if split not in SPLITS:
+            raise ValueError(f"Unknown split {split!r}. Available: {', '.join(SPLITS)}.")
+        self.num_people = None
+        self._task = task
+        self._split = split
+        width = 1 + task.num_turns + task.num_uniforms
+        self._streams = PersonStreams(suite_seed, f"people/{split}", width)
+
+    def draw(self, person: npt.NDArray[np.int64]) -> Users:
+        """See `UserSource.draw`."""
+        task, uniform = self._task, self._streams.uniform(person)
+        population = task.population
+        levels = population.levels[population.draw(self._split, uniform[:, 0])]
+        stimuli = task.draw_stimuli(uniform[:, 1 + task.num_turns :])[:, : task.num_turns]
+        answers = task.model.sample(levels, stimuli, uniform[:, 1 : 1 + task.num_turns])
+        length = np.full(len(person), task.num_turns, dtype=np.int16)
+        return Users(person, levels.astype(np.int16), stimuli, answers, length)
+
+
+def make_task(target: str, **arguments: Any) -> UserTask:
+    """Builds a task from `module:Class` and its constructor's arguments.
+
+    Raises:
+        ValueError: an argument that the task does not take; the message names those it takes.
+    """
+    module, _, name = target.partition(":")
+    task_class = getattr(import_module(module), name)
+    known = list(inspect.signature(task_class).parameters)
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{name} has no argument {closest(key, known)}")
+    task: UserTask = task_class(**arguments)
+    return task
+
+
+def register_task(env_id: str, task: str, **arguments: Any) -> None:
+    """Registers a task as a Gymnasium environment and as a native vector environment.
+
+    Args:
+        env_id: `namespace/Name-vN`; raise N when a change can move a score.
+        task: `module:Class` of a `UserTask`; a string, so that the spec stays JSON.
+        **arguments: fixed arguments of the task, for several ids from one class.
+    """
+    gym.register(
+        id=env_id,
+        entry_point="envs.adaptors:UserEnv",
+        vector_entry_point="envs.adaptors:UserVectorEnv",
+        kwargs={"task": task, **arguments},
+    )

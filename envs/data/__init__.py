@@ -1,0 +1,53 @@
+"""Item texts, keys and fitted parameters as CSV, each with its provenance in the `#` lines on top."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def read_table(path: Path) -> dict[str, list[str]]:
+    """Columns of a CSV file whose leading `#` lines are provenance.
+
+    Returns:
+        Column name -> values as text, in file order; all columns have the same length.
+
+    Raises:
+        ValueError: the file has no header line, or a row of another length than the header.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(line for line in file if not line.startswith("#")))
+    if not rows:
+        raise ValueError(f"{path}: empty; expected a header line and at least one row.")
+    header, body = rows[0], rows[1:]
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, the header has {len(header)}."
+            )
+    return {name: [row[i] for row in body] for i, name in enumerate(header)}
+
+
+def write_table(
+    path: Path, provenance: Iterable[str], columns: Mapping[str, Sequence[object]]
+) -> None:
+    """Writes what `read_table` reads: provenance as `#` lines, a header, one row an entry."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(f"# {line}\n" for line in provenance)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def available(questionnaire: str) -> list[str]:
+    """Names of the parameter sets shipped for a questionnaire, for messages and arguments."""
+    prefix = f"{questionnaire}_"
+    parts = {path.stem.removeprefix(prefix) for path in FOLDER.glob(f"{prefix}*.csv")}
+    return sorted(
+        part
+        for part in parts - {"items", "responses"}
+        if not part.endswith(("_traits", "_classes"))
+    )

@@ -1,0 +1,1 @@
+"""One downstream task a file."""

@@ -1,0 +1,145 @@
+"""Predict a person's next answer to a personality questionnaire."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.core import Observation, UserTask
+from envs.users.classes import load_classes
+from envs.users.item_bank import GradedParameters, ItemBank
+from envs.users.population import Population
+from envs.users.response_models import Floats, TableModel
+
+
+class Questionnaire(UserTask):
+    """The 50-item IPIP questionnaire, one item a turn: what will this person answer?
+
+    ## Description
+    A hidden person answers the items of a questionnaire one after the other. Before each answer the
+    agent predicts it; then the answer is revealed. What the answers so far say about the person's
+    traits decides how well the next one can be predicted.
+
+    ## Hidden person
+    By default one of 3,125 profiles (five traits at five levels, theta -2..2) who answers under the
+    graded response model (Samejima, 1969); a latent class with `population="classes"`; or, with
+    `respondents=PATH`, a real person's recorded answers.
+
+    ## Action Space
+    `Discrete(K)`: the predicted response category, 0 the lowest code. With `reward="log_score"` a
+    `Box(0, 1, (K,))` of weights, the stated distribution.
+
+    ## Observation Space
+    A `Dict` of float32 boxes, -1 where nothing stands yet.
+
+    | key | shape | meaning |
+    |---|---|---|
+    | `turn` | `[1]` | answers seen so far, 0..T |
+    | `stimuli` | `[T, 1]` | index of each item asked, the present one included |
+    | `actions` | `[T]` | the agent's predictions |
+    | `answers` | `[T]` | the person's answers |
+
+    With `observation="turn"` only this turn's `stimulus` `[1]` and the last `action` and `answer`.
+
+    ## Rewards
+    `accuracy`: 1 for a hit, else 0. `log_score`: the logarithm in nats of the weight given to the
+    answer, after normalising; 0 at best, -9.9 at worst with five categories.
+
+    ## Starting State
+    `reset(seed=s)` meets person s; the next `reset()` meets person s + 2**20, and so on;
+    `options={"person": k}` meets person k. Real respondents are numbered by row of the split.
+
+    ## Episode End
+    `terminated` after `num_turns` items, or when a respondent has no recorded answer left.
+
+    ## Information
+    `person`, the number of the person met, on reset.
+
+    ## Arguments
+    | name | default | meaning |
+    |---|---|---|
+    | `questionnaire` | `ipip50` | the item bank: `ipip50`, `bfi25` |
+    | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |
+    | `population` | `profiles` | `profiles`, `classes`, or a CSV by `train.fit_population` |
+    | `levels` | 5 | levels per trait, equally spaced on theta -2..2 |
+    | `form` | `auto` | exact inference `factored` or `joint` |
+    | `order` | `fixed` | `fixed` as printed, or `shuffled` per person |
+    | `num_turns` | all items | items asked |
+    | `reward` | `accuracy` | `accuracy` or `log_score` |
+
+    Environment arguments: `split` (`train`, `dev`, `test`; for respondents `train`, `dev`, `all`),
+    `suite_seed`, `respondents`, `observation` (`transcript` or `turn`), `render_mode`.
+
+    ## References
+    Goldberg (1992), Psychological Assessment 4, 26-42; Samejima (1969), Psychometrika Monograph 17.
+
+    ## Version History
+    v0: first version.
+    """
+
+    bank: ItemBank
+
+    def __init__(
+        self,
+        questionnaire: str = "ipip50",
+        parameters: str = "study",
+        population: str = "profiles",
+        levels: int = 5,
+        form: str = "auto",
+        order: str = "fixed",
+        num_turns: int | None = None,
+        reward: str = "accuracy",
+    ) -> None:
+        """Loads the bank, the hypotheses and how they answer."""
+        super().__init__(reward)
+        self.bank = bank = ItemBank.load(questionnaire)
+        if order not in ("fixed", "shuffled"):
+            raise ValueError(f"Unknown order {order!r}. Available: fixed, shuffled.")
+        if num_turns is not None and not 1 <= num_turns <= bank.num_items:
+            raise ValueError(f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items.")
+        if levels < 2:
+            raise ValueError(f"levels={levels}; a trait needs at least 2.")
+        if population == "profiles":
+            graded = GradedParameters.load(bank, parameters)
+            grid = np.linspace(-2.0, 2.0, levels)
+            self.population = Population.profiles(bank.traits, grid, graded.correlation)
+            self.model = TableModel(bank.response_table(grid, graded), bank.trait)
+        else:
+            prior, probs = load_classes(bank, population)
+            self.population = Population.classes(prior)
+            every = np.zeros(bank.num_items, dtype=np.int64)
+            self.model = TableModel(np.ascontiguousarray(probs.transpose(1, 0, 2)), every)
+        self.form = form
+        self.num_turns = num_turns or bank.num_items
+        self.actions = bank.labels
+        self.stimulus_low, self.stimulus_high = np.zeros(1), np.array([bank.num_items - 1.0])
+        self.num_uniforms = bank.num_items if order == "shuffled" else 0
+
+    def draw_stimuli(self, uniform: Floats) -> Floats:
+        """The items in printed order, or in the order of the person's own numbers."""
+        if self.num_uniforms:
+            return np.argsort(uniform, axis=1, kind="stable")[..., None].astype(np.float32)
+        items = np.arange(self.bank.num_items, dtype=np.float32)
+        return np.broadcast_to(items[None, :, None], (len(uniform), len(items), 1))
+
+    def prompt(self, observation: Observation) -> list[dict[str, str]]:
+        """See `UserTask.prompt`: each item is a user turn, each answer opens the next."""
+        options = "\n".join(f"{code}. {label}" for code, label in enumerate(self.actions, start=1))
+        messages = [
+            {
+                "role": "system",
+                "content": "A person is filling in a personality questionnaire. For each statement, "
+                "predict how accurately the person says it describes them. Reply with the number "
+                f"of one option:\n{options}",
+            }
+        ]
+        revealed = ""
+        for turn in range(int(observation["turn"][0]) + 1):
+            item = int(observation["stimuli"][turn, 0]) if turn < self.num_turns else -1
+            asked = f'The statement is: "{self.bank.text[item]}"' if item >= 0 else "Thank you."
+            messages.append({"role": "user", "content": revealed + asked})
+            if item < 0 or observation["answers"][turn] < 0:
+                break
+            predicted, answer = int(observation["actions"][turn]), int(observation["answers"][turn])
+            messages.append({"role": "assistant", "content": str(predicted + 1)})
+            revealed = f"The person answered {answer + 1} ({self.actions[answer]}).\n"
+        return messages

@@ -1,0 +1,1 @@
+"""Who is behind the screen: populations, item banks, response models, real respondents."""

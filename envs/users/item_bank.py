@@ -1,0 +1,150 @@
+"""What can be asked: items, their keys, and parameters of the graded response model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from envs.data import FOLDER, available, read_table
+from envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
+
+
+@dataclass(frozen=True)
+class ItemBank:
+    """Items of a questionnaire; nothing about a run is ever stored in it.
+
+    Attributes:
+        name: the questionnaire, e.g. `ipip50`.
+        item_ids: `I` names, as in the columns of data files.
+        aliases: `I` names that another publisher's files use for the same columns.
+        text: `I` statements as the respondent reads them.
+        traits: `F` names of the traits, in order of first appearance.
+        trait: `[I]` which of the `F` traits an item measures.
+        keying: `[I]` +1 keyed towards the trait, -1 reverse-keyed.
+        codes: `K` codes of the response categories in data files, ascending, e.g. 1..5.
+        labels: `K` words of the response categories, from the first code to the last.
+    """
+
+    name: str
+    item_ids: tuple[str, ...]
+    aliases: tuple[str, ...]
+    text: tuple[str, ...]
+    traits: tuple[str, ...]
+    trait: Ints
+    keying: Ints
+    codes: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def num_items(self) -> int:
+        """I, the number of items."""
+        return len(self.item_ids)
+
+    @property
+    def num_categories(self) -> int:
+        """K, the number of response categories."""
+        return len(self.labels)
+
+    def keyed(self, responses: Ints) -> Ints:
+        """Raw zero-based responses `[..., I]` -> keyed ones, and back (it is its own inverse)."""
+        return reverse_keyed(responses, self.keying, self.num_categories)
+
+    def response_table(self, grid: Floats, parameters: GradedParameters) -> Floats:
+        """p(raw response | theta) of every item under the graded response model.
+
+        Args:
+            grid: `[L]` theta of each trait level, in population standard deviations.
+            parameters: the items' discriminations and thresholds.
+
+        Returns:
+            `[I, L, K]` probabilities of the raw (not keyed) categories; rows sum to one.
+        """
+        keyed = graded_response(grid, parameters.discrimination, parameters.thresholds)
+        order = reverse_keyed(
+            np.arange(self.num_categories), self.keying[:, None], self.num_categories
+        )
+        return np.take_along_axis(keyed, order[:, None, :], axis=-1)
+
+    @classmethod
+    def load(cls, name: str) -> ItemBank:
+        """Reads `envs/data/<name>_items.csv` and `<name>_responses.csv`.
+
+        Raises:
+            ValueError: no such questionnaire; the message lists those that exist.
+        """
+        path = FOLDER / f"{name}_items.csv"
+        if not path.exists():
+            known = sorted(p.stem.removesuffix("_items") for p in FOLDER.glob("*_items.csv"))
+            raise ValueError(f"Unknown questionnaire {name!r}. Available: {', '.join(known)}.")
+        items = read_table(path)
+        responses = read_table(FOLDER / f"{name}_responses.csv")
+        traits = tuple(dict.fromkeys(items["trait"]))
+        return cls(
+            name=name,
+            item_ids=tuple(items["item_id"]),
+            aliases=tuple(items["alias"]),
+            text=tuple(items["text"]),
+            traits=traits,
+            trait=np.array([traits.index(trait) for trait in items["trait"]]),
+            keying=np.array([int(key) for key in items["keying"]]),
+            codes=tuple(int(code) for code in responses["code"]),
+            labels=tuple(responses["label"]),
+        )
+
+
+@dataclass(frozen=True)
+class GradedParameters:
+    """A parameter set of the graded response model for the items of one bank.
+
+    Attributes:
+        discrimination: `[I]` a > 0.
+        thresholds: `[I, K-1]` b, strictly increasing along the last axis.
+        correlation: `[F, F]` latent correlations of the traits, or None for a uniform prior.
+    """
+
+    discrimination: Floats
+    thresholds: Floats
+    correlation: Floats | None
+
+    @classmethod
+    def load(cls, bank: ItemBank, name: str) -> GradedParameters:
+        """Reads `<bank>_<name>.csv` and, where there is one, `<bank>_<name>_traits.csv`.
+
+        Args:
+            bank: the items, in whose order the parameters are returned.
+            name: a shipped set (`study`, `human`) or the path of a CSV that `train.fit_items` wrote.
+
+        Raises:
+            ValueError: unknown set, items that do not match the bank, or thresholds out of order.
+        """
+        path = Path(name) if name.endswith(".csv") else FOLDER / f"{bank.name}_{name}.csv"
+        if not path.exists():
+            raise ValueError(
+                f"Unknown parameters {name!r} for {bank.name}. Available: "
+                f"{', '.join(available(bank.name))}, or the path of a CSV by train.fit_items."
+            )
+        table = read_table(path)
+        wanted = ("item_id", "a", *(f"b{k}" for k in range(1, bank.num_categories)))
+        missing = [column for column in wanted if column not in table]
+        if missing or sorted(table["item_id"]) != sorted(bank.item_ids):
+            detail = f"no column {missing[0]}" if missing else "its items are not those of the bank"
+            raise ValueError(f"{path}: {detail}; expected {', '.join(wanted)} for {bank.name}.")
+        row = [table["item_id"].index(item) for item in bank.item_ids]
+        number = {column: np.array(table[column], dtype=float)[row] for column in wanted[1:]}
+        thresholds = np.stack([number[column] for column in wanted[2:]], axis=1)
+        if (number["a"] <= 0).any() or (np.diff(thresholds, axis=1) <= 0).any():
+            raise ValueError(f"{path}: discriminations must be positive and thresholds increasing.")
+        return cls(number["a"], thresholds, _correlation(path, bank))
+
+
+def _correlation(path: Path, bank: ItemBank) -> Floats | None:
+    """The `[F, F]` correlations in the file beside a parameter set, None where there is none."""
+    beside = path.with_name(f"{path.stem}_traits.csv")
+    if not beside.exists():
+        return None
+    table = read_table(beside)
+    if table.get("trait") != list(bank.traits):
+        raise ValueError(f"{beside}: column trait must be {', '.join(bank.traits)}, in this order.")
+    return np.array([table[trait] for trait in bank.traits], dtype=float)

@@ -1,0 +1,155 @@
+"""The people who may be behind the screen: a finite set of types, a prior, splits, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import multivariate_normal
+
+from envs.users.response_models import Floats, Ints
+
+SPLITS = ("train", "dev", "test")
+SPLIT_SHARES = (0.72, 0.08, 0.20)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Finitely many types of people, each a combination of factor levels.
+
+    Attributes:
+        factors: `F` names, e.g. the traits; a single factor for latent classes.
+        levels: `[P, F]` int, the level of type p on factor f, in 0..L-1.
+        prior: `[P]` float64, probabilities of the types; sums to one.
+        grid: `[L]` theta of each level in population standard deviations, or None where the levels
+            are unordered (latent classes): then agents report no belief about traits.
+        split_by_type: whether train, dev and test people are of different types.
+    """
+
+    factors: tuple[str, ...]
+    levels: Ints
+    prior: Floats
+    grid: Floats | None
+    split_by_type: bool
+
+    @classmethod
+    def profiles(
+        cls, traits: Sequence[str], grid: Floats, correlation: Floats | None = None
+    ) -> Population:
+        """All combinations of trait levels, 5^5 = 3,125 for five traits of five levels.
+
+        Args:
+            traits: `F` names.
+            grid: `[L]` theta of each level.
+            correlation: `[F, F]` of a standard multivariate normal whose density at the grid points,
+                normalised, is the prior; None for a uniform prior.
+        """
+        shape = (len(grid),) * len(traits)
+        levels = np.stack([index.ravel() for index in np.indices(shape)], axis=1)
+        if correlation is None:
+            prior = np.full(len(levels), 1.0 / len(levels))
+        else:
+            log_density = multivariate_normal(cov=correlation).logpdf(grid[levels])
+            prior = np.exp(log_density - log_density.max())
+            prior /= prior.sum()
+        return cls(tuple(traits), levels, prior, np.asarray(grid, dtype=float), True)
+
+    @classmethod
+    def classes(cls, prior: Floats) -> Population:
+        """Latent classes: one factor whose levels are the classes. Every split meets all of them."""
+        index = np.arange(len(prior))[:, None]
+        return cls(("class",), index, np.asarray(prior, dtype=float), None, False)
+
+    @property
+    def num_levels(self) -> int:
+        """L, the number of levels of a factor."""
+        return int(self.levels.max()) + 1
+
+    @cached_property
+    def marginals(self) -> Floats:
+        """`[F, L]` prior probability of each level of each factor."""
+        return np.stack(
+            [
+                np.bincount(column, weights=self.prior, minlength=self.num_levels)
+                for column in self.levels.T
+            ]
+        )
+
+    @cached_property
+    def independent(self) -> bool:
+        """Whether the prior is the product of its marginals, so that factors can be kept apart."""
+        if len(self.levels) != self.num_levels ** len(self.factors):
+            return False
+        product = np.prod([m[c] for m, c in zip(self.marginals, self.levels.T, strict=True)], axis=0)
+        return bool(np.allclose(self.prior, product, rtol=1e-12, atol=0))
+
+    @cached_property
+    def splits(self) -> Mapping[str, Ints]:
+        """Type indices of train, dev and test: 2,250 / 250 / 625 of 3,125, the same in every run.
+
+        Types are sorted by two Latin keys, (sum_f l_f) mod L and (sum_f f l_f) mod L, and cut: with
+        five traits of five levels every split then holds each pair of levels of each pair of
+        traits equally often (an orthogonal array; Rao, 1947, J. R. Stat. Soc. Suppl. 9). Types
+        cut at random would make a split easier or harder than the population by a point.
+        """
+        everyone = np.arange(len(self.prior))
+        if not self.split_by_type:
+            return dict.fromkeys(SPLITS, everyone)
+        keys = [
+            (self.levels * factor).sum(axis=1) % self.num_levels
+            for factor in (np.arange(len(self.factors)), 1)
+        ]
+        order = np.lexsort(keys)
+        cuts = np.rint(np.cumsum(SPLIT_SHARES)[:-1] * len(everyone)).astype(int)
+        return dict(zip(SPLITS, map(np.sort, np.split(order, cuts)), strict=True))
+
+    def draw(self, split: str, uniform: Floats) -> Ints:
+        """Types of people by inverse transform of the prior, restricted to a split.
+
+        Args:
+            split: `train`, `dev` or `test`.
+            uniform: `[B]` in [0, 1), one number per person.
+
+        Returns:
+            `[B]` indices into `levels`.
+        """
+        types = self.splits[split]
+        cumulative = np.cumsum(self.prior[types])
+        found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+        return types[np.minimum(found, len(types) - 1)]
+
+
+class PersonStreams:
+    """Random numbers that belong to people: the same however people are cut into batches.
+
+    One counter-based generator (Philox; Salmon et al., 2011) per suite seed and purpose, in which
+    person s owns a block of the counter, so a run of consecutive people is one vectorised draw.
+
+    Args:
+        suite_seed: >= 0; another number is another world of people.
+        purpose: words that name the stream, e.g. a split; streams of other words are independent.
+        width: how many numbers a person owns.
+    """
+
+    # One Philox counter gives four 64-bit words, that is eight 32-bit floats.
+    _PER_COUNTER = 8
+
+    def __init__(self, suite_seed: int, purpose: str, width: int) -> None:
+        """Fixes the key of the stream."""
+        words = [suite_seed, *purpose.encode()]
+        self._key = np.random.SeedSequence(words).generate_state(2, np.uint64)
+        self._counters = -(-width // self._PER_COUNTER)
+        self.width = width
+
+    def uniform(self, person: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """`[B, width]` uniform float32 in [0, 1) of the people `[B]`, numbers >= 0."""
+        blocks = np.empty((len(person), self._counters * self._PER_COUNTER), dtype=np.float32)
+        starts = np.flatnonzero(np.diff(person, prepend=person[:1] - 2) != 1)
+        for start, stop in zip(starts, [*starts[1:], len(person)], strict=True):
+            stream = np.random.Philox(key=self._key)
+            stream.advance(int(person[start]) * self._counters)
+            np.random.Generator(stream).random(out=blocks[start:stop], dtype=np.float32)
+        return blocks[:, : self.width]

@@ -1,0 +1,53 @@
+"""Real respondents as the hidden people of a task that asks questionnaire items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.core import Users, UserTask
+from envs.users.humans import load_respondents, split_rows
+from envs.users.population import PersonStreams
+
+
+class Respondents:
+    """Replays recorded answers. Person k is row k of the split; an unanswered item is not asked.
+
+    Args:
+        task: a task with an item bank.
+        path: the file, in a format that `envs.users.humans.load_respondents` reads.
+        split: `train`, `dev` or `all`.
+        suite_seed: fixes the order of items where the task shuffles them.
+
+    Raises:
+        ValueError: a task without items, an unreadable file, or a split without people.
+    """
+
+    def __init__(self, task: UserTask, path: str, split: str, suite_seed: int) -> None:
+        """Reads the file."""
+        if task.bank is None:
+            raise ValueError(f"{type(task).__name__} asks no questionnaire items; drop respondents.")
+        recorded = load_respondents(Path(path), task.bank)
+        chosen = split_rows(recorded.row, split)
+        if not chosen.any():
+            raise ValueError(f"{path}: no respondent in split {split!r}.")
+        self._answers = recorded.answers[chosen]
+        self._task = task
+        self._streams = PersonStreams(suite_seed, "respondents", task.num_uniforms)
+        self.num_people = len(self._answers)
+
+    def draw(self, person: npt.NDArray[np.int64]) -> Users:
+        """See `envs.core.UserSource.draw`; numbers beyond the last row start over at the first."""
+        task = self._task
+        recorded = self._answers[person % self.num_people]
+        stimuli = task.draw_stimuli(self._streams.uniform(person % self.num_people))
+        answers = np.take_along_axis(recorded, stimuli[..., 0].astype(np.int64), axis=1)
+        order = np.argsort(answers < 0, axis=1, kind="stable")[:, : task.num_turns]
+        answers = np.take_along_axis(answers, order, axis=1)
+        stimuli = np.take_along_axis(stimuli, order[..., None], axis=1)
+        length = (answers >= 0).sum(axis=1).astype(np.int16)
+        stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
+        levels = np.full((len(person), len(task.population.factors)), -1, dtype=np.int16)
+        return Users(person, levels, stimuli, answers, length)

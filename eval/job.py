@@ -1,0 +1,225 @@
+"""One agent on one environment: what `eval.run` plans, and any process can carry out."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from agents.core import Agent
+from agents.registry import AgentSpec, parse_agent
+from envs.adaptors import UserEnv, UserVectorEnv
+from envs.core import make_task
+from envs.names import closest
+from envs.users.population import PersonStreams
+from eval.rollout import rollout
+from eval.store import Store
+
+TEACHER = "bayes"
+"""The agent whose decisions are recorded beside every other's: the exact teacher, as configured."""
+
+_ENVIRONMENT_KEYS = ("split", "suite_seed", "respondents", "observation", "render_mode")
+
+
+@dataclass(frozen=True)
+class People:
+    """Whom to meet: a split of the synthetic people, or of a file of respondents.
+
+    Attributes:
+        split: `train`, `dev` or `test`; of respondents `train`, `dev` or `all`.
+        suite_seed: number of the world of people.
+        data: path of the respondents' file, None for synthetic people.
+    """
+
+    split: str
+    suite_seed: int
+    data: str | None
+
+    def identity(self) -> dict[str, Any]:
+        """What tells these people from others, wherever the file lies."""
+        known = {"split": self.split, "suite_seed": self.suite_seed}
+        if self.data is None:
+            return {**known, "data": None}
+        digest = hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
+        return {**known, "data": {"file": Path(self.data).name, "sha256": digest}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent on one environment with some people. Plain data, so that processes can pass it on.
+
+    Attributes:
+        env: id of a registered environment.
+        settings: arguments of its task.
+        agent: the agent.
+        teacher: the reference, on the environment's own task.
+        people: whom they meet.
+        packages: modules to import first, which register environments.
+    """
+
+    env: str
+    settings: Mapping[str, Any]
+    agent: AgentSpec
+    teacher: AgentSpec
+    people: People
+    packages: tuple[str, ...] = ()
+
+    def config(self) -> dict[str, Any]:
+        """All that decides the traces, as JSON."""
+        config = {
+            "env": self.env,
+            "env_spec": environment_spec(self.env).kwargs,
+            "env_settings": dict(self.settings),
+            "agent": self.agent.label,
+            "agent_spec": asdict(self.agent),
+            "teacher_spec": asdict(self.teacher),
+            "people": self.people.identity(),
+            "version": metadata.version("acquaint"),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(config))
+        return plain
+
+    def build(self, num_envs: int) -> tuple[UserVectorEnv, Agent, Agent]:
+        """Environment, agent and teacher.
+
+        Raises:
+            ValueError: settings that the task or the agent does not accept, or unreadable data.
+        """
+        for package in self.packages:
+            import_package(package)
+        env = gym.make_vec(
+            self.env,
+            num_envs=num_envs,
+            autoreset_mode=AutoresetMode.DISABLED,
+            split=self.people.split,
+            suite_seed=self.people.suite_seed,
+            respondents=self.people.data,
+            **self.settings,
+        ).unwrapped
+        assert isinstance(env, UserVectorEnv)
+        fixed = {k: v for k, v in environment_spec(self.env).kwargs.items() if k != "task"}
+        believed = {**fixed, **self.settings}
+        target = environment_spec(self.env).kwargs["task"]
+
+        def task(**arguments: Any) -> Any:
+            return make_task(target, **arguments)
+
+        agent = self.agent.build(task, believed)
+        if self.agent == self.teacher:
+            return env, agent, agent
+        return env, agent, self.teacher.build(task, believed)
+
+    def evaluate(self, out: Path, first: int, end: int) -> None:
+        """Meets people `[first, end)` and writes their trace."""
+        env, agent, teacher = _built(_Hashable(self), end - first)
+        person = np.arange(first, end)
+        streams = PersonStreams(self.people.suite_seed, "agents", env.task.num_turns)
+        trace = rollout(env, agent, teacher, person, streams.uniform(person))
+        trace.save(Store(out, self.config()).path(first, end))
+
+
+class _Hashable:
+    """A job as a cache key: jobs with equal content share what was built."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._key = repr(job)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashable) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=2)
+def _built(job: _Hashable, num_envs: int) -> tuple[UserVectorEnv, Agent, Agent]:
+    """Environment and agents, kept between batches: loading a model takes longer than a batch."""
+    return job.job.build(num_envs)
+
+
+def import_package(name: str) -> None:
+    """Imports a researcher's package, which registers its environments.
+
+    Raises:
+        ValueError: it cannot be found.
+    """
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--import {name}: {error}. Is it installed, or in this folder?") from error
+
+
+def environments() -> dict[str, gym.envs.registration.EnvSpec]:
+    """Specs of all registered `UserTask` environments by id."""
+    entry = f"{UserEnv.__module__}:{UserEnv.__name__}"
+    return {key: spec for key, spec in gym.registry.items() if spec.entry_point == entry}
+
+
+def environment_spec(env_id: str) -> gym.envs.registration.EnvSpec:
+    """The spec of a registered `UserTask` environment.
+
+    Raises:
+        ValueError: no such id; the message names the nearest.
+    """
+    known = environments()
+    if env_id not in known:
+        raise ValueError(f"Unknown environment {closest(env_id, known)}")
+    return known[env_id]
+
+
+def task_keys(env_id: str) -> list[str]:
+    """Names of the arguments that an environment's task takes.
+
+    Raises:
+        ValueError: no such id.
+    """
+    target: str = environment_spec(env_id).kwargs["task"]
+    module, _, name = target.partition(":")
+    return list(inspect.signature(getattr(import_module(module), name)).parameters)
+
+
+def plan(
+    env_id: str,
+    agents: list[str],
+    people: People,
+    settings: Mapping[str, Any],
+    packages: tuple[str, ...] = (),
+) -> list[Job]:
+    """The jobs of some agents on one environment.
+
+    Args:
+        env_id: id of a registered environment.
+        agents: `NAME` or `NAME:key=value,...`.
+        people: whom they meet.
+        settings: of `--set`; keys that begin with `agent.` go to the agents, others to the task.
+        packages: modules to import first.
+
+    Raises:
+        ValueError: an unknown name or key; one line, with the nearest name.
+    """
+    keys = task_keys(env_id)
+    prefix = "agent."
+    common = {k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)}
+    own = {key: value for key, value in settings.items() if not key.startswith(prefix)}
+    for key in own:
+        if key in _ENVIRONMENT_KEYS:
+            raise ValueError(f"--set {key}: not a setting; --split, --seed and --data choose people.")
+        if key not in keys:
+            raise ValueError(f"{env_id} has no argument {closest(key, keys)}")
+    specs = [parse_agent(text, keys, common) for text in agents]
+    for key in common:
+        if not any(key in {**spec.arguments, **spec.task_arguments} for spec in specs):
+            raise ValueError(f"--set agent.{key}: no agent here and no task takes it.")
+    teacher = parse_agent(TEACHER, keys)
+    return [Job(env_id, own, spec, teacher, people, packages) for spec in specs]

@@ -1,0 +1,90 @@
+"""The loop: the only place where an agent meets an environment."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.core import Agent, Decision
+from envs.adaptors import UserVectorEnv
+from envs.users.response_models import Floats
+from eval.clairvoyant import Clairvoyant
+from eval.trace import Trace
+
+
+def rollout(
+    env: UserVectorEnv,
+    agent: Agent,
+    teacher: Agent,
+    person: npt.NDArray[np.int64],
+    uniform: Floats,
+) -> Trace:
+    """Plays one episode with each of N people and records it.
+
+    Args:
+        env: of N lanes, without autoreset, with transcript observations.
+        agent: decides.
+        teacher: asked for its own decision on the same transcripts, which is recorded beside; may be
+            the agent itself, which is then asked once.
+        person: `[N]` the people's numbers.
+        uniform: `[N, T]` in [0, 1), the random numbers that people lend to agents.
+
+    Raises:
+        ValueError: a decision that breaks the agent's contract.
+    """
+    observation, _ = env.reset(options={"person": person})
+    if isinstance(agent, Clairvoyant):
+        agent.look_at(env.users)
+    users, task = env.users, env.task
+    num, turns, size = len(person), task.num_turns, len(task.actions)
+    actions = np.full((2, num, turns), -1, dtype=np.int16)
+    probs = np.full((2, num, turns, size), np.nan)
+    rewards = np.zeros((num, turns))
+    first = agent.believe(observation)
+    shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
+    belief = np.full(shape, np.nan, dtype=np.float32)
+    for turn in range(turns):
+        live = np.flatnonzero(users.length > turn)
+        if not len(live):
+            break
+        shown = {key: value[live] for key, value in observation.items()}
+        decision = _checked(agent, agent.act(shown, uniform[live, turn]), len(live), size)
+        taught = decision if agent is teacher else teacher.act(shown, uniform[live, turn])
+        for side, made in enumerate((decision, taught)):
+            actions[side, live, turn], probs[side, live, turn] = made.action, made.action_probs
+        if decision.belief is not None:
+            belief[live, turn] = decision.belief
+        # Lanes that are over stand still whatever they are sent.
+        sent = probs[0, :, turn].astype(np.float32) if task.states_distribution else actions[0, :, turn]
+        observation, rewards[:, turn], *_ = env.step(np.where(np.isnan(sent), 0, np.maximum(sent, 0)))
+    if first is not None:
+        belief[np.arange(num), users.length] = agent.believe(observation)
+    return Trace(
+        person=users.person.copy(),
+        levels=users.levels.copy(),
+        length=users.length,
+        stimuli=users.stimuli.copy(),
+        actions=actions[0],
+        answers=users.answers.astype(np.int16),
+        rewards=rewards,
+        action_probs=probs[0],
+        teacher_actions=actions[1],
+        teacher_probs=probs[1],
+        belief=belief,
+    )
+
+
+def _checked(agent: Agent, decision: Decision, num: int, size: int) -> Decision:
+    """The decision, if it keeps the contract: one legal action and one distribution per person."""
+    name, action, probs = type(agent).__name__, np.asarray(decision.action), decision.action_probs
+    if action.shape != (num,) or action.dtype.kind not in "iu":
+        raise ValueError(f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}.")
+    if (action < 0).any() or (action >= size).any():
+        raise ValueError(f"{name}: actions must be in 0..{size - 1}, got {action.min()}..{action.max()}.")
+    if probs.shape != (num, size):
+        raise ValueError(f"{name}: expected action_probs [{num}, {size}], got {list(probs.shape)}.")
+    off = ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, rtol=0, atol=1e-6))
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise ValueError(f"{name}: action_probs of row {row} are no distribution: {probs[row]}.")
+    return decision

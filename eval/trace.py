@@ -1,0 +1,100 @@
+"""What happened: one agent, one environment, N people by T turns, stored by column."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A record of N people by T turns. People who left early have `length` < T.
+
+    Attributes:
+        person: `[N]` int64, the person's number; joins the traces of different agents.
+        levels: `[N, F]` int16, the hidden factor levels; -1 where nobody knows (real people).
+        length: `[N]` int16, turns that took place, 0..T.
+        stimuli: `[N, T, S]` float32; -1 beyond `length`.
+        actions: `[N, T]` int16; -1 beyond `length`.
+        answers: `[N, T]` int16, the person's own response category; -1 beyond `length`.
+        rewards: `[N, T]` float64; 0 beyond `length`.
+        action_probs: `[N, T, A]` float64, rows sum to one; NaN beyond `length`.
+        teacher_actions: `[N, T]` int16, the teacher's choice on the same transcript; -1 beyond.
+        teacher_probs: `[N, T, A]` float64, the teacher's distribution; NaN beyond `length`.
+        belief: `[N, T + 1, F, L]` float32, the agent's distribution over the levels of each
+            factor before turn t, the last entry after the person's last answer; NaN between.
+            `[N, 0, 0, 0]` for an agent without a belief.
+    """
+
+    person: npt.NDArray[np.int64]
+    levels: npt.NDArray[np.int16]
+    length: npt.NDArray[np.int16]
+    stimuli: npt.NDArray[np.float32]
+    actions: npt.NDArray[np.int16]
+    answers: npt.NDArray[np.int16]
+    rewards: npt.NDArray[np.float64]
+    action_probs: npt.NDArray[np.float64]
+    teacher_actions: npt.NDArray[np.int16]
+    teacher_probs: npt.NDArray[np.float64]
+    belief: npt.NDArray[np.float32]
+
+    @property
+    def happened(self) -> npt.NDArray[np.bool_]:
+        """`[N, T]` true where the turn took place."""
+        return np.arange(self.answers.shape[1])[None, :] < self.length[:, None]
+
+    def save(self, path: Path) -> None:
+        """Writes one `.npz`; a reader never sees a half-written file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Trace:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the file lacks a column.
+        """
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [f.name for f in fields(cls) if f.name not in stored]
+            if missing:
+                raise ValueError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")
+            return cls(**{f.name: stored[f.name] for f in fields(cls)})
+
+    @classmethod
+    def join(cls, parts: list[Trace]) -> Trace:
+        """Traces of disjoint people of one agent and environment as one trace, in order."""
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
+    def select(self, rows: npt.NDArray[Any] | slice) -> Trace:
+        """The trace of some of its people; `rows` indexes or masks the first axis."""
+        return Trace(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes indented JSON, atomically; NaN is written as null, as the standard demands."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        if isinstance(value, float) and not np.isfinite(value):
+            return None
+        return value
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", "utf-8")
+    partial.replace(path)
