@@ -64,8 +64,7 @@ def best(action_probs: Floats) -> Ints:
     differently in batches of different size.
     """
     top = action_probs.max(axis=-1, keepdims=True)
-    first: Ints = (action_probs >= top - 1e-9).argmax(axis=-1)
-    return first
+    return (action_probs >= top - 1e-9).argmax(axis=-1)
 
 
 def sample(action_probs: Floats, uniform: Floats) -> Ints:

@@ -45,7 +45,9 @@ class AgentSpec:
 
 def agent_names() -> list[str]:
     """Names of all agents, from the files in `configs/agents/`."""
-    return sorted(f.name.removesuffix(".yaml") for f in CONFIGS.iterdir() if f.name.endswith(".yaml"))
+    return sorted(
+        f.name.removesuffix(".yaml") for f in CONFIGS.iterdir() if f.name.endswith(".yaml")
+    )
 
 
 def parse_agent(

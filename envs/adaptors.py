@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -183,7 +183,9 @@ def _people(
     if person.ndim == 0:
         person = person + np.arange(num)
     if person.shape != (num,) or person.dtype.kind not in "iu" or (person < 0).any():
-        raise ValueError(f"People are whole numbers >= 0, one for each of {num} lanes; got {wanted!r}.")
+        raise ValueError(
+            f"People are whole numbers >= 0, one for each of {num} lanes; got {wanted!r}."
+        )
     if "person" in (options or {}) and known is not None and person.max() >= known:
         raise ValueError(f"There is no person {person.max()}: {known} respondents, 0..{known - 1}.")
     return person.astype(np.int64)
@@ -213,7 +215,7 @@ def _described(action: npt.NDArray[Any]) -> str:
     return f"{action.dtype} {list(action.shape)}{span}"
 
 
-class UserEnv(gym.Env[dict[str, npt.NDArray[np.float32]], Any]):
+class UserEnv(gym.Env[Any, Any]):
     """One person at a time. The task's docstring is the manual.
 
     Args:
@@ -226,7 +228,7 @@ class UserEnv(gym.Env[dict[str, npt.NDArray[np.float32]], Any]):
         **arguments: the task's own.
     """
 
-    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 4}
 
     def __init__(
         self,
@@ -283,7 +285,7 @@ class UserEnv(gym.Env[dict[str, npt.NDArray[np.float32]], Any]):
             self.render()
         return self._observation(), float(reward[0]), bool(self._episodes.over()[0]), False, {}
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
         if self.render_mode == "ansi":
             return as_text(self.task, self._episodes.transcript())[0]
@@ -295,7 +297,7 @@ class UserEnv(gym.Env[dict[str, npt.NDArray[np.float32]], Any]):
         return {key: value[0] for key, value in self._episodes.observe().items()}
 
 
-class UserVectorEnv(VectorEnv[dict[str, npt.NDArray[np.float32]], Any, npt.NDArray[Any]]):
+class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     """B people side by side; lane i is exactly the scalar environment with lane i's seed.
 
     Args:
@@ -362,7 +364,9 @@ class UserVectorEnv(VectorEnv[dict[str, npt.NDArray[np.float32]], Any, npt.NDArr
         rows: Rows = EVERYONE
         if mask is not None:
             if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
-                raise ValueError(f"reset_mask must be bool [{self.num_envs}] with a True, got {mask}.")
+                raise ValueError(
+                    f"reset_mask must be bool [{self.num_envs}] with a True, got {mask}."
+                )
             rows = np.flatnonzero(mask)
         self._started = True
         info = self._meet(rows, person[rows])
@@ -416,7 +420,7 @@ class UserVectorEnv(VectorEnv[dict[str, npt.NDArray[np.float32]], Any, npt.NDArr
             self._over, observation = episodes.over(), episodes.observe()
         return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
-    def render(self) -> tuple[str, ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[str, ...] | None:
         """The transcripts as text (`ansi`)."""
         if self.render_mode is None:
             return None

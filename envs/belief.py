@@ -48,6 +48,9 @@ class Inference:
         self.model = model
         self.factored = separable and form != "joint"
         self.prior = population.marginals if self.factored else population.prior[None, :]
+        shape = (population.num_levels, len(population.factors))
+        each_level: Ints = np.broadcast_to(np.arange(shape[0])[:, None], shape)
+        self._hypotheses = each_level if self.factored else population.levels
         self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
 
     @cached_property
@@ -69,14 +72,9 @@ class Inference:
             # memory, so the store is emptied when it has grown larger than any bank.
             if len(self._likelihoods) >= 1024:
                 self._likelihoods.clear()
-            if self.factored:
-                factor = self.model.factor(stimulus)
-                assert factor is not None  # separable models name the factor
-                shape = (self.population.num_levels, len(self.population.factors))
-                levels = np.broadcast_to(np.arange(shape[0])[:, None], shape)
-            else:
-                factor, levels = 0, self.population.levels
-            self._likelihoods[key] = factor, self.model.probs(levels, stimulus)
+            factor = self.model.factor(stimulus) if self.factored else 0
+            assert factor is not None  # the factored form is for models that name the factor
+            self._likelihoods[key] = factor, self.model.probs(self._hypotheses, stimulus)
         return self._likelihoods[key]
 
     def predict(self, weights: Floats, stimulus: Floats) -> Floats:

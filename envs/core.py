@@ -20,8 +20,9 @@ from envs.users.population import SPLITS, PersonStreams, Population
 from envs.users.response_models import Floats, Ints, ResponseModel
 
 Observation = Mapping[str, Floats]
-"""Transcripts: `turn` `[B, 1]`; `stimuli` `[B, T, S]`, `actions` `[B, T]` and `answers` `[B, T]`, -1
-where nothing stands yet. The stimulus of the present turn is shown, its answer is not."""
+"""Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T, S]`, `actions` `[B, T]`, `answers` `[B, T]`.
+
+-1 where nothing stands yet. The stimulus of the present turn is shown, its answer is not."""
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
 PROBABILITY_FLOOR = 1e-4
@@ -46,13 +47,11 @@ class Users(NamedTuple):
 
 
 class UserSource(Protocol):
-    """Where people come from.
+    """Where people come from."""
 
-    Attributes:
-        num_people: how many there are; None for as many as one likes.
-    """
-
-    num_people: int | None
+    @property
+    def num_people(self) -> int | None:
+        """How many there are; None for as many as one likes."""
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """The people with these numbers `[B]`, the same in whatever batch they are drawn."""
@@ -112,14 +111,13 @@ class UserTask(ABC):
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
         """One transcript (no batch axis) as chat messages, each with `role` and `content`."""
 
-    def reward(self, action: npt.NDArray[Any], answer: Ints) -> Floats:
-        """`[B]` float64 reward of actions `[B]`, or of stated weights `[B, A]`, given `[B]` answers."""
+    def reward(self, action: npt.NDArray[Any], answer: Ints) -> npt.NDArray[np.float64]:
+        """`[B]` reward of actions `[B]`, or of stated weights `[B, A]`, given answers `[B]`."""
         if not self.states_distribution:
             return (action == answer).astype(np.float64)
         rows = np.arange(len(answer))
         stated = np.maximum(action.astype(np.float64), PROBABILITY_FLOOR)
-        score: Floats = np.log(stated[rows, answer] / stated.sum(axis=1))
-        return score
+        return np.log(stated[rows, answer] / stated.sum(axis=1))
 
     def chosen(self, action: npt.NDArray[Any]) -> Ints:
         """`[B]` the action that stands in the transcript: the largest of stated weights."""
@@ -172,11 +170,15 @@ class Simulator:
         """Lays out each person's block of random numbers."""
         if split not in SPLITS:
             raise ValueError(f"Unknown split {split!r}. Available: {', '.join(SPLITS)}.")
-        self.num_people = None
         self._task = task
         self._split = split
         width = 1 + task.num_turns + task.num_uniforms
         self._streams = PersonStreams(suite_seed, f"people/{split}", width)
+
+    @property
+    def num_people(self) -> int | None:
+        """See `UserSource.num_people`: as many as one likes."""
+        return None
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `UserSource.draw`."""

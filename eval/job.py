@@ -157,7 +157,9 @@ def import_package(name: str) -> None:
     try:
         import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"--import {name}: {error}. Is it installed, or in this folder?") from error
+        raise ValueError(
+            f"--import {name}: {error}. Is it installed, or in this folder?"
+        ) from error
 
 
 def environments() -> dict[str, gym.envs.registration.EnvSpec]:
@@ -214,7 +216,9 @@ def plan(
     own = {key: value for key, value in settings.items() if not key.startswith(prefix)}
     for key in own:
         if key in _ENVIRONMENT_KEYS:
-            raise ValueError(f"--set {key}: not a setting; --split, --seed and --data choose people.")
+            raise ValueError(
+                f"--set {key}: not a setting; --split, --seed and --data choose people."
+            )
         if key not in keys:
             raise ValueError(f"{env_id} has no argument {closest(key, keys)}")
     specs = [parse_agent(text, keys, common) for text in agents]

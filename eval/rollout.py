@@ -24,8 +24,8 @@ def rollout(
     Args:
         env: of N lanes, without autoreset, with transcript observations.
         agent: decides.
-        teacher: asked for its own decision on the same transcripts, which is recorded beside; may be
-            the agent itself, which is then asked once.
+        teacher: asked for its own decision on the same transcripts, which is recorded beside; where
+            it is the agent itself, it is asked once.
         person: `[N]` the people's numbers.
         uniform: `[N, T]` in [0, 1), the random numbers that people lend to agents.
 
@@ -55,8 +55,14 @@ def rollout(
         if decision.belief is not None:
             belief[live, turn] = decision.belief
         # Lanes that are over stand still whatever they are sent.
-        sent = probs[0, :, turn].astype(np.float32) if task.states_distribution else actions[0, :, turn]
-        observation, rewards[:, turn], *_ = env.step(np.where(np.isnan(sent), 0, np.maximum(sent, 0)))
+        sent = (
+            probs[0, :, turn].astype(np.float32)
+            if task.states_distribution
+            else actions[0, :, turn]
+        )
+        observation, rewards[:, turn], *_ = env.step(
+            np.where(np.isnan(sent), 0, np.maximum(sent, 0))
+        )
     if first is not None:
         belief[np.arange(num), users.length] = agent.believe(observation)
     return Trace(
@@ -78,9 +84,13 @@ def _checked(agent: Agent, decision: Decision, num: int, size: int) -> Decision:
     """The decision, if it keeps the contract: one legal action and one distribution per person."""
     name, action, probs = type(agent).__name__, np.asarray(decision.action), decision.action_probs
     if action.shape != (num,) or action.dtype.kind not in "iu":
-        raise ValueError(f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}.")
+        raise ValueError(
+            f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}."
+        )
     if (action < 0).any() or (action >= size).any():
-        raise ValueError(f"{name}: actions must be in 0..{size - 1}, got {action.min()}..{action.max()}.")
+        raise ValueError(
+            f"{name}: actions must be in 0..{size - 1}, got {action.min()}..{action.max()}."
+        )
     if probs.shape != (num, size):
         raise ValueError(f"{name}: expected action_probs [{num}, {size}], got {list(probs.shape)}.")
     off = ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, rtol=0, atol=1e-6))

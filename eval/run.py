@@ -1,6 +1,6 @@
 """Scores agents on environments: a table on the screen, and a report, plots and traces in a folder.
 
-    python -m eval.run --agent random prior bayes clairvoyant --env acquaint/Questionnaire-v0
+python -m eval.run --agent random prior bayes clairvoyant --env acquaint/Questionnaire-v0
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_argument("--seed", type=int, default=0, metavar="S", help="which world of people (0)")
     cli.add_argument(
-        "--data", metavar="PATH", help="file of real respondents to meet instead of synthetic people"
+        "--data",
+        metavar="PATH",
+        help="file of real respondents to meet instead of synthetic people",
     )
     cli.add_argument("--out", default="runs/latest", metavar="DIR", help="results (runs/latest)")
     cli.add_argument(
@@ -139,7 +141,9 @@ def prepare(options: argparse.Namespace) -> tuple[list[Job], int, list[Store]]:
     for kind, names in (("--agent", options.agent), ("--env", options.env)):
         if len(set(names)) < len(names):
             raise ValueError(f"{kind} {' '.join(names)}: each may be named once.")
-    people = People(options.split or ("dev" if options.data else "test"), options.seed, options.data)
+    people = People(
+        options.split or ("dev" if options.data else "test"), options.seed, options.data
+    )
     settings = parse_settings(options.settings)
     jobs, most = [], None
     for env_id in options.env:

@@ -67,7 +67,9 @@ class Trace:
         with np.load(path, allow_pickle=False) as stored:
             missing = [f.name for f in fields(cls) if f.name not in stored]
             if missing:
-                raise ValueError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")
+                raise ValueError(
+                    f"{path}: not a trace, it lacks {missing}. Delete it and run again."
+                )
             return cls(**{f.name: stored[f.name] for f in fields(cls)})
 
     @classmethod

@@ -95,7 +95,9 @@ class Questionnaire(UserTask):
         if order not in ("fixed", "shuffled"):
             raise ValueError(f"Unknown order {order!r}. Available: fixed, shuffled.")
         if num_turns is not None and not 1 <= num_turns <= bank.num_items:
-            raise ValueError(f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items.")
+            raise ValueError(
+                f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items."
+            )
         if levels < 2:
             raise ValueError(f"levels={levels}; a trait needs at least 2.")
         if population == "profiles":
@@ -127,9 +129,9 @@ class Questionnaire(UserTask):
         messages = [
             {
                 "role": "system",
-                "content": "A person is filling in a personality questionnaire. For each statement, "
-                "predict how accurately the person says it describes them. Reply with the number "
-                f"of one option:\n{options}",
+                "content": "A person is filling in a personality questionnaire. For each statement "
+                "predict how accurately, in the person's own words, it describes them. Reply with "
+                f"the number of one option:\n{options}",
             }
         ]
         revealed = ""

@@ -114,7 +114,7 @@ class GradedParameters:
 
         Args:
             bank: the items, in whose order the parameters are returned.
-            name: a shipped set (`study`, `human`) or the path of a CSV that `train.fit_items` wrote.
+            name: a shipped set (`study`, `human`) or the path of a CSV by `train.fit_items`.
 
         Raises:
             ValueError: unknown set, items that do not match the bank, or thresholds out of order.

@@ -44,8 +44,8 @@ class Population:
         Args:
             traits: `F` names.
             grid: `[L]` theta of each level.
-            correlation: `[F, F]` of a standard multivariate normal whose density at the grid points,
-                normalised, is the prior; None for a uniform prior.
+            correlation: `[F, F]` of a standard multivariate normal; its density at the grid
+                points, normalised, is the prior. None for a uniform prior.
         """
         shape = (len(grid),) * len(traits)
         levels = np.stack([index.ravel() for index in np.indices(shape)], axis=1)
@@ -59,7 +59,7 @@ class Population:
 
     @classmethod
     def classes(cls, prior: Floats) -> Population:
-        """Latent classes: one factor whose levels are the classes. Every split meets all of them."""
+        """Latent classes: one factor whose levels are the classes; every split meets them all."""
         index = np.arange(len(prior))[:, None]
         return cls(("class",), index, np.asarray(prior, dtype=float), None, False)
 
@@ -83,7 +83,9 @@ class Population:
         """Whether the prior is the product of its marginals, so that factors can be kept apart."""
         if len(self.levels) != self.num_levels ** len(self.factors):
             return False
-        product = np.prod([m[c] for m, c in zip(self.marginals, self.levels.T, strict=True)], axis=0)
+        product = np.prod(
+            [m[c] for m, c in zip(self.marginals, self.levels.T, strict=True)], axis=0
+        )
         return bool(np.allclose(self.prior, product, rtol=1e-12, atol=0))
 
     @cached_property

@@ -28,7 +28,9 @@ class Respondents:
     def __init__(self, task: UserTask, path: str, split: str, suite_seed: int) -> None:
         """Reads the file."""
         if task.bank is None:
-            raise ValueError(f"{type(task).__name__} asks no questionnaire items; drop respondents.")
+            raise ValueError(
+                f"{type(task).__name__} asks no questionnaire items; drop respondents."
+            )
         recorded = load_respondents(Path(path), task.bank)
         chosen = split_rows(recorded.row, split)
         if not chosen.any():
@@ -36,13 +38,18 @@ class Respondents:
         self._answers = recorded.answers[chosen]
         self._task = task
         self._streams = PersonStreams(suite_seed, "respondents", task.num_uniforms)
-        self.num_people = len(self._answers)
+
+    @property
+    def num_people(self) -> int | None:
+        """See `UserSource.num_people`: the rows of the split."""
+        return len(self._answers)
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `envs.core.UserSource.draw`; numbers beyond the last row start over at the first."""
         task = self._task
-        recorded = self._answers[person % self.num_people]
-        stimuli = task.draw_stimuli(self._streams.uniform(person % self.num_people))
+        row = person % len(self._answers)
+        recorded = self._answers[row]
+        stimuli = task.draw_stimuli(self._streams.uniform(row))
         answers = np.take_along_axis(recorded, stimuli[..., 0].astype(np.int64), axis=1)
         order = np.argsort(answers < 0, axis=1, kind="stable")[:, : task.num_turns]
         answers = np.take_along_axis(answers, order, axis=1)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
 
 
 class ResponseModel(ABC):
-    """p(answer | factor levels, stimulus): the simulator samples from it, the teacher inverts it."""
+    """p(answer | factor levels, stimulus); the simulator samples it, the teacher inverts it."""
 
     @abstractmethod
     def probs(self, levels: Ints, stimulus: Floats) -> Floats:
@@ -28,7 +29,7 @@ class ResponseModel(ABC):
         """
 
     def factor(self, stimulus: Floats) -> int | None:
-        """The one factor that a stimulus `[S]` informs; None (the default) if it informs several."""
+        """The one factor that a stimulus `[S]` informs; None, the default, if several."""
         return None
 
     @property
@@ -66,14 +67,16 @@ class TableModel(ResponseModel):
         self.table = table
         self._factor = factor
         cumulative = np.cumsum(table, axis=-1)[..., :-1].astype(np.float32)
-        self._cumulative = np.ascontiguousarray(np.moveaxis(cumulative, -1, 0).reshape(
-            table.shape[-1] - 1, -1
-        ))
+        self._cumulative = np.ascontiguousarray(
+            np.moveaxis(cumulative, -1, 0).reshape(table.shape[-1] - 1, -1)
+        )
 
     def _row(self, levels: Ints, stimulus: Floats) -> Ints:
         """Index into the table's flattened first two axes, `[...]`."""
         item = stimulus[..., 0].astype(np.int64)
-        column = np.broadcast_to(self._factor[item], np.broadcast_shapes(item.shape, levels.shape[:-1]))
+        column = np.broadcast_to(
+            self._factor[item], np.broadcast_shapes(item.shape, levels.shape[:-1])
+        )
         wide = np.broadcast_to(levels, (*column.shape, levels.shape[-1]))
         level = np.take_along_axis(wide, column[..., None], axis=-1)[..., 0]
         return item * self.table.shape[1] + level
