@@ -1,4 +1,4 @@
-"""Item texts, keys and fitted parameters as CSV, each with its provenance in the `#` lines on top."""
+"""Item texts, keys and fitted parameters as CSV, their provenance in `#` lines on top."""
 
 from __future__ import annotations
 
