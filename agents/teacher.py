@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from agents.core import Agent, Decision, best
@@ -41,23 +43,28 @@ class BayesTeacher(Agent):
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the posterior predictive, and its most probable answer."""
-        weights = self._posterior(observation)
-        seen = weights
-        if self._point:
-            seen = np.zeros_like(weights)
-            np.put_along_axis(seen, best(weights)[..., None], 1.0, axis=2)
-        predictive = self._inference.predict(seen, present_stimulus(observation))
-        return Decision(best(predictive), predictive, self._inference.marginals(weights))
+        stimulus = present_stimulus(observation)
+        predictions, beliefs = [], []
+        for rows, weights in self._posterior(observation):
+            beliefs.append(self._inference.marginals(weights))
+            if self._point:
+                likely = best(weights)[..., None]
+                weights = np.zeros_like(weights)
+                np.put_along_axis(weights, likely, 1.0, axis=2)
+            predictions.append(self._inference.predict(weights, stimulus[rows]))
+        predictive = np.concatenate(predictions)
+        return Decision(best(predictive), predictive, _joined(beliefs))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""
-        return self._inference.marginals(self._posterior(observation))
+        beliefs = (self._inference.marginals(w) for _, w in self._posterior(observation))
+        return _joined(list(beliefs))
 
-    def _posterior(self, observation: Observation) -> Floats:
-        """`[B, F, H]` belief after these transcripts; continues from the last call's if it can.
+    def _posterior(self, observation: Observation) -> Iterator[tuple[slice, Floats]]:
+        """`[b, F, H]` belief after these transcripts, block of rows by block of rows.
 
         Like the prefix cache of an inference server: transcripts that begin with those of the last
-        call start from its result. Whether they do is compared, never assumed.
+        call continue from its result. Whether they do is compared, never assumed.
         """
         turn = observation["turn"][:, 0].astype(np.int64)
         since, weights = 0, None
@@ -65,16 +72,27 @@ class BayesTeacher(Agent):
             prefix, known = self._known
             turns = prefix["answers"].shape[1]
             if (
-                prefix["answers"].shape[0] == len(turn)
+                len(prefix["answers"]) == len(turn)
                 and (turn >= turns).all()
                 and np.array_equal(prefix["answers"], observation["answers"][:, :turns])
                 and np.array_equal(prefix["stimuli"], observation["stimuli"][:, :turns])
             ):
                 since, weights = turns, known
-        weights = self._inference.condition(observation, weights, since, self._discount)
-        turns = int(turn[0])
         self._known = None
+        if weights is None:
+            weights = self._inference.start(len(turn))
+        seen = {key: observation[key] for key in ("turn", "stimuli", "answers")}
+        for rows in self._inference.blocks(len(turn)):
+            part = {key: value[rows] for key, value in seen.items()}
+            yield rows, self._inference.condition(part, weights[rows], since, self._discount)
+        # Kept only once every block has been reached: an interrupted call leaves no half-truth.
+        turns = int(turn[0])
         if (turn == turns).all():
             prefix = {key: observation[key][:, :turns].copy() for key in ("answers", "stimuli")}
             self._known = prefix, weights
-        return weights
+
+
+def _joined(beliefs: list[Floats | None]) -> Floats | None:
+    """The blocks' beliefs as one, None where the hypotheses have no ordered levels."""
+    known = [belief for belief in beliefs if belief is not None]
+    return np.concatenate(known) if known else None

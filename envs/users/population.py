@@ -119,9 +119,15 @@ class Population:
             `[B]` indices into `levels`.
         """
         types = self.splits[split]
-        cumulative = np.cumsum(self.prior[types])
-        found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+        cumulative = self._cumulative[split]
+        found = np.searchsorted(cumulative, uniform, side="right")
         return types[np.minimum(found, len(types) - 1)]
+
+    @cached_property
+    def _cumulative(self) -> Mapping[str, Floats]:
+        """Cumulative prior of each split's types, float32 as the random numbers are."""
+        sums = {split: np.cumsum(self.prior[types]) for split, types in self.splits.items()}
+        return {split: (total / total[-1]).astype(np.float32) for split, total in sums.items()}
 
 
 class PersonStreams:

@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make demo` runs the main job, `make test` the default suite.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# One thread a process: tests run several processes side by side.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo humans test test-slow check clean help
+
+help:       ## list the targets
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+demo: $(BIN)/.base  ## install, run the main job on synthetic people, print the results table
+	$(BIN)/python -m eval.run --agent random prior bayes clairvoyant \
+		--env acquaint/Questionnaire-v0 --users 2000 --out runs/demo
+
+humans: $(BIN)/.base  ## the same on real people: make humans DATA=BIG5.zip
+	@test -n "$(DATA)" || { echo "make humans DATA=PATH; the README says where the file is."; exit 2; }
+	$(BIN)/python -m eval.run --agent random prior bayes:parameters=study bayes \
+		bayes:population=classes --set parameters=human --data "$(DATA)" --out runs/humans
+
+test: $(BIN)/.dev  ## install with the test tools and run the default suite
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(BIN)/.dev  ## the longer tests; ACQUAINT_DATA names the folder of the real respondents
+	$(BIN)/python -m pytest -m slow
+
+check: $(BIN)/.dev  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:      ## remove the environment and the results
+	rm -rf $(VENV) runs build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(BIN)/.base: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(BIN)/.dev: $(BIN)/.base
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,rl]'
+	touch $@

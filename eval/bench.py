@@ -1,0 +1,194 @@
+"""Speed, side by side in one run, as ratios; absolute figures depend on the machine.
+
+python -m eval.bench envs       environments, against Gymnasium's own vector CartPole
+python -m eval.bench teacher    exact inference, against the memory bandwidth it needs
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from agents.teacher import BayesTeacher
+from envs.core import Observation, Simulator, make_task
+from eval.job import environment_spec
+
+ENV = "acquaint/Questionnaire-v0"
+PEER = "CartPole-v1"
+TURNS_OF_STUDY, PEOPLE_OF_STUDY = 50, 15_625
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line."""
+    cli = argparse.ArgumentParser(
+        prog="python -m eval.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = cli.add_subparsers(dest="what", required=True)
+    envs = what.add_parser("envs", help="steps per second of the vector environments")
+    envs.add_argument("--sizes", type=int, nargs="+", default=[1024, 16384], metavar="B")
+    envs.add_argument("--rounds", type=int, default=9, help="times each is measured (9)")
+    envs.add_argument("--seconds", type=float, default=0.3, help="of one measurement (0.3)")
+    teacher = what.add_parser("teacher", help="decisions per second of the exact teacher")
+    teacher.add_argument("--people", type=int, default=PEOPLE_OF_STUDY, metavar="N")
+    teacher.add_argument("--batch-size", type=int, default=512, metavar="B")
+    options = cli.parse_args(arguments)
+    for name in ("rounds", "people", "batch_size"):
+        if getattr(options, name, 1) < 1:
+            cli.error(f"--{name.replace('_', '-')} must be at least 1")
+    console = Console()
+    console.print(one_core(), highlight=False)
+    if options.what == "envs":
+        for size in options.sizes:
+            console.print(bench_envs(size, options.rounds, options.seconds))
+    else:
+        console.print(bench_teacher(options.people, options.batch_size))
+    return 0
+
+
+def one_core() -> str:
+    """Keeps this process on one core where the system can; says what was done."""
+    if not hasattr(os, "sched_setaffinity"):
+        return "This system cannot pin a process to a core: set OMP_NUM_THREADS=1 for one thread."
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return f"On one core of {os.cpu_count()}, NumPy {np.__version__}, Gymnasium {gym.__version__}."
+
+
+def stepper(env: gym.vector.VectorEnv[Any, Any, Any], seconds: float) -> Callable[[], float]:
+    """A measurement: environment steps per second with actions drawn beforehand, resets counted."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(8)]
+
+    def measure() -> float:
+        calls, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            for action in actions:
+                env.step(action)
+            calls += len(actions)
+        return calls * env.num_envs / elapsed
+
+    return measure
+
+
+def bench_envs(size: int, rounds: int, seconds: float) -> Table:
+    """Our vector environments beside CartPole's and beside our scalar one, at one size."""
+    rows = {
+        "native, this turn": gym.make_vec(ENV, num_envs=size, observation="turn"),
+        "native, transcript": gym.make_vec(ENV, num_envs=size),
+        "native, transcript, shuffled": gym.make_vec(ENV, num_envs=size, order="shuffled"),
+        "scalar under SyncVectorEnv": gym.make_vec(
+            ENV, num_envs=min(size, 1024), vectorization_mode="sync", observation="turn"
+        ),
+    }
+    peer = gym.make_vec(PEER, num_envs=size)
+    measures = {name: stepper(env, seconds) for name, env in {PEER: peer, **rows}.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in track(range(rounds), f"{size:,} environments", console=Console(stderr=True)):
+        for name, measure in measures.items():
+            speeds[name].append(measure())
+    table = Table(title=f"{size:,} environments, median of {rounds} rounds", title_justify="left")
+    for column in ("environment", "M steps/s", f"of {PEER}", "of the scalar one"):
+        table.add_column(column, justify="left" if column == "environment" else "right")
+    scalar = speeds["scalar under SyncVectorEnv"]
+    for name, speed in speeds.items():
+        table.add_row(
+            name,
+            f"{statistics.median(speed) / 1e6:.2f}",
+            f"{ratio(speed, speeds[PEER]):.2f}",
+            f"{ratio(speed, scalar):.0f}" if name.startswith("native") else "",
+        )
+    return table
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median over rounds of the ratio within a round, which a busy moment cannot skew."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def bench_teacher(people: int, batch_size: int) -> Table:
+    """All decisions with soft targets for N people, in both forms, fixed and shuffled order."""
+    table = Table(
+        title=f"{people:,} people x {TURNS_OF_STUDY} turns in batches of {batch_size}",
+        title_justify="left",
+        caption="bound: reading and writing the posterior once, and reading it twice, for each "
+        "decision, at the bandwidth measured in this run; a cache can beat it",
+    )
+    for column in ("form", "order", "seconds", "us/decision", "bound", "seconds/bound"):
+        table.add_column(column, justify="left" if column in ("form", "order") else "right")
+    bandwidth = copy_bandwidth()
+    for form in ("factored", "joint"):
+        for order in ("fixed", "shuffled"):
+            seconds, hypotheses = time_teacher(form, order, people, batch_size)
+            moved = 4 * 8 * hypotheses * people * TURNS_OF_STUDY
+            bound = moved / bandwidth
+            table.add_row(
+                form,
+                order,
+                f"{seconds:.2f}",
+                f"{1e6 * seconds / people / TURNS_OF_STUDY:.2f}",
+                f"{bound:.2f}",
+                f"{seconds / bound:.1f}",
+            )
+    return table
+
+
+def copy_bandwidth() -> float:
+    """Bytes per second, read and written, of copying 256 MiB, the best of five."""
+    source = np.ones(2**25)
+    target, best = np.empty_like(source), np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - start)
+    return 2 * source.nbytes / best
+
+
+def time_teacher(form: str, order: str, people: int, batch_size: int) -> tuple[float, int]:
+    """Seconds that the teacher's `act` takes for everybody, and the hypotheses it weighs."""
+    task = make_task(environment_spec(ENV).kwargs["task"], form=form, order=order)
+    teacher, simulator, seconds = BayesTeacher(task), Simulator(task, "train", 0), 0.0
+    starts = range(0, people, batch_size)
+    for first in track(starts, f"{form}, {order}", console=Console(stderr=True)):
+        person = np.arange(first, min(first + batch_size, people))
+        for observation in transcripts(simulator, person):
+            start = time.perf_counter()
+            teacher.act(observation, np.zeros(len(person)))
+            seconds += time.perf_counter() - start
+    return seconds, task.inference().prior.size
+
+
+def transcripts(simulator: Simulator, person: np.ndarray[Any, Any]) -> list[Observation]:
+    """What an agent observes before each turn with these people."""
+    users = simulator.draw(person)
+    turns = np.arange(users.answers.shape[1])
+    observations: list[Observation] = []
+    for turn in turns:
+        answers = np.where(turns < turn, users.answers, -1).astype(np.float32)
+        shown = (turns <= turn)[None, :, None]
+        observations.append(
+            {
+                "turn": np.full((len(person), 1), turn, dtype=np.float32),
+                "stimuli": np.where(shown, users.stimuli, np.float32(-1)),
+                "actions": answers,
+                "answers": answers,
+            }
+        )
+    return observations
+
+
+if __name__ == "__main__":
+    sys.exit(main())
