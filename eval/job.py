@@ -22,6 +22,7 @@ from envs.adaptors import UserEnv, UserVectorEnv
 from envs.core import make_task
 from envs.names import closest
 from envs.users.population import PersonStreams
+from envs.users.respondents import locate
 from eval.rollout import rollout
 from eval.store import Store
 
@@ -50,7 +51,7 @@ class People:
         known = {"split": self.split, "suite_seed": self.suite_seed}
         if self.data is None:
             return {**known, "data": None}
-        digest = hashlib.sha256(Path(self.data).read_bytes()).hexdigest()
+        digest = hashlib.sha256(locate(self.data).read_bytes()).hexdigest()
         return {**known, "data": {"file": Path(self.data).name, "sha256": digest}}
 
 

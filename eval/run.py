@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument(
         "--data",
         metavar="PATH",
-        help="file of real respondents to meet instead of synthetic people",
+        help="file of real respondents to meet instead of synthetic people; looked for here, then "
+        "in the folder that the variable ACQUAINT_DATA names",
     )
     cli.add_argument("--out", default="runs/latest", metavar="DIR", help="results (runs/latest)")
     cli.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,20 @@ from envs.users.humans import load_respondents, split_rows
 from envs.users.population import PersonStreams
 
 
+def locate(path: str) -> Path:
+    """A file of respondents: where it says, or else in the folder that ACQUAINT_DATA names."""
+    folder = os.environ.get("ACQUAINT_DATA")
+    if folder and not Path(path).exists() and (Path(folder) / path).exists():
+        return Path(folder) / path
+    return Path(path)
+
+
 class Respondents:
     """Replays recorded answers. Person k is row k of the split; an unanswered item is not asked.
 
     Args:
         task: a task with an item bank.
-        path: the file, in a format that `envs.users.humans.load_respondents` reads.
+        path: the file, see `locate`, in a format that `envs.users.humans.load_respondents` reads.
         split: `train`, `dev` or `all`.
         suite_seed: fixes the order of items where the task shuffles them.
 
@@ -31,7 +40,7 @@ class Respondents:
             raise ValueError(
                 f"{type(task).__name__} asks no questionnaire items; drop respondents."
             )
-        recorded = load_respondents(Path(path), task.bank)
+        recorded = load_respondents(locate(path), task.bank)
         chosen = split_rows(recorded.row, split)
         if not chosen.any():
             raise ValueError(f"{path}: no respondent in split {split!r}.")

@@ -1,0 +1,211 @@
+"""Conversations side by side, in arrays: the mechanics below both adaptors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.core import Simulator, Users, UserSource, UserTask, make_task
+from envs.users.respondents import Respondents
+
+# Episode e after reset(seed=s) meets person s + e * STRIDE, so up to a million environments with
+# consecutive seeds never meet the same person, and their next people are again consecutive.
+STRIDE = 2**20
+
+Rows = slice | npt.NDArray[np.int64]
+EVERYONE = slice(None)
+
+
+class Episodes:
+    """B conversations side by side, in arrays; the mechanics below both adaptors.
+
+    Arrays have a spare turn at the end that holds -1: what is shown when nothing is left to ask.
+
+    Args:
+        task: the task.
+        source: where its people come from.
+        num: B.
+        observation: `transcript` or `turn`.
+        keep_transcript: keep it even if it is not observed, to be rendered.
+
+    Raises:
+        ValueError: unknown observation.
+    """
+
+    def __init__(
+        self,
+        task: UserTask,
+        source: UserSource,
+        num: int,
+        observation: str,
+        keep_transcript: bool = False,
+    ) -> None:
+        """Allocates the transcripts."""
+        if observation not in ("transcript", "turn"):
+            raise ValueError(f"Unknown observation {observation!r}. Available: transcript, turn.")
+        self.task, self.source = task, source
+        self._latest_only = observation == "turn"
+        self._kept = keep_transcript or not self._latest_only
+        width, size = task.num_turns + 1, len(task.stimulus_low)
+        self.person = np.zeros(num, dtype=np.int64)
+        self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int16)
+        self.turn = np.zeros(num, dtype=np.int64)
+        self.length = np.zeros(num, dtype=np.int64)
+        self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
+        self._answers = np.full((num, width), -1, dtype=np.int8)
+        self._start = np.arange(num, dtype=np.int64) * width
+        if self._kept:
+            self._shown_stimuli = np.full((num, width, size), -1, dtype=np.float32)
+            self._shown_actions = np.full((num, width), -1, dtype=np.float32)
+            self._shown_answers = np.full((num, width), -1, dtype=np.float32)
+        if self._latest_only:
+            self._last_action = np.full((num, 1), -1, dtype=np.float32)
+            self._last_answer = np.full((num, 1), -1, dtype=np.float32)
+
+    @property
+    def users(self) -> Users:
+        """Who is behind the screens, for the evaluator's side of the wall."""
+        turns = self.task.num_turns
+        return Users(
+            self.person,
+            self.levels,
+            self._stimuli[:, :turns],
+            self._answers[:, :turns],
+            self.length.astype(np.int16),
+        )
+
+    def begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
+        """Puts new people behind some of the screens."""
+        users, turns = self.source.draw(person), self.task.num_turns
+        self.person[rows], self.levels[rows] = person, users.levels
+        self.turn[rows], self.length[rows] = 0, users.length
+        self._stimuli[rows, :turns] = users.stimuli
+        self._answers[rows, :turns] = users.answers
+        if self._kept:
+            for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
+                shown[rows] = -1
+            self._shown_stimuli[rows, 0] = users.stimuli[:, 0]
+        if self._latest_only:
+            self._last_action[rows] = self._last_answer[rows] = -1
+
+    def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """One turn of some conversations, none of them over: the `[n]` rewards."""
+        cell = self._start[rows] + self.turn[rows]
+        answer = self._answers.reshape(-1).take(cell)
+        reward = self.task.reward(action, answer)
+        chosen = self.task.chosen(action)
+        self.turn[rows] += 1
+        if self._kept:
+            size = self._stimuli.shape[-1]
+            self._shown_actions.reshape(-1)[cell] = chosen
+            self._shown_answers.reshape(-1)[cell] = answer
+            cell += 1
+            coming = self._stimuli.reshape(-1, size).take(cell, axis=0)
+            self._shown_stimuli.reshape(-1, size)[cell] = coming
+        if self._latest_only:
+            self._last_action[rows, 0] = chosen
+            self._last_answer[rows, 0] = answer
+        return reward
+
+    def over(self) -> npt.NDArray[np.bool_]:
+        """`[B]` which conversations have ended."""
+        return self.turn >= self.length
+
+    def observe(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A new copy of what the agent sees, see `UserTask.observation_space`."""
+        if not self._latest_only:
+            return self.transcript()
+        size = self._stimuli.shape[-1]
+        return {
+            "turn": self.turn[:, None].astype(np.float32),
+            "stimulus": self._stimuli.reshape(-1, size).take(self._start + self.turn, axis=0),
+            "action": self._last_action.copy(),
+            "answer": self._last_answer.copy(),
+        }
+
+    def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A new copy of all that has been shown."""
+        turns = self.task.num_turns
+        return {
+            "turn": self.turn[:, None].astype(np.float32),
+            "stimuli": self._shown_stimuli[:, :turns].copy(),
+            "actions": self._shown_actions[:, :turns].copy(),
+            "answers": self._shown_answers[:, :turns].copy(),
+        }
+
+
+def make_episodes(
+    num: int,
+    task: str,
+    split: str,
+    suite_seed: int,
+    respondents: str | None,
+    observation: str,
+    render_mode: str | None,
+    arguments: dict[str, Any],
+) -> Episodes:
+    """The conversations behind an environment, from the environment's arguments."""
+    built = make_task(task, **arguments)
+    source: UserSource
+    if respondents is None:
+        source = Simulator(built, split, suite_seed)
+    else:
+        source = Respondents(built, respondents, split, suite_seed)
+    return Episodes(built, source, num, observation, keep_transcript=render_mode is not None)
+
+
+def next_people(
+    episodes: Episodes,
+    seed: int | Sequence[int] | None,
+    options: dict[str, Any] | None,
+    started: bool,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """`[B]` numbers of the people to meet on a reset: by option, by seed, or the next ones.
+
+    Raises:
+        ValueError: not one number per lane, a negative number, or a row that no respondent has.
+    """
+    num, known = len(episodes.person), episodes.source.num_people
+    wanted = (options or {}).get("person", seed)
+    if wanted is None:
+        if started:
+            return episodes.person + STRIDE
+        wanted = int(rng.integers(STRIDE))
+    person = np.asarray(wanted)
+    if person.ndim == 0:
+        person = person + np.arange(num)
+    if person.shape != (num,) or person.dtype.kind not in "iu" or (person < 0).any():
+        raise ValueError(
+            f"People are whole numbers >= 0, one for each of {num} lanes; got {wanted!r}."
+        )
+    if "person" in (options or {}) and known is not None and person.max() >= known:
+        raise ValueError(f"There is no person {person.max()}: {known} respondents, 0..{known - 1}.")
+    return person.astype(np.int64)
+
+
+def checked_action(task: UserTask, action: npt.NDArray[Any], num: int) -> npt.NDArray[Any]:
+    """`[B]` actions in 0..A-1, or `[B, A]` weights in [0, 1], as they came.
+
+    Raises:
+        ValueError: another shape, type or range; the message says what came on which lane.
+    """
+    size = len(task.actions)
+    if task.states_distribution:
+        fits = action.shape == (num, size) and action.dtype.kind == "f"
+        if fits and action.min() >= 0 and action.max() <= 1:  # a NaN fails both comparisons
+            return action
+        raise ValueError(f"Expected weights [{num}, {size}] in [0, 1], got {_described(action)}.")
+    fits = action.shape == (num,) and action.dtype.kind in "iu"
+    if fits and action.min() >= 0 and action.max() < size:
+        return action
+    raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_described(action)}.")
+
+
+def _described(action: npt.NDArray[Any]) -> str:
+    """Shape, type and range of what came, for a message."""
+    span = f", {action.min()}..{action.max()}" if action.size and action.dtype.kind in "iuf" else ""
+    return f"{action.dtype} {list(action.shape)}{span}"
