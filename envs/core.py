@@ -132,6 +132,11 @@ class UserTask(ABC):
         return Inference(self.population, self.model, self.form)
 
     @property
+    def replies(self) -> tuple[str, ...]:
+        """`A` texts, one per action, that an assistant's turn in the prompt may hold: 1, 2, ..."""
+        return tuple(str(number) for number in range(1, len(self.actions) + 1))
+
+    @property
     def action_space(self) -> spaces.Space[Any]:
         """What the environment accepts from an agent in one turn."""
         if self.states_distribution:

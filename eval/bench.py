@@ -23,6 +23,7 @@ from rich.table import Table
 from agents.teacher import BayesTeacher
 from envs.core import Observation, Simulator, make_task
 from eval.job import environment_spec
+from eval.report import screen
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("rounds", "people", "batch_size"):
         if getattr(options, name, 1) < 1:
             cli.error(f"--{name.replace('_', '-')} must be at least 1")
-    console = Console()
+    console = screen()
     console.print(one_core(), highlight=False)
     if options.what == "envs":
         for size in options.sizes:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agents.registry import agent_names, parse_settings
 from eval.clairvoyant import Clairvoyant
 from eval.job import TEACHER, Job, People, environments, import_package, plan
-from eval.report import build_report, table, write_report
+from eval.report import build_report, screen, table, write_report
 from eval.store import Store
 from eval.trace import Trace
 
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
-    console, errors = Console(), Console(stderr=True)
+    console, errors = screen(), Console(stderr=True)
     try:
         jobs, users, stores = prepare(options)
     except ValueError as error:

@@ -28,7 +28,7 @@ class Trace:
         teacher_actions: `[N, T]` int16, the teacher's choice on the same transcript; -1 beyond.
         teacher_probs: `[N, T, A]` float64, the teacher's distribution; NaN beyond `length`.
         belief: `[N, T + 1, F, L]` float32, the agent's distribution over the levels of each
-            factor before turn t, the last entry after the person's last answer; NaN between.
+            factor before turn t, and after the person's last answer at t = `length`; NaN beyond.
             `[N, 0, 0, 0]` for an agent without a belief.
     """
 

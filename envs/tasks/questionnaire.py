@@ -125,13 +125,14 @@ class Questionnaire(UserTask):
 
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
         """See `UserTask.prompt`: each item is a user turn, each answer opens the next."""
-        options = "\n".join(f"{code}. {label}" for code, label in enumerate(self.actions, start=1))
+        pairs = zip(self.replies, self.actions, strict=True)
+        options = "\n".join(f"{reply}. {label}" for reply, label in pairs)
         messages = [
             {
                 "role": "system",
                 "content": "A person is filling in a personality questionnaire. For each statement "
-                "predict how accurately, in the person's own words, it describes them. Reply with "
-                f"the number of one option:\n{options}",
+                "predict which option the person picks to say how accurately it describes them. Reply "
+                f"with the number of the option:\n{options}",
             }
         ]
         revealed = ""
@@ -142,6 +143,6 @@ class Questionnaire(UserTask):
             if item < 0 or observation["answers"][turn] < 0:
                 break
             predicted, answer = int(observation["actions"][turn]), int(observation["answers"][turn])
-            messages.append({"role": "assistant", "content": str(predicted + 1)})
-            revealed = f"The person answered {answer + 1} ({self.actions[answer]}).\n"
+            messages.append({"role": "assistant", "content": self.replies[predicted]})
+            revealed = f"The person answered {self.replies[answer]} ({self.actions[answer]}).\n"
         return messages

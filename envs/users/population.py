@@ -14,6 +14,9 @@ from envs.users.response_models import Floats, Ints
 
 SPLITS = ("train", "dev", "test")
 SPLIT_SHARES = (0.72, 0.08, 0.20)
+# With fewer types a split could not stand for the population: all splits then share the types, and
+# only the people in them differ.
+FEWEST_TYPES_TO_SPLIT = 100
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Population:
         prior: `[P]` float64, probabilities of the types; sums to one.
         grid: `[L]` theta of each level in population standard deviations, or None where the levels
             are unordered (latent classes): then agents report no belief about traits.
-        split_by_type: whether train, dev and test people are of different types.
+        split_by_type: whether train, dev and test people are of different types; profiles are
+            unless there are fewer than 100 of them.
     """
 
     factors: tuple[str, ...]
@@ -55,7 +59,8 @@ class Population:
             log_density = multivariate_normal(cov=correlation).logpdf(grid[levels])
             prior = np.exp(log_density - log_density.max())
             prior /= prior.sum()
-        return cls(tuple(traits), levels, prior, np.asarray(grid, dtype=float), True)
+        apart = len(levels) >= FEWEST_TYPES_TO_SPLIT
+        return cls(tuple(traits), levels, prior, np.asarray(grid, dtype=float), apart)
 
     @classmethod
     def classes(cls, prior: Floats) -> Population:

@@ -1,0 +1,220 @@
+"""What is measured of an agent: statistics of every turn, and how they become one number.
+
+A metric gives D numbers for every turn of every person. Averaged over a person's turns (or taken
+after the last answer) they are that person's statistics; averaged over people and passed through
+`combine` they are the metric. A mean is the case D = 1, and a correlation or a calibration error
+has the same interval as a mean (`eval.stats.interval`), whole or turn by turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import entr, rel_entr
+
+from eval.stats import Combine, Floats
+from eval.trace import Trace
+
+BINS = 15  # of confidence, as in Guo et al. 2017
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number about an agent in an environment.
+
+    Attributes:
+        name: its key in reports.
+        unit: what one unit of it is.
+        better: which direction is good; "teacher" means close to the teacher's value.
+        cells: `Trace -> [N, T, D]` statistics of every turn; not finite where undefined, anything
+            beyond a person's `length`.
+        combine: mean statistics `[..., D]` -> `[...]`; None where D = 1.
+        after_last_answer: a person's statistics are those of the last turn, not the mean over
+            turns.
+        curve: whether the report shows it turn by turn.
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower", "teacher"]
+    cells: Callable[[Trace], Floats]
+    combine: Combine | None = None
+    after_last_answer: bool = False
+    curve: bool = True
+
+    def by_turn(self, trace: Trace) -> Floats:
+        """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
+        with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed
+            cells = self.cells(trace)
+        known = np.isfinite(cells).all(axis=-1) & trace.happened
+        return np.where(known[..., None], cells, np.nan)
+
+    def statistics(self, trace: Trace) -> Floats:
+        """`[N, D]`, NaN for a person without turns or with a turn that has no finite number."""
+        cells = self.by_turn(trace)
+        if self.after_last_answer:
+            last = np.maximum(trace.length.astype(np.int64) - 1, 0)
+            return cells[np.arange(len(cells)), last]
+        total = cells.sum(axis=1, where=trace.happened[..., None])
+        turns = np.where(trace.length > 0, trace.length, np.nan)
+        return total / turns[:, None]
+
+
+def reliability(trace: Trace) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    """Confidence and outcome of the category that an agent finds most probable.
+
+    Categories within 1e-9 share a tie, so that the order of categories does not matter: a uniform
+    agent hits once in K, whatever people answer.
+
+    Returns:
+        `[N, T, 15]` one-hot, the equal-width bin (low, high] that the confidence lies in; all
+        false beyond `length`.
+        `[N, T]` the confidence, the largest probability; NaN beyond `length`.
+        `[N, T]` 1 where that category was the answer, 1/n where the answer was one of n in a
+            tie, else 0; NaN beyond `length`.
+    """
+    confidence = trace.action_probs.max(axis=-1)
+    top = trace.action_probs >= confidence[..., None] - 1e-9
+    share = top / np.maximum(top.sum(axis=-1, keepdims=True), 1)
+    # 1/5 is an edge of 15 bins, and a uniform softmax misses it by a rounding error.
+    bin_index = np.ceil(np.round(confidence * BINS, 6)) - 1
+    in_bin = bin_index[..., None] == np.arange(BINS)
+    return in_bin, confidence, _probability(share, trace.answers)
+
+
+def _probability(probs: Floats, index: npt.NDArray[Any]) -> Floats:
+    """`[...]` the entry of `[..., K]` at `[...]`; NaN where the index is -1 (nobody knows)."""
+    if index.size and index.max() >= probs.shape[-1]:
+        raise ValueError(
+            f"Category {index.max()} in a trace with {probs.shape[-1]} probabilities a decision: "
+            "these metrics need one action for each response category. Leave this task out."
+        )
+    column = np.maximum(index, 0)[..., None].astype(np.int64)
+    picked = np.take_along_axis(probs, column, axis=-1)[..., 0]
+    return np.where(index < 0, np.nan, picked)
+
+
+def _accuracy(trace: Trace) -> Floats:
+    return (trace.actions == trace.answers)[..., None].astype(np.float64)
+
+
+def _teacher_agreement(trace: Trace) -> Floats:
+    same = trace.actions == trace.teacher_actions
+    return np.where(trace.teacher_actions < 0, np.nan, same)[..., None]
+
+
+def _reward(trace: Trace) -> Floats:
+    return trace.rewards[..., None]
+
+
+def _predictive_entropy(trace: Trace) -> Floats:
+    return entr(trace.action_probs).sum(axis=-1, keepdims=True)
+
+
+def _nll(trace: Trace) -> Floats:
+    return -np.log(_probability(trace.action_probs, trace.answers))[..., None]
+
+
+def _brier(trace: Trace) -> Floats:
+    outcome = trace.answers[..., None] == np.arange(trace.action_probs.shape[-1])
+    return ((trace.action_probs - outcome) ** 2).sum(axis=-1, keepdims=True)
+
+
+def _calibration_gaps(trace: Trace) -> Floats:
+    """`[N, T, 15]` hit minus confidence, in the bin of the confidence."""
+    in_bin, confidence, hit = reliability(trace)
+    return in_bin * (hit - confidence)[..., None]
+
+
+def _ece(gaps: Floats) -> Floats:
+    """Expected calibration error of the top category (Guo et al. 2017, equation 3), 0..1.
+
+    Biased upwards: chance gaps do not cancel, least of all with few turns in a bin. People weigh
+    the same, as in every other metric; where all have as many turns this is the pooled error.
+
+    Args:
+        gaps: `[..., 15]` share of turns in the bin times (frequency of hits - mean confidence).
+    """
+    return np.abs(gaps).sum(axis=-1)
+
+
+def _kl_from_teacher(trace: Trace) -> Floats:
+    return rel_entr(trace.teacher_probs, trace.action_probs).sum(axis=-1, keepdims=True)
+
+
+def _regret(trace: Trace) -> Floats:
+    taken = _probability(trace.teacher_probs, trace.actions)
+    return (trace.teacher_probs.max(axis=-1) - taken)[..., None]
+
+
+def _belief_after(trace: Trace) -> Floats:
+    """`[N, T, F, L]` the belief after each turn's answer; NaN for an agent without a belief."""
+    if trace.belief.size == 0:
+        shape = (*trace.answers.shape, trace.levels.shape[1], int(trace.levels.max(initial=0)) + 1)
+        return np.full(shape, np.nan)
+    return trace.belief[:, 1:].astype(np.float64)
+
+
+def _true_levels(trace: Trace) -> npt.NDArray[np.int16]:
+    """`[N, T, F]` the levels of `[N, F]`, the same at every turn."""
+    shape = (*trace.answers.shape, trace.levels.shape[1])
+    return np.broadcast_to(trace.levels[:, None, :], shape)
+
+
+def _belief_nll(trace: Trace) -> Floats:
+    believed = _probability(_belief_after(trace), _true_levels(trace))
+    return -np.log(believed).mean(axis=-1, keepdims=True)
+
+
+def _belief_moments(trace: Trace) -> Floats:
+    """`[N, T, F * 5]` x, y, x^2, y^2, xy of posterior mean level x and true level y."""
+    belief, levels = _belief_after(trace), _true_levels(trace)
+    # Moments about the middle of the scale lose no digits, and a correlation ignores the shift.
+    scale = np.arange(belief.shape[-1]) - (belief.shape[-1] - 1) / 2
+    x = belief @ scale
+    y = np.where(levels < 0, np.nan, levels - (belief.shape[-1] - 1) / 2)
+    return np.stack([x, y, x * x, y * y, x * y], axis=-1).reshape(*x.shape[:2], -1)
+
+
+def _mean_correlation(moments: Floats) -> Floats:
+    """Pearson correlation over people, averaged over factors, -1..1.
+
+    NaN as long as one factor has the same posterior mean, or the same level, in everybody.
+
+    Args:
+        moments: `[..., F * 5]` means over people of what `_belief_moments` gives.
+    """
+    x, y, xx, yy, xy = np.moveaxis(moments.reshape(*moments.shape[:-1], -1, 5), -1, 0)
+    variance = np.stack([xx - x * x, yy - y * y])
+    # float32 beliefs that are equal differ by about 1e-7, so this much variance is none.
+    variance = np.where(variance > 1e-10, variance, np.nan)
+    return ((xy - x * y) / np.sqrt(variance.prod(axis=0))).mean(axis=-1)
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "share of turns", "higher", _accuracy),
+        Metric("teacher_agreement", "share of turns", "higher", _teacher_agreement),
+        Metric("reward", "reward per turn", "higher", _reward),
+        Metric("regret", "expected hits lost per turn", "lower", _regret),
+        Metric("predictive_entropy", "nats", "teacher", _predictive_entropy),
+        Metric("nll", "nats", "lower", _nll),
+        Metric("brier", "squared error", "lower", _brier),
+        Metric("ece", "share of turns", "lower", _calibration_gaps, _ece, curve=False),
+        Metric("kl_from_teacher", "nats", "lower", _kl_from_teacher),
+        Metric(
+            "belief_correlation",
+            "correlation",
+            "higher",
+            _belief_moments,
+            _mean_correlation,
+            after_last_answer=True,
+        ),
+        Metric("belief_nll", "nats", "lower", _belief_nll, after_last_answer=True),
+    )
+}

@@ -1,0 +1,314 @@
+"""Reports: complete, honest about failures, legible, and the same whatever the order of people."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from numpy.testing import assert_allclose, assert_array_equal
+from rich.console import Console
+
+from eval import plots
+from eval.metrics import METRICS
+from eval.report import (
+    NORMALISED,
+    DifferentPeopleError,
+    build_report,
+    markdown_table,
+    spread,
+    table,
+    write_report,
+)
+from eval.stats import interval
+from eval.trace import Trace
+
+ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
+PEOPLE, TURNS, CATEGORIES = 40, 4, 3
+
+
+def play(skill: float, *, believes: bool = True) -> Trace:
+    """The same people for everybody; `skill` 0 is a uniform agent, 1 the teacher."""
+    rng = np.random.Generator(np.random.Philox(11))
+    teacher = rng.dirichlet(np.full(CATEGORIES, 0.5), size=(PEOPLE, TURNS))
+    answers = (rng.random((PEOPLE, TURNS, 1)) > teacher.cumsum(axis=-1)).sum(axis=-1)
+    levels = rng.integers(5, size=(PEOPLE, 2))
+    noise = rng.dirichlet(np.ones(5), size=(PEOPLE, TURNS + 1, 2))
+    belief = skill * (levels[:, None, :, None] == np.arange(5)) + (1 - skill) * noise
+    probs = skill * teacher + (1 - skill) / CATEGORIES
+    actions = np.where(rng.random(answers.shape) < skill, teacher.argmax(-1), 0)
+    return Trace(
+        person=np.arange(PEOPLE),
+        levels=levels.astype(np.int16),
+        length=np.full(PEOPLE, TURNS, np.int16),
+        stimuli=rng.random((PEOPLE, TURNS, 1)).astype(np.float32),
+        actions=actions.astype(np.int16),
+        answers=answers.astype(np.int16),
+        rewards=(actions == answers) * rng.uniform(1, 2, size=answers.shape),
+        action_probs=probs,
+        teacher_actions=teacher.argmax(axis=-1).astype(np.int16),
+        teacher_probs=teacher,
+        belief=belief.astype(np.float32) if believes else np.zeros((PEOPLE, 0, 0, 0), np.float32),
+    )
+
+
+def players() -> dict[str, Trace]:
+    return {
+        "random": play(0.0, believes=False),
+        "bayes": play(1.0),
+        "bayes:parameters=human": play(0.6),
+    }
+
+
+def find(rows, **wanted):
+    found = [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    assert len(found) == 1, wanted
+    return found[0]
+
+
+def test_rows_are_complete_and_are_the_estimates():
+    report = build_report({"seed": 3}, {ENV: players(), OTHER: {"bayes": play(1.0)}})
+    agents = [(ENV, name) for name in players()] + [(OTHER, "bayes")]
+    assert report.meta == {"seed": 3}
+    assert {(r["env"], r["agent"], r["metric"]) for r in report.rows} == {
+        (*agent, metric) for agent in agents for metric in (*METRICS, NORMALISED)
+    }
+    assert len(report.rows) == len(agents) * (len(METRICS) + 1)
+    curved = [name for name, metric in METRICS.items() if metric.curve]
+    assert sorted((r["env"], r["agent"], r["metric"], r["turn"]) for r in report.curves) == sorted(
+        (*agent, metric, turn) for agent in agents for metric in curved for turn in (1, 2, 3, 4)
+    )
+    trace = players()["bayes:parameters=human"]
+    for name, metric in METRICS.items():
+        estimate = interval(metric.statistics(trace), metric.combine)
+        row = find(report.rows, env=ENV, agent="bayes:parameters=human", metric=name)
+        for key in ("mean", "low", "high", "users", "failed"):
+            assert row[key] == getattr(estimate, key)
+    hits = (trace.actions == trace.answers)[:, 2]
+    row = find(report.curves, env=ENV, agent="bayes:parameters=human", metric="accuracy", turn=3)
+    assert_allclose(row["mean"], hits.mean())
+    assert row["users"] == PEOPLE
+
+
+def test_paired_rows_are_differences_to_the_teacher():
+    report = build_report({}, {ENV: players()})
+    assert {row["agent"] for row in report.paired} == {"random", "bayes:parameters=human"}
+    assert {row["reference"] for row in report.paired} == {"bayes"}
+    difference = players()["random"].rewards.mean() - players()["bayes"].rewards.mean()
+    row = find(report.paired, agent="random", metric="reward")
+    assert_allclose(row["mean"], difference)
+    assert row["low"] < difference < row["high"] < 0
+    assert find(report.paired, agent="random", metric="belief_nll")["users"] == 0
+    assert not build_report({}, {ENV: {"random": play(0)}}).paired
+    other = build_report({}, {ENV: players()}, teacher="random")
+    assert {row["reference"] for row in other.paired} == {"random"}
+
+
+def test_normalised_score():
+    report = build_report({}, {ENV: players()})
+    for agent, score in (("random", 0), ("bayes", 1)):
+        row = find(report.rows, agent=agent, metric=NORMALISED)
+        assert_allclose([row["mean"], row["low"], row["high"]], score, atol=1e-12)
+    floor, ceiling, reward = (trace.rewards.mean() for trace in players().values())
+    row = find(report.rows, agent="bayes:parameters=human", metric=NORMALISED)
+    assert_allclose(row["mean"], (reward - floor) / (ceiling - floor))
+    assert row["low"] < row["mean"] < row["high"]
+    for missing in ("random", "bayes"):
+        others = {name: trace for name, trace in players().items() if name != missing}
+        rows = build_report({}, {ENV: others}).rows
+        row = find(rows, agent="bayes:parameters=human", metric=NORMALISED)
+        assert np.isnan([row["mean"], row["low"], row["high"]]).all()
+        assert (row["users"], row["failed"]) == (0, PEOPLE)
+
+
+def test_order_of_people_changes_nothing():
+    order = np.random.Generator(np.random.Philox(1)).permutation(PEOPLE)
+    shuffled = {name: trace.select(order) for name, trace in players().items()}
+    shuffled["bayes"] = players()["bayes"]
+    before, after = build_report({}, {ENV: players()}), build_report({}, {ENV: shuffled})
+    assert json.dumps(asdict(before)) == json.dumps(asdict(after))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda t: t.select(np.arange(30)), "40 and 30 people, 30 of them the same"),
+        (lambda t: replace(t, person=t.person + 1), "40 and 40 people, 39 of them the same"),
+        (lambda t: replace(t, levels=t.levels[::-1]), "other hidden levels"),
+        (lambda t: replace(t, answers=t.answers[:, :3]), "4 and 3 turns"),
+        (
+            lambda t: replace(t, answers=np.where(t.person[:, None] > 37, 0, t.answers)),
+            "of 40 people answer otherwise, first person 3[89] at turn",
+        ),
+    ],
+)
+def test_agents_that_met_different_people_are_refused(change, complaint):
+    with pytest.raises(DifferentPeopleError, match=complaint) as refusal:
+        build_report({}, {ENV: {"bayes": play(1.0), "other": change(play(0.5))}})
+    assert f"Cannot compare 'bayes' and 'other' on {ENV}" in str(refusal.value)
+
+
+def test_agents_may_ask_different_questions():
+    asking = play(0.5)
+    elsewhere = replace(asking, stimuli=asking.stimuli + 1, answers=(asking.answers + 1) % 3)
+    assert build_report({}, {ENV: {"bayes": play(1.0), "asking": elsewhere}}).paired
+
+
+def screen(report, env, width=120):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table(report, env))
+    return console.export_text()
+
+
+def failing() -> Trace:
+    trace = play(0.5)
+    probs = trace.action_probs.copy()
+    probs[[3, 5], 0] = np.eye(CATEGORIES)[(trace.answers[[3, 5], 0] + 1) % CATEGORIES]
+    return replace(trace, action_probs=probs)
+
+
+def test_table_fits_and_shows_what_there_is():
+    text = screen(build_report({}, {ENV: players() | {"unlucky": failing()}}), ENV)
+    assert max(len(line) for line in text.splitlines()) <= 120
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line.split()}
+    assert lines["agent"][1:] == [
+        "accuracy↑",
+        "agree↑",
+        "entropy≈",
+        "NLL↓",
+        "ECE↓",
+        "KL↓",
+        *("belief", "r↑"),
+        "norm.↑",
+        "people",
+        "failed",
+    ]
+    assert lines["bayes:parameters=human"][-2:] == ["40", "0"]
+    bayes = METRICS["accuracy"].statistics(play(1.0))
+    half = interval(bayes).high - bayes.mean()
+    assert lines["bayes"][1:4] == [f"{bayes.mean():.3f}", f"±{half:.3f}", "1.000"]
+    assert lines["unlucky"][-2:] == ["40", "2"]
+    assert lines["unlucky"][5].endswith("*")
+    assert not lines["unlucky"][4].endswith("*")
+    assert lines["random"][8] == "–"
+    assert lines["random"][-2:] == ["40", "0"]  # a belief that nobody promised is no failure
+
+    text = screen(build_report({}, {ENV: {"random": play(0, believes=False)}}), ENV)
+    assert "belief" not in text
+    assert "norm" not in text
+
+
+def test_written_report(tmp_path):
+    command = "python -m eval.run --agent bayes"
+    traces = {ENV: players() | {"unlucky": failing()}}
+    report = build_report({"command": command}, traces)
+    write_report(report, traces, tmp_path / "new")
+    names = {"report.json", "report.md", "learning_curve.png", "calibration.png"}
+    assert {path.name for path in (tmp_path / "new").iterdir()} == names
+    read = json.loads((tmp_path / "new/report.json").read_text("utf-8"))
+    assert set(read) == {"meta", "rows", "curves", "paired"}
+    assert find(read["rows"], agent="random", metric="belief_nll")["mean"] is None
+    assert len(read["rows"]) == len(report.rows)
+    text = (tmp_path / "new/report.md").read_text("utf-8")
+    nll = spread(find(report.rows, agent="unlucky", metric="nll"))
+    difference = spread(find(report.paired, agent="unlucky", metric="nll"))
+    for piece in (
+        command,
+        f"| nll↓ | unlucky | {nll} | 38 | 2 | {difference} |",
+        "![Accuracy and negative log-likelihood by turn](learning_curve.png)",
+        "](calibration.png)",
+    ):
+        assert piece in text
+    for name in ("learning_curve.png", "calibration.png"):
+        image = imread(tmp_path / "new" / name)
+        assert image.shape[:2] == (800, 1200)
+        assert image.std() > 0.05
+
+
+def test_each_environment_has_its_own_plots(tmp_path, monkeypatch):
+    traces = {ENV: players(), OTHER: {"bayes": play(1.0)}}
+    report, draw, drawn = build_report({}, traces), plots.learning_curves, {}
+
+    def spy(curves, title, path):
+        drawn[title] = curves
+        draw(curves, title, path)
+
+    monkeypatch.setattr(plots, "learning_curves", spy)
+    write_report(report, traces, tmp_path)
+    for env in traces:
+        rows = [row for row in report.curves if row["env"] == env]
+        assert drawn[f"{env}: {PEOPLE} people"] == rows
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        f"{plot}_{env.replace('/', '_')}.png"
+        for plot in ("learning_curve", "calibration")
+        for env in traces
+    }
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """The axes of the figures that are drawn, instead of files."""
+    drawn = []
+    monkeypatch.setattr(plots, "_save", lambda figure, labelled, path: drawn.append(figure.axes))
+    return drawn
+
+
+def test_learning_curves_show_the_rows(axes, tmp_path):
+    report = build_report({}, {ENV: players()})
+    plots.learning_curves(report.curves, "title", tmp_path / "x.png")
+    for axis, metric in zip(axes[0], ("accuracy", "nll"), strict=True):
+        assert [line.get_label() for line in axis.lines] == list(players())
+        for line, band in zip(axis.lines, axis.collections, strict=True):
+            rows = [
+                row
+                for row in report.curves
+                if (row["agent"], row["metric"]) == (line.get_label(), metric)
+            ]
+            assert_array_equal(line.get_xydata(), [[row["turn"], row["mean"]] for row in rows])
+            edges = band.get_paths()[0].vertices
+            for row in rows:
+                there = edges[edges[:, 0] == row["turn"], 1]
+                assert_allclose([there.min(), there.max()], [row["low"], row["high"]])
+
+
+def test_calibration_shows_confidence_and_frequency(axes, tmp_path):
+    trace = play(0.9)
+    gone = np.arange(TURNS) >= 2
+    probs = np.where(gone[None, :, None], np.nan, trace.action_probs)
+    two_turns = replace(trace, length=np.full(PEOPLE, 2, np.int16), action_probs=probs)
+    plots.calibration({"agent": two_turns}, "title", tmp_path / "x.png")
+    confidence = trace.action_probs[:, :2].max(axis=-1).ravel()
+    hit = (trace.action_probs.argmax(-1) == trace.answers)[:, :2].ravel()
+    bins = np.ceil(confidence * 15)
+    expected = [[confidence[bins == b].mean(), hit[bins == b].mean()] for b in np.unique(bins)]
+    points = axes[0][0].collections[-1].get_offsets()
+    assert_allclose(points, expected)
+    bars = axes[0][0].collections[0].get_segments()
+    for bar, (x, frequency) in zip(bars, expected, strict=True):
+        assert_allclose(bar[:, 0], x)
+        low, high = bar[:, 1]
+        assert low < frequency < high or frequency in (0, 1)
+    counts = np.nan_to_num(axes[0][1].patches[0].get_data().values)
+    assert_array_equal(counts, np.bincount(bins.astype(int), minlength=16)[1:])
+
+
+def test_many_agents_look_different():
+    styles = plots._styles(str(number) for number in range(42))
+    assert len({(style["color"], style["marker"]) for style in styles.values()}) == 42
+
+
+def test_reports_start_without_matplotlib():
+    code = "import sys, eval.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_small_pieces():
+    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+    assert spread({"mean": np.nan, "low": np.nan, "high": np.nan}) == "–"
+    assert spread({"mean": 0.5, "low": np.nan, "high": np.nan}) == "0.500"
+    assert spread({"mean": -0.5, "low": -0.75, "high": 0.25}) == "-0.500 [-0.750, 0.250]"
