@@ -125,9 +125,8 @@ def check_batch(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
         together = agent.act(shown, _uniform())
         for row in range(PEOPLE):
             rows = slice(row, row + 1)
-            part = _difference(
-                agent.act(_rows(shown, rows), _uniform()[rows]), _part(together, rows)
-            )
+            alone = agent.act(_rows(shown, rows), _uniform()[rows])
+            part = _difference(alone, _part(together, rows))
             assert not part, (
                 f"{type(agent).__name__}: alone and in a batch a person meets another decision "
                 f"({part}); let each row depend on its own transcript and number only."
@@ -140,9 +139,8 @@ def check_order(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     agent, order = make_agent(task), np.array([3, 0, 4, 2, 1])
     for shown in _several(users):
         decision = agent.act(shown, _uniform())
-        part = _difference(
-            agent.act(_rows(shown, order), _uniform()[order]), _part(decision, order)
-        )
+        moved = agent.act(_rows(shown, order), _uniform()[order])
+        part = _difference(moved, _part(decision, order))
         assert not part, (
             f"{type(agent).__name__}: the decision about a person depends on the place in the "
             f"batch ({part})."

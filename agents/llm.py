@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -44,7 +46,7 @@ class LLMAgent(Agent):
         self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
         if not self._tokenizer.chat_template:
             raise ValueError(f"{model} has no chat template; choose an instruction-tuned model.")
-        self._model = AutoModelForCausalLM.from_pretrained(
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
             model, revision=revision, dtype=dtype, use_safetensors=True
         )
         self._model.to(device).eval()
@@ -56,13 +58,12 @@ class LLMAgent(Agent):
         replies = [self._tokens(reply) for reply in self.task.replies]
         for row in range(len(observation["turn"])):
             messages = self.task.prompt({key: value[row] for key, value in observation.items()})
-            chat = self._tokens(
-                self._tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
-                )
+            chat = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
             )
-            sequences += [chat + reply for reply in replies]
-            starts += [len(chat)] * len(replies)
+            prompt = self._tokens(str(chat))
+            sequences += [prompt + reply for reply in replies]
+            starts += [len(prompt)] * len(replies)
         scores = np.concatenate(
             [
                 self._scores(sequences[i : i + self._batch_size], starts[i : i + self._batch_size])

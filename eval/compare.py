@@ -44,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 where runs cannot be compared."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
-    # A pipe has no width; rich would take 80 columns and break the numbers.
     console = screen()
     errors = Console(stderr=True)
     rows = []
@@ -61,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for env, reference in dict.fromkeys((row["env"], row["reference"]) for row in rows):
         lines = [_line(row) for row in rows if row["env"] == env]
         title = f"{env}: difference to {reference}"
-        screen = Table(title=title, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+        shown = Table(title=title, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
         for index, name in enumerate(_HEADER):
             justify: Literal["left", "right"] = "left" if index < 2 else "right"
-            screen.add_column(name, justify=justify, overflow="fold", no_wrap=name != "agent")
+            shown.add_column(name, justify=justify, overflow="fold", no_wrap=name != "agent")
         for line in lines:
-            screen.add_row(*line)
-        console.print(screen)
+            shown.add_row(*line)
+        console.print(shown)
         parts += [f"## {title}", markdown_table(_HEADER, lines, text_columns=2), _LEGEND]
     if options.out:
         command = shlex.join(["python", "-m", "eval.compare", *given])

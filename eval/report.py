@@ -182,12 +182,12 @@ def screen() -> Console:
 def table(report: Report, env: str) -> Table:
     """One row an agent, at most 120 columns wide, without the metrics nobody has."""
     header, lines = _summary(report, env)
-    screen = Table(title=env, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    shown = Table(title=env, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for index, name in enumerate(header):
-        screen.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        shown.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
     for line in lines:
-        screen.add_row(*line)
-    return screen
+        shown.add_row(*line)
+    return shown
 
 
 def markdown_table(
