@@ -49,7 +49,8 @@ class LLMAgent(Agent):
         self._model: Any = AutoModelForCausalLM.from_pretrained(
             model, revision=revision, dtype=dtype, use_safetensors=True
         )
-        self._model.to(device).eval()
+        self._model.to(device)  # type: ignore[arg-type]  # transformers wraps away `self`
+        self._model.train(False)
         self._batch_size = batch_size
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:

@@ -1,0 +1,1 @@
+"""One entry point a method: parameters and populations fitted to people, agents trained."""
