@@ -20,7 +20,7 @@ from envs.data import write_table as real_write_table
 from envs.users.humans import split_rows
 from envs.users.item_bank import GradedParameters, ItemBank
 from envs.users.response_models import Floats, Ints, graded_response
-from train import fit_items, graded_fit
+from train import fit_items, fitting, graded_fit
 from train.graded_fit import GradedFit, fit_graded, latent_correlation, log_likelihood, quadrature
 
 NAMES = [f"item{i}" for i in range(1, 13)]
@@ -367,7 +367,7 @@ def test_interrupt_leaves_the_old_files(
         if "trait" in columns:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_items, "write_table", interrupted)
+    monkeypatch.setattr(fitting, "write_table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(data, out, "--tolerance", "1e-2", "--split", "dev")
     assert (out.read_text(), beside.read_text()) == ("old items", "old traits")
@@ -379,7 +379,7 @@ def test_command_says_what_is_wrong(
 ) -> None:
     wrong = {
         "expected a name ending in .csv": (data, tmp_path / "mine.txt"),
-        "in a folder that exists": (data, tmp_path / "absent" / "mine.csv"),
+        "in an existing folder": (data, tmp_path / "absent" / "mine.csv"),
         "no such file": (tmp_path / "absent.csv", tmp_path / "mine.csv"),
     }
     for message, (source, out) in wrong.items():

@@ -7,9 +7,7 @@ latent correlations of the traits. 14,000 people and 50 items take ten seconds o
 from __future__ import annotations
 
 import argparse
-import datetime
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,10 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from envs.data import write_table
-from envs.users.humans import MISSING, SPLITS, Recorded, load_respondents, split_rows
+from envs.users.humans import MISSING
 from envs.users.item_bank import ItemBank
 from envs.users.response_models import Floats, Ints
+from train import fitting
 from train.graded_fit import (
     MAX_ITERATIONS,
     NODES,
@@ -33,6 +31,8 @@ from train.graded_fit import (
     log_likelihood,
     quadrature,
 )
+
+MODULE = "train.fit_items"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def save(path: Path, bank: ItemBank, fit: BankFit, provenance: Sequence[str]) ->
     pairwise = (
         f"Latent correlations by pairs, items held fixed; standard errors up to {largest:.3f}."
     )
-    _replace({path: (provenance, items), _beside(path): ([*provenance, pairwise], traits)})
+    fitting.write_all({path: (provenance, items), _beside(path): ([*provenance, pairwise], traits)})
 
 
 def _beside(path: Path) -> Path:
@@ -157,42 +157,23 @@ def _rounded(values: Floats) -> list[str]:
     return [f"{value:.4f}" for value in values]
 
 
-def _replace(tables: Mapping[Path, tuple[Sequence[str], Mapping[str, Sequence[object]]]]) -> None:
-    """Writes all tables or none: an interrupt leaves whatever files were there before."""
-    partial = {path: path.with_name(f"{path.name}.partial") for path in tables}
-    try:
-        for path, (provenance, columns) in tables.items():
-            write_table(partial[path], provenance, columns)
-        for path, temporary in partial.items():
-            temporary.replace(path)
-    finally:
-        for temporary in partial.values():
-            temporary.unlink(missing_ok=True)
-
-
 def _provenance(
-    options: argparse.Namespace, recorded: Recorded, bank: ItemBank, fit: BankFit, people: int
+    options: argparse.Namespace, people: fitting.Respondents, fit: BankFit
 ) -> list[str]:
-    """Lines that say where the numbers come from; file names only, no folders of this machine."""
+    """Lines for the top of the files: what it is, whose answers, how it was made."""
     likelihoods = [
         f"{name} {part.log_likelihood:,.1f}"
-        for name, part in zip(bank.traits, fit.traits, strict=True)
+        for name, part in zip(people.bank.traits, fit.traits, strict=True)
     ]
-    command = (
-        f"python -m train.fit_items --questionnaire {bank.name} "
-        f"--data {shlex.quote(recorded.name)} --split {options.split} --nodes {options.nodes} "
-        f"--tolerance {options.tolerance} --out {shlex.quote(options.out.name)}"
-    )
     return [
-        f"Graded response model of {bank.name}, fitted to the answers of {people:,} people: "
-        "P(Y >= k | theta) = 1 / (1 + exp(-a (theta - b_k))), keyed categories, theta ~ N(0, 1).",
-        f"Data: {recorded.name}, sha256 {recorded.sha256}; split {options.split}, {people:,} of "
-        f"{len(recorded.row):,} rows, besides {recorded.unanswered} without any answer.",
-        *options.credit,
+        f"Graded response model of {people.bank.name}, fitted to the answers of "
+        f"{len(people.answers):,} people: P(Y >= k | theta) = 1 / (1 + exp(-a (theta - b_k))), "
+        "keyed categories, theta ~ N(0, 1).",
+        *fitting.source(options, people),
         f"Method: marginal maximum likelihood by EM, {options.nodes} equally spaced nodes on "
         f"[-6, 6]; standard errors (se_) from the outer product of respondents' scores.",
         f"Log-likelihood, nats: {'; '.join(likelihoods)}.",
-        f"Made {datetime.datetime.now(datetime.UTC).date()} by: {command}",
+        fitting.made_by(MODULE, options, people, "nodes", "tolerance"),
     ]
 
 
@@ -212,14 +193,9 @@ def _summary(bank: ItemBank, fit: BankFit) -> Table:
     return table
 
 
-def _run(options: argparse.Namespace, console: Console) -> None:
-    """Reads, fits, writes and shows."""
-    out: Path = options.out
-    if out.suffix != ".csv" or not out.parent.is_dir():
-        raise ValueError(f"--out {out}: expected a name ending in .csv in a folder that exists.")
-    bank = ItemBank.load(options.questionnaire)
-    recorded = load_respondents(options.data, bank)
-    raw = recorded.answers[split_rows(recorded.row, options.split)]
+def _run(options: argparse.Namespace, people: fitting.Respondents, console: Console) -> None:
+    """Fits, writes and shows."""
+    bank, raw = people.bank, people.answers
     responses = np.where(raw == MISSING, MISSING, bank.keyed(raw))
     with Progress(console=console, transient=True) as progress:
         fit = fit_bank(
@@ -230,20 +206,14 @@ def _run(options: argparse.Namespace, console: Console) -> None:
             tolerance=options.tolerance,
             max_iterations=options.max_iterations,
         )
-    save(out, bank, fit, _provenance(options, recorded, bank, fit, len(responses)))
+    save(options.out, bank, fit, _provenance(options, people, fit))
     console.print(_summary(bank, fit))
-    console.print(f"Wrote {out} and {_beside(out)}.")
+    console.print(f"Wrote {options.out} and {_beside(options.out)}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; errors in the data or the arguments end it with one line and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m train.fit_items", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="respondents: .csv, .gz or .zip")
-    parser.add_argument("--out", type=Path, required=True, help="CSV to write, e.g. mine.csv")
-    parser.add_argument("--questionnaire", default="ipip50", help="default: %(default)s")
-    parser.add_argument(
-        "--split", choices=tuple(SPLITS), default="train", help="which rows; default: %(default)s"
-    )
+    parser = fitting.options(MODULE, __doc__)
     parser.add_argument("--nodes", type=int, default=NODES, help="grid points (%(default)s)")
     parser.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="largest last change (%(default)s)"
@@ -251,14 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--max-iterations", type=int, default=MAX_ITERATIONS, help="of EM (%(default)s)"
     )
-    parser.add_argument(
-        "--credit", action="append", default=[], help="line for the files' heads: whose data"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        _run(options, Console())
-    except ValueError as error:
-        parser.error(str(error))
+    fitting.run(parser, _run, arguments)
 
 
 if __name__ == "__main__":
