@@ -138,9 +138,8 @@ def check_order(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     task, users = _people(env_id, **settings)
     agent, order = make_agent(task), np.array([3, 0, 4, 2, 1])
     for shown in _several(users):
-        decision = agent.act(shown, _uniform())
         moved = agent.act(_rows(shown, order), _uniform()[order])
-        part = _difference(moved, _part(decision, order))
+        part = _difference(moved, _part(agent.act(shown, _uniform()), order))
         assert not part, (
             f"{type(agent).__name__}: the decision about a person depends on the place in the "
             f"batch ({part})."
@@ -164,9 +163,8 @@ def check_inputs_kept(make_agent: MakeAgent, env_id: str, **settings: Any) -> No
             agent.act(given, uniform)
             agent.believe(given)
         except ValueError as error:
-            raise AssertionError(
-                f"{name}: fails on read-only arrays ({error}); work on a copy."
-            ) from error
+            message = f"{name}: fails on read-only arrays ({error}); work on a copy."
+            raise AssertionError(message) from error
 
 
 def check_repeatable(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
@@ -283,8 +281,7 @@ def check_belief(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
         kept.append((belief, belief.copy()))
     for belief, copy in kept:
         assert np.array_equal(belief, copy), (
-            f"{name}: a later call changed the belief that an earlier one had returned; return a "
-            "copy."
+            f"{name}: a later call changed the belief that an earlier one returned; return a copy."
         )
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 FOLDER = Path(__file__).parent
 
@@ -31,6 +35,22 @@ def read_table(path: Path) -> dict[str, list[str]]:
     return {name: [row[i] for row in body] for i, name in enumerate(header)}
 
 
+def numbers(path: Path, column: Sequence[str]) -> npt.NDArray[np.float64]:
+    """A column of `read_table` as finite numbers.
+
+    Raises:
+        ValueError: a cell that is none; the message names the file and the cell.
+    """
+    for row, cell in enumerate(column, start=2):
+        try:
+            finite = math.isfinite(float(cell))
+        except ValueError:
+            finite = False
+        if not finite:
+            raise ValueError(f"{path}: row {row}: expected a finite number, got {cell!r}.")
+    return np.array(column, dtype=float)
+
+
 def write_table(
     path: Path, provenance: Iterable[str], columns: Mapping[str, Sequence[object]]
 ) -> None:
@@ -48,6 +68,6 @@ def available(questionnaire: str) -> list[str]:
     parts = {path.stem.removeprefix(prefix) for path in FOLDER.glob(f"{prefix}*.csv")}
     return sorted(
         part
-        for part in parts - {"items", "responses"}
-        if not part.endswith(("_traits", "_classes"))
+        for part in parts - {"items", "responses", "classes"}
+        if not part.endswith("_traits")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.data import FOLDER, available, read_table
+from envs.data import FOLDER, available, numbers, read_table
 from envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
 
 
@@ -132,7 +132,7 @@ class GradedParameters:
             detail = f"no column {missing[0]}" if missing else "its items are not those of the bank"
             raise ValueError(f"{path}: {detail}; expected {', '.join(wanted)} for {bank.name}.")
         row = [table["item_id"].index(item) for item in bank.item_ids]
-        number = {column: np.array(table[column], dtype=float)[row] for column in wanted[1:]}
+        number = {column: numbers(path, table[column])[row] for column in wanted[1:]}
         thresholds = np.stack([number[column] for column in wanted[2:]], axis=1)
         if (number["a"] <= 0).any() or (np.diff(thresholds, axis=1) <= 0).any():
             raise ValueError(f"{path}: discriminations must be positive and thresholds increasing.")
@@ -145,6 +145,9 @@ def _correlation(path: Path, bank: ItemBank) -> Floats | None:
     if not beside.exists():
         return None
     table = read_table(beside)
-    if table.get("trait") != list(bank.traits):
-        raise ValueError(f"{beside}: column trait must be {', '.join(bank.traits)}, in this order.")
-    return np.array([table[trait] for trait in bank.traits], dtype=float)
+    if list(table) != ["trait", *bank.traits] or table["trait"] != list(bank.traits):
+        raise ValueError(f"{beside}: rows and columns must be {', '.join(bank.traits)}, in this order.")
+    correlation = np.array([numbers(beside, table[trait]) for trait in bank.traits])
+    if not np.allclose(correlation, correlation.T) or np.linalg.eigvalsh(correlation)[0] <= 0:
+        raise ValueError(f"{beside}: expected a symmetric, positive definite correlation matrix.")
+    return correlation

@@ -1,0 +1,179 @@
+"""Contract checks about what a task says of itself: its manual page, its rewards, its prompts."""
+
+from __future__ import annotations
+
+import inspect
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from envs.contract_people import batch, choose, generator, meet, prompts_of, row_of, scalar, watch
+from envs.core import PROBABILITY_FLOOR, Observation, UserTask
+
+HEADINGS = (
+    "Description",
+    "Hidden person",
+    "Action Space",
+    "Observation Space",
+    "Rewards",
+    "Starting State",
+    "Episode End",
+    "Information",
+    "Arguments",
+    "References",
+    "Version History",
+)
+
+
+def check_manual(env_id: str, **settings: Any) -> None:
+    """The task's docstring is its manual page, with every heading and every argument."""
+    task_class = type(scalar(env_id, **settings).task)
+    first, *parts = (inspect.getdoc(task_class) or "").split("\n## ")
+    name = task_class.__name__
+    assert first.strip(), f"{env_id}: {name} has no docstring; write its manual page."
+    text = dict(part.partition("\n")[::2] for part in parts)
+    found = [heading for heading in text if heading in HEADINGS]
+    missing = [heading for heading in HEADINGS if not text.get(heading, "").strip()]
+    assert not missing, (
+        f"{env_id}: the docstring of {name} says nothing under "
+        f"{', '.join(f'`## {heading}`' for heading in missing)}."
+    )
+    assert found == list(HEADINGS), (
+        f"{env_id}: the docstring's headings stand in the order {', '.join(found)}; expected "
+        f"{', '.join(HEADINGS)}."
+    )
+    for argument in inspect.signature(task_class).parameters:
+        assert f"`{argument}`" in text["Arguments"], (
+            f"{env_id}: the docstring's `## Arguments` do not list `{argument}`."
+        )
+
+
+def check_rewards(env_id: str, **settings: Any) -> None:
+    """Rewards are finite; a hit earns 1 and a miss 0, or honest probabilities earn the most."""
+    task = scalar(env_id, **settings).task
+    both = "reward" in inspect.signature(type(task)).parameters
+    for one in ({"reward": "accuracy"}, {"reward": "log_score"}) if both else ({},):
+        task = scalar(env_id, **{**settings, **one}).task
+        _check_proper(env_id, task) if task.states_distribution else _check_hits(env_id, task)
+
+
+def _check_hits(env_id: str, task: UserTask) -> None:
+    """1 for an action equal to the answer, else 0."""
+    size = len(task.actions)
+    action, answer = (index.ravel() for index in np.indices((size, size)))
+    earned = task.reward(action, answer)
+    assert np.array_equal(earned, action == answer), (
+        f"{env_id}: with reward='accuracy' an action equal to the answer must earn 1 and any other "
+        f"0; rewards of every action (row) for every answer are\n{earned.reshape(size, size)}"
+    )
+
+
+def _check_proper(env_id: str, task: UserTask) -> None:
+    """Finite for whatever is stated; greatest in expectation for those who state what they believe.
+
+    That is what makes a scoring rule proper: Gneiting and Raftery (2007), JASA 102.
+    """
+    size, rng = len(task.actions), generator()
+    believed = rng.dirichlet(np.ones(size), 40)
+    believed = np.maximum(believed, 2 * PROBABILITY_FLOOR)
+    believed /= believed.sum(axis=1, keepdims=True)
+    corners = np.concatenate([np.eye(size), np.zeros((1, size)), np.ones((1, size))])
+    nearby = np.clip(believed + rng.normal(0, 0.02, believed.shape), 0, 1)
+    stated = np.concatenate([believed, corners, nearby, believed * 0.5]).astype(np.float32)
+    earned = np.stack(
+        [task.reward(stated, np.full(len(stated), answer)) for answer in range(size)], axis=1
+    )
+    assert np.isfinite(earned).all(), (
+        f"{env_id}: reward() is not a finite number for every stated weights in [0, 1] and every "
+        "answer; floor small probabilities before taking a logarithm."
+    )
+    expected = believed @ earned.T  # [beliefs, statements]
+    honest = np.diagonal(expected)
+    lost = (expected.max(axis=1) - honest).max()
+    # Statements are float32, so what is stated is a rounding error away from what is believed.
+    assert lost < 1e-6, (
+        f"{env_id}: by stating other probabilities than it believes an agent can earn {lost:.2g} "
+        "more in expectation; take a proper score such as the logarithm of the normalised weight."
+    )
+
+
+def check_turn_form(env_id: str, **settings: Any) -> None:
+    """The observation `turn` is the end of the transcript, in every turn."""
+    whole = batch(env_id, 3, observation="transcript", **settings)
+    latest = batch(env_id, 3, observation="turn", **settings)
+    rng = generator()
+    for first in (0, 3):  # what the second people see shows whether the first ones are gone
+        shown, ended, over = meet(whole, first), meet(latest, first), np.zeros(3, dtype=bool)
+        _check_end(env_id, shown, ended)
+        while not over.all():
+            action = choose(whole.task, whole.action_masks(), rng)
+            shown, _, over, *_ = whole.step(action)
+            ended = latest.step(action)[0]
+            _check_end(env_id, shown, ended)
+
+
+def _check_end(env_id: str, shown: Observation, ended: Observation) -> None:
+    """One observation `turn` is the end of one transcript."""
+    turn = shown["turn"][:, 0].astype(np.int64)
+    rows = np.arange(len(turn))
+    # A spare column at the end: nothing is asked after the last turn, or said before the first.
+    stimuli, actions, answers = (
+        np.concatenate([shown[key], np.full_like(shown[key][:, :1], -1)], axis=1)
+        for key in ("stimuli", "actions", "answers")
+    )
+    expected = {
+        "turn": shown["turn"],
+        "stimulus": stimuli[rows, turn],
+        "action": actions[rows, turn - 1, None],
+        "answer": answers[rows, turn - 1, None],
+    }
+    for key, value in expected.items():
+        assert np.array_equal(ended[key], value), (
+            f"{env_id}: at turn {turn} `{key}` of observation='turn' is {ended[key].tolist()}, "
+            f"the transcript ends with {value.tolist()}."
+        )
+
+
+def check_prompts(env_id: str, **settings: Any) -> None:
+    """A prompt is a chat that shows all options, and every answer once it is given."""
+    env = batch(env_id, 2, **settings)
+    task = env.task
+    replies = task.replies
+    assert len(set(replies)) == len(replies) == len(task.actions), (
+        f"{env_id}: task.replies are {replies}; expected {len(task.actions)} different texts."
+    )
+    moments = watch(env, meet(env))
+    for turn, moment in enumerate(moments):
+        words = f"{env_id}: the prompt at turn {turn}"
+        for messages in moment.prompts:
+            roles = [message["role"] for message in messages]
+            exchanges = len(roles) // 2 - 1
+            assert roles == ["system", *("user", "assistant") * exchanges, "user"], (
+                f"{words} has the roles {', '.join(roles)}; expected system, then user and "
+                "assistant in turn, user last."
+            )
+            content = [message["content"] for message in messages]
+            strange = set(content[2::2]) - set(replies)
+            assert not strange, (
+                f"{words} lets the assistant say {strange.pop()!r}; expected one of task.replies, "
+                f"{', '.join(replies)}."
+            )
+            assert all(isinstance(text, str) and text.strip() for text in content), (
+                f"{words} has a message without text."
+            )
+            missing = [name for name in task.actions if not any(name in text for text in content)]
+            assert not missing, (
+                f"{words} does not show the option {missing[0]!r}; write out all of task.actions."
+            )
+    for turn, (before, after) in enumerate(pairwise(moments), start=1):
+        for row in map(int, np.flatnonzero(env.users.length >= turn)):
+            words = f"{env_id}: the prompt at turn {turn}"
+            assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
+            told = {key: value.copy() for key, value in row_of(after.observation, row).items()}
+            told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % len(task.actions)
+            assert task.prompt(told) != after.prompts[row], (
+                f"{words} is the same whatever the last answer was; show the answers given so far."
+            )
+    again = prompts_of(task, moments[-1].observation)
+    assert again == moments[-1].prompts, f"{env_id}: prompt() renders one observation in two ways."

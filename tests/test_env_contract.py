@@ -1,0 +1,151 @@
+"""The environment contract, for everything registered, in several settings."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+from envs.contract import CHECKS, RESPONDENT_CHECKS
+from envs.users.item_bank import ItemBank
+from eval.job import environments
+
+QUESTIONNAIRE = "acquaint/Questionnaire-v0"
+REGISTERED = 1
+
+# Beside the defaults, which every environment is checked with.
+SETTINGS: dict[str, list[dict[str, object]]] = {
+    QUESTIONNAIRE: [
+        {"reward": "log_score", "num_turns": 7},
+        {"order": "shuffled", "num_turns": 7},
+        {"order": "shuffled", "reward": "log_score", "form": "joint", "num_turns": 3},
+        {"num_turns": 1},
+        {"levels": 3},
+        {"levels": 2, "num_turns": 5},
+        {"form": "joint", "num_turns": 10},
+        {"parameters": "human", "num_turns": 10},
+        {"questionnaire": "bfi25", "parameters": "human"},
+        {"population": "classes", "num_turns": 6},
+        {"split": "test", "suite_seed": 7, "num_turns": 5},
+    ],
+}
+
+# Advice of Stable-Baselines3's checker that we do not follow. A transcript has turns and, within a
+# turn, the parts of a stimulus: its policies flatten that by themselves. Weights are not negative:
+# its algorithms clip what they send.
+ADVICE = {
+    ("observation", "transcript"): "unconventional shape (neither an image, nor a 1D vector)",
+    ("reward", "log_score"): "symmetric and normalized Box action space",
+}
+
+
+def ids() -> list[str]:
+    return [env_id for env_id in environments() if not env_id.startswith("broken/")]
+
+
+def cases() -> list[tuple[str, dict[str, object]]]:
+    return [(env_id, some) for env_id in ids() for some in [{}, *SETTINGS.get(env_id, [])]]
+
+
+def words(value: object) -> str | None:
+    if isinstance(value, dict):
+        return ",".join(f"{key}={of}" for key, of in value.items()) or "default"
+    return getattr(value, "__name__", None)
+
+
+def test_nothing_vanished():
+    assert len(ids()) == REGISTERED
+    assert set(SETTINGS) <= set(ids())
+    assert len(cases()) == 12
+    assert {env_id for env_id, _ in cases()} == set(ids())
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=words)
+@pytest.mark.parametrize(("env_id", "settings"), cases(), ids=words)
+def test_contract(check, env_id, settings):
+    check(env_id, **settings)
+
+
+@pytest.fixture(scope="module")
+def respondents(tmp_path_factory):
+    """Nine people, of whom most left out some items and one answered a single one."""
+    bank = ItemBank.load("ipip50")
+    answers = np.random.Generator(np.random.Philox(5)).integers(1, 6, (9, bank.num_items))
+    for row in range(8):
+        answers[row, :: row + 3] = 0
+    answers[3] = 0
+    answers[3, 17] = 4
+    path = tmp_path_factory.mktemp("respondents") / "people.csv"
+    np.savetxt(path, answers, "%d", ",", header=",".join(bank.item_ids), comments="")
+    return str(path)
+
+
+@pytest.mark.parametrize("check", RESPONDENT_CHECKS, ids=words)
+@pytest.mark.parametrize(
+    "settings", [{"split": "all"}, {"split": "all", "order": "shuffled", "num_turns": 6}], ids=words
+)
+def test_contract_with_respondents(check, settings, respondents):
+    check(QUESTIONNAIRE, respondents=respondents, **settings)
+
+
+def test_respondents_are_ragged(respondents):
+    env = gym.make_vec(QUESTIONNAIRE, num_envs=9, respondents=respondents, split="all")
+    env.reset(options={"person": np.arange(9)})
+    assert env.unwrapped.users.length.tolist() == [33, 37, 40, 1, 42, 43, 44, 45, 50]
+
+
+def forms() -> list[dict[str, str]]:
+    return [
+        {"observation": observation, "reward": reward}
+        for observation in ("transcript", "turn")
+        for reward in ("accuracy", "log_score")
+    ]
+
+
+@pytest.mark.parametrize("settings", forms(), ids=words)
+@pytest.mark.parametrize("env_id", ids())
+def test_stable_baselines_checker(env_id, settings):
+    from stable_baselines3.common.env_checker import check_env
+
+    env = gym.make(env_id, disable_env_checker=True, **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env.unwrapped)
+    told = sorted(str(warning.message) for warning in caught)
+    expected = [advice for (key, value), advice in ADVICE.items() if settings[key] == value]
+    assert len(told) == len(expected)
+    assert all(any(advice in text for text in told) for advice in expected)
+
+
+@pytest.mark.parametrize("settings", forms(), ids=words)
+@pytest.mark.parametrize("env_id", ids())
+def test_ppo_learns_a_little(env_id, settings):
+    from stable_baselines3 import PPO
+
+    env = gym.make(env_id, **settings)
+    model = PPO("MultiInputPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0)
+    before = [weights.detach().clone() for weights in model.policy.parameters()]
+    model.learn(total_timesteps=128)
+    assert model.num_timesteps == 128
+    assert model.ep_info_buffer
+    moved = zip(before, model.policy.parameters(), strict=True)
+    assert all(weights.isfinite().all() for weights in model.policy.parameters())
+    assert any((old != new).any() for old, new in moved)
+
+
+@pytest.mark.parametrize("env_id", ids())
+def test_episode_statistics(env_id):
+    env = RecordEpisodeStatistics(gym.make_vec(env_id, num_envs=3))
+    env.reset(seed=0)
+    turns = env.unwrapped.task.num_turns
+    earned = np.zeros(3)
+    for _ in range(turns):
+        _, reward, over, _, info = env.step(np.ones(3, dtype=np.int64))
+        earned += reward
+    assert over.all()
+    assert info["episode"]["l"].tolist() == [turns] * 3
+    np.testing.assert_allclose(info["episode"]["r"], earned)
+    assert earned.tolist() == (env.unwrapped.users.answers == 1).sum(axis=1).tolist()

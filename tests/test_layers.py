@@ -1,0 +1,262 @@
+"""The house, walked with a syntax tree: who imports whom, how long files are, what is banned."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# train -> eval -> agents -> envs: a package may import itself and those that follow it here.
+LAYERS = ("train", "eval", "agents", "envs")
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+HEAVY = {"torch", "transformers", "peft", "trl", "stable_baselines3", "sb3_contrib", "wandb"}
+# Modules outside train/ that need a heavy package, and so are imported by nobody but their users.
+MAY_BE_HEAVY = {"agents/llm.py"}
+LONGEST = 300
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imported(module: ast.Module, package: str = "") -> Iterator[tuple[int, str]]:
+    """Line and full name of everything imported anywhere in a module, in functions too."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *filter(None, [base])])
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "attr", getattr(node.func, "id", "")) in DYNAMIC
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
+
+
+DYNAMIC = {"import_module", "__import__"}
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def wrong_way(module: ast.Module, layer: str, package: str) -> list[str]:
+    """Imports against the arrows, and of the tests."""
+    above = {*LAYERS[: LAYERS.index(layer)], "tests"}
+    return [f"{line}: {n}" for line, n in imported(module, package) if top(n) in above]
+
+
+def test_every_layer_is_there():
+    # Without this a renamed folder would leave nothing to walk and every test content.
+    for layer in LAYERS:
+        assert sum(name.startswith(f"{layer}{os.sep}") for name in NAMES) >= 3, layer
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_imports_go_one_way(path):
+    layer = path.relative_to(ROOT).parts[0]
+    assert wrong_way(tree(path), layer, package_of(path)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import eval.run",
+        "from eval import run",
+        "from eval.run import main as score",
+        "def f():\n    from eval.trace import Trace",
+        "from importlib import import_module\nimport_module('eval.run')",
+        "import tests.test_layers",
+    ],
+)
+def test_the_walk_finds_an_import_against_the_arrows(text):
+    assert wrong_way(ast.parse(text), "agents", "agents.llm")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path, name in zip(MODULES, NAMES, strict=True) if not name.startswith("train")],
+    ids=[name for name in NAMES if not name.startswith("train")],
+)
+def test_heavy_packages_are_imported_where_they_are_needed_only(path):
+    found = {top(name) for _, name in imported(tree(path), package_of(path))} & HEAVY
+    if path.relative_to(ROOT).as_posix() in MAY_BE_HEAVY:
+        assert found  # a name that no longer needs its permission gives it back
+    else:
+        assert found == set()
+
+
+NO_TORCH = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {heavy}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+if {hide}:
+    sys.meta_path.insert(0, Absent())
+import eval.run, eval.compare, agents.registry, agents.teacher, envs
+from eval.run import main
+assert main(["--agent", "random", "bayes", "--users", "2", "--out", sys.argv[1]]) == 0
+print(sorted({heavy} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("hide", [False, True], ids=["installed", "absent"])
+def test_the_loop_starts_and_scores_the_teacher_without_torch(hide, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH.format(heavy=HEAVY, hide=hide), str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Sizes.
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_no_module_outgrows_its_reader(path):
+    name = path.relative_to(ROOT).as_posix()
+    lines = len(path.read_text("utf-8").splitlines())
+    limit = LONGEST
+    if name.startswith("envs/tasks/"):
+        limit = 150
+    elif name.startswith("agents/") and is_agent(path):
+        limit = 100
+    assert lines <= limit, f"{name} has {lines} lines, more than {limit}"
+
+
+def is_agent(path: Path) -> bool:
+    """Whether a module holds an agent, rather than the machinery that several share."""
+    classes = [node for node in tree(path).body if isinstance(node, ast.ClassDef)]
+    return any(getattr(base, "id", "").endswith("Agent") for c in classes for base in c.bases)
+
+
+def test_the_teacher_counts_as_an_agent_and_the_registry_does_not():
+    assert is_agent(ROOT / "agents" / "teacher.py")
+    assert is_agent(ROOT / "agents" / "baselines.py")
+    assert not is_agent(ROOT / "agents" / "registry.py")
+
+
+# Randomness.
+
+
+def global_randomness(module: ast.Module) -> list[str]:
+    """Uses of generators that nobody passed in: numpy's functions, and the module `random`.
+
+    Reading a state is allowed: the contract compares it, to prove that nobody uses the generator.
+    """
+    names = list(imported(module))
+    found = [
+        f"{line}: {name}"
+        for line, name in names
+        if re.match(r"random\.|numpy\.random\.[a-z]", name)
+    ]
+    banned = r"(np|numpy)\.random\.(?!get_state$)[a-z]\w*"
+    if "random" in {name for _, name in names}:
+        banned += r"|random\.(?!getstate$)\w+"
+    for node in ast.walk(module):
+        dotted = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        if re.fullmatch(banned, dotted):
+            found.append(f"{node.lineno}: {dotted}")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_randomness_is_an_argument(path):
+    assert global_randomness(tree(path)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import random\nrandom.random()",
+        "import random\nx = random.Random(0)",
+        "from random import choice",
+        "from numpy.random import normal",
+        "import numpy as np\nnp.random.seed(0)",
+        "import numpy as np\nx = np.random.default_rng().random()",
+        "import numpy\nnumpy.random.shuffle([])",
+    ],
+)
+def test_the_walk_finds_global_generators(text):
+    assert global_randomness(ast.parse(text))
+
+
+def test_the_walk_lets_generators_of_ones_own_pass():
+    for text in (
+        "import numpy as np\nnp.random.Generator(np.random.Philox(key=1)).random()",
+        "import numpy as np\nimport random\nstate = random.getstate(), np.random.get_state()",
+        "def f(random):\n    return random.sample([1], 1)",
+    ):
+        assert global_randomness(ast.parse(text)) == []
+
+
+# Files at large.
+
+# A path of somebody's machine, at the start of a word; `/tmp/` is a machine's too, outside tests.
+MACHINE = re.compile(rb"(?<![\w./~-])/(?:work|root|home|Users|mnt|tmp|scratch)/[\w.-]")
+
+
+def tracked() -> list[Path]:
+    """Files of the repository, and those that are about to join it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    paths = [ROOT / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_knows_the_machine_it_was_made_on():
+    found = []
+    for path in tracked():
+        name = path.relative_to(ROOT)
+        if path.stat().st_size >= 1_000_000 or name.parts[0] == "tests":
+            continue
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            if MACHINE.search(line):
+                found.append(f"{name}:{number}: {line[:80]!r}")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("line", "is_path"),
+    [
+        (b"--data /work/shared/data/x.csv", True),
+        (b'path = "/home/anna/x"', True),
+        (b"/root/.cache", True),
+        (b"cd /tmp/copy", True),
+        (b"https://example.org/home/page", False),
+        (b"runs/work/now", False),
+        (b"home / work", False),
+    ],
+)
+def test_the_search_for_machine_paths_finds_them(line, is_path):
+    assert bool(MACHINE.search(line)) == is_path
