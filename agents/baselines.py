@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agents.core import Agent, Decision, best, sample
-from agents.teacher import present_stimulus
-from envs.core import Observation, UserTask
+from agents.core import Agent, Decision, decide, sample
+from envs.core import UserTask
+from envs.transcript import Observation, present_stimulus
 from envs.users.response_models import Floats
 
 
@@ -31,7 +31,7 @@ class PriorAgent(Agent):
         stimulus = present_stimulus(observation)
         prior = self._inference.start(len(stimulus))
         predictive = self._inference.predict(prior, stimulus)
-        return Decision(best(predictive), predictive, self._inference.marginals(prior))
+        return decide(self.task, observation, predictive, self._inference.marginals(prior))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`."""

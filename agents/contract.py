@@ -22,6 +22,7 @@ import numpy.typing as npt
 from agents.core import Agent, Decision
 from envs.contract_people import batch, generator, meet, transcript, twins
 from envs.core import Users, UserTask
+from envs.transcript import stimuli_of
 from envs.users.response_models import Floats
 
 MakeAgent = Callable[[UserTask], Agent]
@@ -189,7 +190,7 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
     other_answer, other_order = _rows(late, slice(None)), _rows(late, slice(None))
     if users.length.min() > 2:  # an early answer changed, and two early items changed places
         other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % len(task.actions)
-        other_order["stimuli"][:, :2] = late["stimuli"][:, 1::-1]
+        stimuli_of(other_order)[:, :2] = stimuli_of(late)[:, 1::-1]
     reused = _rows(early, slice(None))
 
     def ask(words: str, shown: Transcripts) -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Observation, UserTask
+from envs.core import UserTask
+from envs.transcript import Observation
 from envs.users.response_models import Floats, Ints
 
 
@@ -47,7 +48,7 @@ class Agent(ABC):
         """Decides, for each of B people who are waiting for an action.
 
         Args:
-            observation: transcripts, see `envs.core.Observation`.
+            observation: transcripts, see `envs.transcript.Observation`.
             uniform: `[B]` in [0, 1), each person's own random number of this turn, for agents that
                 randomise; a result depends on nothing else that is random.
         """
@@ -65,6 +66,15 @@ def best(action_probs: Floats) -> Ints:
     """
     top = action_probs.max(axis=-1, keepdims=True)
     return (action_probs >= top - 1e-9).argmax(axis=-1)
+
+
+def decide(
+    task: UserTask, observation: Observation, probs: Floats, belief: Floats | None = None
+) -> Decision:
+    """The most probable legal action; `[B, A]` probabilities of illegal ones go to the others."""
+    legal = probs * task.legal(observation)
+    legal /= legal.sum(axis=1, keepdims=True)
+    return Decision(best(legal), legal, belief)
 
 
 def sample(action_probs: Floats, uniform: Floats) -> Ints:

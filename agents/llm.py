@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.core import Agent, Decision, best
-from envs.core import Observation, UserTask
+from agents.core import Agent, Decision, decide
+from envs.core import UserTask
+from envs.transcript import Observation
 from envs.users.response_models import Floats
 
 
@@ -71,10 +73,7 @@ class LLMAgent(Agent):
                 for i in range(0, len(sequences), self._batch_size)
             ]
         ).reshape(-1, len(replies))
-        scores = np.where(self.task.legal(observation), scores, -np.inf)
-        probs = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probs /= probs.sum(axis=1, keepdims=True)
-        return Decision(best(probs), probs)
+        return decide(self.task, observation, softmax(scores, axis=1))
 
     def _tokens(self, text: str) -> list[int]:
         """Token ids of a text; the template has written the special ones already."""

@@ -13,7 +13,7 @@ import yaml
 
 from agents.core import Agent
 from envs.core import UserTask
-from envs.names import closest
+from envs.names import check_types, closest
 
 CONFIGS = resources.files("configs") / "agents"
 
@@ -37,9 +37,8 @@ class AgentSpec:
 
     def build(self, make_task: Callable[..., UserTask], environment: Mapping[str, Any]) -> Agent:
         """The agent, believing in the environment's task except where it was told otherwise."""
-        agent: Agent = _resolve(self.target)(
-            make_task(**{**environment, **self.task_arguments}), **self.arguments
-        )
+        believed = make_task(**{**environment, **self.task_arguments})
+        agent: Agent = resolve(self.target)(believed, **self.arguments)
         return agent
 
 
@@ -72,11 +71,18 @@ def parse_agent(
     if own_file.suffix == ".yaml" and not own_file.is_file():
         raise ValueError(f"{own_file}: no such agent file.")
     file = own_file if own_file.suffix == ".yaml" else CONFIGS / f"{name}.yaml"
-    settings = yaml.safe_load(file.read_text("utf-8"))
-    if not isinstance(settings, dict) or "agent" not in settings:
+    try:
+        settings = yaml.safe_load(file.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: no YAML, {' '.join(str(error).split())}") from error
+    target = settings.pop("agent", None) if isinstance(settings, dict) else None
+    if not isinstance(target, str):
         raise ValueError(f"{file}: expected `agent: module:Class` and the agent's arguments.")
-    target = settings.pop("agent")
-    own = list(inspect.signature(_resolve(target)).parameters)[1:]
+    try:
+        kind = resolve(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{file}: agent {target!r} cannot be had: {error}.") from error
+    own = list(inspect.signature(kind).parameters)[1:]
     for key in settings:
         if key not in own:
             raise ValueError(f"{file}: unknown key {closest(key, own)}")
@@ -85,12 +91,19 @@ def parse_agent(
     for key in chosen:
         if key not in own and key not in task_keys:
             raise ValueError(f"{name}: unknown key {closest(key, [*own, *task_keys])}")
+    arguments = settings | {key: value for key, value in chosen.items() if key in own}
+    check_types(name, kind, arguments)
     return AgentSpec(
         label=text,
         target=target,
-        arguments=settings | {key: value for key, value in chosen.items() if key in own},
+        arguments=arguments,
         task_arguments={key: value for key, value in chosen.items() if key not in own},
     )
+
+
+def agent_keys(spec: AgentSpec) -> list[str]:
+    """Arguments of an agent's constructor beside its task."""
+    return list(inspect.signature(resolve(spec.target)).parameters)[1:]
 
 
 def parse_settings(texts: list[str]) -> dict[str, Any]:
@@ -110,16 +123,25 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
 
 def _number_or_yaml(text: str) -> Any:
     """YAML reads `1e-4` as text; everybody means the number."""
-    try:
-        return int(text)
-    except ValueError:
+    for number in (int, float):
         try:
-            return float(text)
+            return number(text)
         except ValueError:
-            return yaml.safe_load(text)
+            continue
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The value {text!r} is no YAML; quote it if it is a word.") from error
 
 
-def _resolve(target: str) -> Callable[..., Agent]:
+def resolve(target: str) -> Callable[..., Agent]:
+    """The class that `module:Class` names.
+
+    Raises:
+        ImportError: no such module.
+        AttributeError: no such class in it.
+        ValueError: no colon, or no module before it.
+    """
     module, _, name = target.partition(":")
     found: Callable[..., Agent] = getattr(import_module(module), name)
     return found

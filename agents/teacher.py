@@ -6,15 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from agents.core import Agent, Decision, best
-from envs.core import Observation, UserTask
+from agents.core import Agent, Decision, best, decide
+from envs.core import UserTask
+from envs.transcript import Observation, present_stimulus, stimuli_of
 from envs.users.response_models import Floats
-
-
-def present_stimulus(observation: Observation) -> Floats:
-    """`[B, S]` the stimulus to which each person's answer is due."""
-    turn = observation["turn"][:, 0].astype(np.int64)
-    return observation["stimuli"][np.arange(len(turn)), turn]
 
 
 class BayesTeacher(Agent):
@@ -53,7 +48,7 @@ class BayesTeacher(Agent):
                 np.put_along_axis(weights, likely, 1.0, axis=2)
             predictions.append(self._inference.predict(weights, stimulus[rows]))
         predictive = np.concatenate(predictions)
-        return Decision(best(predictive), predictive, _joined(beliefs))
+        return decide(self.task, observation, predictive, _joined(beliefs))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""
@@ -67,6 +62,7 @@ class BayesTeacher(Agent):
         call continue from its result. Whether they do is compared, never assumed.
         """
         turn = observation["turn"][:, 0].astype(np.int64)
+        shown = {"answers": observation["answers"], "stimuli": stimuli_of(observation)}
         since, weights = 0, None
         if self._known is not None:
             prefix, known = self._known
@@ -74,8 +70,7 @@ class BayesTeacher(Agent):
             if (
                 len(prefix["answers"]) == len(turn)
                 and (turn >= turns).all()
-                and np.array_equal(prefix["answers"], observation["answers"][:, :turns])
-                and np.array_equal(prefix["stimuli"], observation["stimuli"][:, :turns])
+                and all(np.array_equal(prefix[key], shown[key][:, :turns]) for key in shown)
             ):
                 since, weights = turns, known
         self._known = None
@@ -88,7 +83,7 @@ class BayesTeacher(Agent):
         # Kept only once every block has been reached: an interrupted call leaves no half-truth.
         turns = int(turn[0])
         if (turn == turns).all():
-            prefix = {key: observation[key][:, :turns].copy() for key in ("answers", "stimuli")}
+            prefix = {key: value[:, :turns].copy() for key, value in shown.items()}
             self._known = prefix, weights
 
 

@@ -59,7 +59,7 @@ class UserEnv(gym.Env[Any, Any]):
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """`[A]` which actions are legal now, as sb3-contrib's MaskablePPO asks for them."""
-        return self.task.legal(self._episodes.observe())[0]
+        return self._episodes.legal()[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -81,7 +81,7 @@ class UserEnv(gym.Env[Any, Any]):
             raise gym.error.ResetNeeded("Call reset() before step().")
         if self._episodes.over()[0]:
             raise gym.error.ResetNeeded("The episode has ended; call reset() to meet someone else.")
-        action = checked_action(self.task, np.asarray(action)[None], 1)
+        action = checked_action(self._episodes, np.asarray(action)[None])
         reward = self._episodes.advance(EVERYONE, action)
         if self.render_mode == "human":
             self.render()
@@ -148,7 +148,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are legal now."""
-        return self.task.legal(self._episodes.observe())
+        return self._episodes.legal()
 
     def reset(
         self,
@@ -201,8 +201,10 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         A lane whose episode is over earns 0: under `NEXT_STEP` it meets its next person instead of
         stepping; under `DISABLED` it stands still until it is reset.
         """
+        if not self._started:
+            raise gym.error.ResetNeeded("Call reset() before step().")
         episodes, over = self._episodes, self._over
-        action = checked_action(self.task, np.asarray(actions), self.num_envs)
+        action = checked_action(episodes, np.asarray(actions))
         if not over.any():
             reward, info = episodes.advance(EVERYONE, action), {}
         else:

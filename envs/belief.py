@@ -8,10 +8,12 @@ both forms. "Exact" means summed over every hypothesis, in float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
+from envs.names import closest
+from envs.transcript import Observation, stimuli_of
 from envs.users.population import Population
 from envs.users.response_models import Floats, Ints, ResponseModel
 
@@ -37,7 +39,7 @@ class Inference:
         """Chooses the form and lays out the prior."""
         separable = population.independent and model.separable
         if form not in ("auto", "factored", "joint"):
-            raise ValueError(f"Unknown form {form!r}. Available: auto, factored, joint.")
+            raise ValueError(f"Unknown form {closest(form, ('auto', 'factored', 'joint'))}")
         if form == "factored" and not separable:
             raise ValueError(
                 "form='factored' is exact only if the prior is a product over factors and every "
@@ -50,6 +52,9 @@ class Inference:
         shape = (population.num_levels, len(population.factors))
         each_level: Ints = np.broadcast_to(np.arange(shape[0])[:, None], shape)
         self._hypotheses = each_level if self.factored else population.levels
+        # All combinations of levels in order: then marginals are sums over axes.
+        grid = np.indices((shape[0],) * shape[1]).reshape(shape[1], -1).T
+        self._complete = np.array_equal(population.levels, grid)
         self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
 
     def start(self, batch: int) -> Floats:
@@ -120,7 +125,7 @@ class Inference:
 
     def condition(
         self,
-        observation: Mapping[str, Floats],
+        observation: Observation,
         weights: Floats | None = None,
         since: int = 0,
         discount: float = 1.0,
@@ -128,7 +133,7 @@ class Inference:
         """Posterior after all answers in a batch of transcripts.
 
         Args:
-            observation: `turn` `[B, 1]`, `stimuli` `[B, T, S]`, `answers` `[B, T]`.
+            observation: transcripts, see `envs.transcript.Observation`.
             weights: `[B, F, H]` the belief after the first `since` turns, overwritten; by default
                 the prior.
             since: turns that `weights` already knows.
@@ -137,7 +142,7 @@ class Inference:
         Returns:
             `[B, F, H]`.
         """
-        turn = observation["turn"][:, 0].astype(np.int64)
+        turn, asked = observation["turn"][:, 0].astype(np.int64), stimuli_of(observation)
         weights = self.start(len(turn)) if weights is None else weights
         for t in range(since, int(turn.max(initial=0))):
             # A view of all rows while nobody's transcript has ended, else a copy of some.
@@ -146,8 +151,8 @@ class Inference:
             if discount < 1:
                 part[...] = part**discount * self.prior ** (1 - discount)
                 part /= part.sum(axis=2, keepdims=True)
-            stimulus, answer = observation["stimuli"][seen, t], observation["answers"][seen, t]
-            weights[seen] = self.update(part, stimulus, answer.astype(np.int64))
+            answer = observation["answers"][seen, t].astype(np.int64)
+            weights[seen] = self.update(part, asked[seen, t], answer)
         return weights
 
     def marginals(self, weights: Floats) -> Floats | None:
@@ -156,7 +161,11 @@ class Inference:
             return None
         if self.factored:
             return weights.copy()
-        return np.stack(_grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
+        if self._complete:
+            return np.stack(_grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
+        one_hot = self.population.levels[:, :, None] == np.arange(self.population.num_levels)
+        summed = weights[:, 0] @ one_hot.reshape(len(one_hot), -1)
+        return summed.reshape(len(weights), *one_hot.shape[1:])
 
     def blocks(self, batch: int) -> Iterator[slice]:
         """Rows of a belief to work on together, so that they stay in cache between passes."""
@@ -184,7 +193,8 @@ def _shared(stimulus: Floats) -> Iterator[tuple[slice | Ints, Floats]]:
         yield slice(None), stimulus[0]
         return
     distinct, group = np.unique(stimulus, axis=0, return_inverse=True)
+    group = group.ravel()  # NumPy 2.0 gives it a second axis
     order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group.ravel(), minlength=len(distinct)))
+    ends = np.cumsum(np.bincount(group, minlength=len(distinct)))
     for one, rows in zip(distinct, np.split(order, ends[:-1]), strict=True):
         yield rows, one

@@ -174,7 +174,7 @@ def _wrong_actions(task: UserTask) -> list[Any]:
     size = len(task.actions)
     even = np.full(size, 1 / size, dtype=np.float32)
     if task.states_distribution:
-        return [even[:-1], even - 1, even + 1, even * np.nan, np.ones(size, int), 0, "0", None]
+        return [even[:-1], even - 2, even + 1, even * np.nan, np.ones(size, int), 0, "0", None]
     return [-1, size, 0.5, np.nan, [0], even, "0", None]
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from envs.adaptors import UserEnv, UserVectorEnv
-from envs.core import Observation, Users, UserTask
+from envs.core import Users, UserTask
+from envs.transcript import Observation, stimuli_of
 from envs.users.population import SPLITS
 from envs.users.response_models import Ints
 
@@ -51,9 +52,9 @@ def meet(env: UserVectorEnv, first: int = 0) -> Observation:
 def choose(
     task: UserTask, legal: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> npt.NDArray[Any]:
-    """`[B]` random legal actions, or `[B, A]` weights that are zero where an action is illegal."""
+    """`[B]` random legal actions, or `[B, A]` what states no weight where an action is illegal."""
     weights = rng.random(legal.shape, dtype=np.float32) * legal
-    return weights if task.states_distribution else weights.argmax(axis=1)
+    return task.stated(weights) if task.states_distribution else weights.argmax(axis=1)
 
 
 def row_of(observation: Observation, row: int) -> Observation:
@@ -77,7 +78,7 @@ def transcript(users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
     stimuli = np.where((column <= turn[:, None])[..., None], users.stimuli, -1).astype(np.float32)
     return {
         "turn": turn[:, None].astype(np.float32),
-        "stimuli": stimuli,
+        "stimuli": stimuli.reshape(len(turn), -1),
         "actions": answers.copy(),
         "answers": answers,
     }
@@ -251,7 +252,7 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
             f"{env_id}: `turn` is {turn[:, 0]} after {number} turns; count the answers seen."
         )
         unasked = (turns > turn) | (turns == turn) & moment.over[:, None]
-        coming = (seen["stimuli"][unasked], seen["actions"][turns >= turn])
+        coming = (stimuli_of(seen)[unasked], seen["actions"][turns >= turn])
         assert all((cells == -1).all() for cells in (*coming, seen["answers"][turns >= turn])), (
             f"{env_id}: at turn {number} the observation shows what is still to come; it must hold "
             "-1 there."

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from envs.contract_people import batch, choose, generator, meet, prompts_of, row_of, scalar, watch
-from envs.core import PROBABILITY_FLOOR, Observation, UserTask
+from envs.core import PROBABILITY_FLOOR, UserTask
+from envs.transcript import Observation, stimuli_of
 
 HEADINGS = (
     "Description",
@@ -80,12 +81,12 @@ def _check_proper(env_id: str, task: UserTask) -> None:
     believed /= believed.sum(axis=1, keepdims=True)
     corners = np.concatenate([np.eye(size), np.zeros((1, size)), np.ones((1, size))])
     nearby = np.clip(believed + rng.normal(0, 0.02, believed.shape), 0, 1)
-    stated = np.concatenate([believed, corners, nearby, believed * 0.5]).astype(np.float32)
+    action = task.stated(np.concatenate([believed, corners, nearby, believed * 0.5]))
     earned = np.stack(
-        [task.reward(stated, np.full(len(stated), answer)) for answer in range(size)], axis=1
+        [task.reward(action, np.full(len(action), answer)) for answer in range(size)], axis=1
     )
     assert np.isfinite(earned).all(), (
-        f"{env_id}: reward() is not a finite number for every stated weights in [0, 1] and every "
+        f"{env_id}: reward() is not a finite number for every stated distribution and every "
         "answer; floor small probabilities before taking a logarithm."
     )
     expected = believed @ earned.T  # [beliefs, statements]
@@ -119,8 +120,8 @@ def _check_end(env_id: str, shown: Observation, ended: Observation) -> None:
     rows = np.arange(len(turn))
     # A spare column at the end: nothing is asked after the last turn, or said before the first.
     stimuli, actions, answers = (
-        np.concatenate([shown[key], np.full_like(shown[key][:, :1], -1)], axis=1)
-        for key in ("stimuli", "actions", "answers")
+        np.concatenate([part, np.full_like(part[:, :1], -1)], axis=1)
+        for part in (stimuli_of(shown), shown["actions"], shown["answers"])
     )
     expected = {
         "turn": shown["turn"],

@@ -11,7 +11,8 @@ from scipy.stats import chi2, norm
 
 from envs.belief import Inference
 from envs.contract_people import batch, generator, meet, scalar, transcript
-from envs.core import Observation, Users, UserTask
+from envs.core import Users, UserTask
+from envs.transcript import Observation, stimuli_of
 from envs.users.response_models import Floats, ResponseModel
 
 # Five standard errors: by chance alone one check in two million would fail.
@@ -155,7 +156,7 @@ def _enumerated(
     population, model = task.population, task.model
     weights = population.prior.astype(np.float64)
     for t in range(int(observation["turn"][row, 0])):
-        probs = model.probs(population.levels, observation["stimuli"][row, t])
+        probs = model.probs(population.levels, stimuli_of(observation)[row, t])
         weights = weights * probs[:, int(observation["answers"][row, t])]
         weights = weights / weights.sum()
     size = population.num_levels
@@ -163,12 +164,17 @@ def _enumerated(
     return weights @ model.probs(population.levels, asked), np.stack(marginals)
 
 
+def _parts(observation: Observation) -> tuple[Floats, Floats]:
+    """Stimuli `[B, T, S]` and answers `[B, T]`, as views."""
+    return stimuli_of(observation), observation["answers"]
+
+
 def _reversed(observation: Observation) -> dict[str, Floats]:
     """The same transcripts, told from the last answer to the first."""
     backwards = {key: value.copy() for key, value in observation.items()}
     for row, turn in enumerate(observation["turn"][:, 0].astype(np.int64)):
-        for key in ("stimuli", "answers"):
-            backwards[key][row, :turn] = observation[key][row, :turn][::-1]
+        for told, part in zip(_parts(backwards), _parts(observation), strict=True):
+            told[row, :turn] = part[row, :turn][::-1]
     return backwards
 
 
@@ -232,13 +238,15 @@ def _taught(
 
 def _earned(task: UserTask, probs: Floats, answer: npt.NDArray[np.int64]) -> Floats:
     """`[B]` rewards for the best action, or for stating the distribution."""
-    return task.reward(probs if task.states_distribution else probs.argmax(axis=1), answer)
+    return task.reward(
+        task.stated(probs) if task.states_distribution else probs.argmax(axis=1), answer
+    )
 
 
 def _random(task: UserTask, legal: Floats, answer: npt.NDArray[np.int64]) -> Floats:
     """`[B]` expected rewards for any legal action, each as likely as the others."""
     share = legal / legal.sum(axis=1, keepdims=True)
     if task.states_distribution:
-        return task.reward(share, answer)
+        return task.reward(task.stated(share), answer)
     each = [task.reward(np.full(len(answer), action), answer) for action in range(legal.shape[1])]
     return (share * np.stack(each, axis=1)).sum(axis=1)

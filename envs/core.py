@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -14,15 +13,11 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.belief import Inference
-from envs.names import closest
+from envs.names import check_types, closest
+from envs.transcript import Observation, stimuli_of
 from envs.users.item_bank import ItemBank
 from envs.users.population import SPLITS, PersonStreams, Population
 from envs.users.response_models import Floats, Ints, ResponseModel
-
-Observation = Mapping[str, Floats]
-"""Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T, S]`, `actions` `[B, T]`, `answers` `[B, T]`.
-
--1 where nothing stands yet. The stimulus of the present turn is shown, its answer is not."""
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
 PROBABILITY_FLOOR = 1e-4
@@ -60,17 +55,19 @@ class UserSource(Protocol):
 class UserTask(ABC):
     """One downstream task against hidden people. Holds the model, never a person.
 
-    A subclass sets the attributes in its constructor and writes `draw_stimuli` and `prompt`; the
-    environment, the vector environment, the exact teacher and the contract tests follow.
+    A subclass sets the attributes in its constructor and writes `draw_stimuli`, `instructions` and
+    `question`; simulator, environment, vector environment, exact teacher, prompts and contract
+    tests follow.
 
     Args:
         reward: `accuracy`, 1 for an action equal to the person's answer, else 0, actions
-            `Discrete(A)`; or `log_score`, the logarithm in nats of the probability that the action,
-            a `Box` of A weights, gives the answer (weights are normalised, floored at 1e-4).
+            `Discrete(A)`; or `log_score`, the logarithm in nats of the probability that the action
+            gives the answer: a `Box` of A numbers in [-1, 1], -1 no weight and 1 all of it, which
+            are normalised as weights and floored at 1e-4.
 
     Attributes:
         num_turns: T, the longest episode.
-        actions: `A` labels among which an agent chooses.
+        actions: `A` labels among which an agent chooses; also what the person's answers are.
         stimulus_low: `[S]` smallest values of a stimulus.
         stimulus_high: `[S]` largest values of a stimulus.
         population: who may be behind the screen.
@@ -93,7 +90,7 @@ class UserTask(ABC):
     def __init__(self, reward: str = "accuracy") -> None:
         """Chooses what an action is and what it earns."""
         if reward not in ("accuracy", "log_score"):
-            raise ValueError(f"Unknown reward {reward!r}. Available: accuracy, log_score.")
+            raise ValueError(f"Unknown reward {closest(reward, ('accuracy', 'log_score'))}")
         self.states_distribution = reward == "log_score"
 
     @abstractmethod
@@ -108,20 +105,56 @@ class UserTask(ABC):
         """
 
     @abstractmethod
+    def instructions(self) -> str:
+        """What a language model is told first: the situation, and what a reply should be about."""
+
+    @abstractmethod
+    def question(self, stimulus: Floats) -> str:
+        """A stimulus `[S]` in words, with units."""
+
+    def revealed(self, answer: int) -> str:
+        """The person's answer in words, as it opens the next turn."""
+        return f"The answer was {self.replies[answer]} ({self.actions[answer]})."
+
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
-        """One transcript (no batch axis) as chat messages, each with `role` and `content`."""
+        """One transcript (no batch axis) as chat messages, each with `role` and `content`.
+
+        A system turn with the instructions and the options; then a user turn per question, which
+        opens with the last answer, and an assistant turn per action, which is one of `replies`.
+        """
+        pairs = zip(self.replies, self.actions, strict=True)
+        options = "\n".join(f"{reply}. {label}" for reply, label in pairs)
+        told = f"{self.instructions()} Reply with the number of one option:\n{options}"
+        messages = [{"role": "system", "content": told}]
+        asked, opening = stimuli_of(observation), ""
+        answered = int(observation["turn"][0])
+        for turn in range(answered + 1):
+            over = turn == self.num_turns or asked[turn, 0] < 0
+            words = "That was all. Thank you." if over else self.question(asked[turn])
+            messages.append({"role": "user", "content": opening + words})
+            if turn < answered:
+                reply = self.replies[int(observation["actions"][turn])]
+                messages.append({"role": "assistant", "content": reply})
+                opening = self.revealed(int(observation["answers"][turn])) + "\n"
+        return messages
 
     def reward(self, action: npt.NDArray[Any], answer: Ints) -> npt.NDArray[np.float64]:
-        """`[B]` reward of actions `[B]`, or of stated weights `[B, A]`, given answers `[B]`."""
+        """`[B]` reward of actions `[B]`, or of stated distributions `[B, A]`, for answers `[B]`."""
         if not self.states_distribution:
             return (action == answer).astype(np.float64)
-        rows = np.arange(len(answer))
-        stated = np.maximum(action.astype(np.float64), PROBABILITY_FLOOR)
-        return np.log(stated[rows, answer] / stated.sum(axis=1))
+        weights = np.maximum((action.astype(np.float64) + 1) / 2, PROBABILITY_FLOOR)
+        return np.log(weights[np.arange(len(answer)), answer] / weights.sum(axis=1))
+
+    def stated(self, action_probs: Floats) -> npt.NDArray[np.float32]:
+        """`[B, A]` the `Box` action that states these probabilities `[B, A]`."""
+        return (2 * action_probs - 1).astype(np.float32)
 
     def chosen(self, action: npt.NDArray[Any]) -> Ints:
-        """`[B]` the action that stands in the transcript: the largest of stated weights."""
-        return action.argmax(axis=1) if self.states_distribution else action
+        """`[B]` the action that stands in the transcript: the first of the most weight."""
+        if not self.states_distribution:
+            return action
+        # Equal probabilities may differ by a rounding error in the float32 that states them.
+        return (action >= action.max(axis=1, keepdims=True) - 1e-6).argmax(axis=1)
 
     def legal(self, observation: Observation) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""
@@ -140,7 +173,7 @@ class UserTask(ABC):
     def action_space(self) -> spaces.Space[Any]:
         """What the environment accepts from an agent in one turn."""
         if self.states_distribution:
-            return spaces.Box(0.0, 1.0, (len(self.actions),), np.float32)
+            return spaces.Box(-1.0, 1.0, (len(self.actions),), np.float32)
         return spaces.Discrete(len(self.actions))
 
     def observation_space(self, form: str) -> spaces.Dict:
@@ -153,9 +186,8 @@ class UserTask(ABC):
             one = spaces.Box(-1, last, (1,), np.float32)
             stimulus = spaces.Box(low, high, dtype=np.float32)
             return spaces.Dict(turn=turn, stimulus=stimulus, action=one, answer=one)
-        shape = (turns, len(low))
         rows = spaces.Box(-1, last, (turns,), np.float32)
-        stimuli = spaces.Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+        stimuli = spaces.Box(np.tile(low, turns), np.tile(high, turns))
         return spaces.Dict(turn=turn, stimuli=stimuli, actions=rows, answers=rows)
 
 
@@ -174,7 +206,7 @@ class Simulator:
     def __init__(self, task: UserTask, split: str, suite_seed: int) -> None:
         """Lays out each person's block of random numbers."""
         if split not in SPLITS:
-            raise ValueError(f"Unknown split {split!r}. Available: {', '.join(SPLITS)}.")
+            raise ValueError(f"Unknown split {closest(split, SPLITS)}")
         self._task = task
         self._split = split
         width = 1 + task.num_turns + task.num_uniforms
@@ -208,6 +240,7 @@ def make_task(target: str, **arguments: Any) -> UserTask:
     for key in arguments:
         if key not in known:
             raise ValueError(f"{name} has no argument {closest(key, known)}")
+    check_types(name, task_class, arguments)
     task: UserTask = task_class(**arguments)
     return task
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from envs.core import Simulator, Users, UserSource, UserTask, make_task
+from envs.names import closest
 from envs.users.respondents import Respondents
 
 # Episode e after reset(seed=s) meets person s + e * STRIDE, so up to a million environments with
@@ -31,6 +32,9 @@ class Episodes:
         observation: `transcript` or `turn`.
         keep_transcript: keep it even if it is not observed, to be rendered.
 
+    Attributes:
+        masked: whether the task forbids actions at times; then the transcript is kept as well.
+
     Raises:
         ValueError: unknown observation.
     """
@@ -45,10 +49,11 @@ class Episodes:
     ) -> None:
         """Allocates the transcripts."""
         if observation not in ("transcript", "turn"):
-            raise ValueError(f"Unknown observation {observation!r}. Available: transcript, turn.")
+            raise ValueError(f"Unknown observation {closest(observation, ('transcript', 'turn'))}")
         self.task, self.source = task, source
         self._latest_only = observation == "turn"
-        self._kept = keep_transcript or not self._latest_only
+        self.masked = type(task).legal is not UserTask.legal
+        self._kept = keep_transcript or self.masked or not self._latest_only
         width, size = task.num_turns + 1, len(task.stimulus_low)
         self.person = np.zeros(num, dtype=np.int64)
         self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int16)
@@ -114,6 +119,12 @@ class Episodes:
         """`[B]` which conversations have ended."""
         return self.turn >= self.length
 
+    def legal(self) -> npt.NDArray[np.bool_]:
+        """`[B, A]` which actions are allowed now."""
+        if not self.masked:
+            return np.ones((len(self.person), len(self.task.actions)), dtype=bool)
+        return self.task.legal(self.transcript())
+
     def observe(self) -> dict[str, npt.NDArray[np.float32]]:
         """A new copy of what the agent sees, see `UserTask.observation_space`."""
         if not self._latest_only:
@@ -128,10 +139,10 @@ class Episodes:
 
     def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
         """A new copy of all that has been shown."""
-        turns = self.task.num_turns
+        turns, num = self.task.num_turns, len(self.person)
         return {
             "turn": self.turn[:, None].astype(np.float32),
-            "stimuli": self._shown_stimuli[:, :turns].copy(),
+            "stimuli": self._shown_stimuli[:, :turns].reshape(num, -1).copy(),
             "actions": self._shown_actions[:, :turns].copy(),
             "answers": self._shown_answers[:, :turns].copy(),
         }
@@ -187,22 +198,24 @@ def next_people(
     return person.astype(np.int64)
 
 
-def checked_action(task: UserTask, action: npt.NDArray[Any], num: int) -> npt.NDArray[Any]:
-    """`[B]` actions in 0..A-1, or `[B, A]` weights in [0, 1], as they came.
+def checked_action(episodes: Episodes, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`[B]` actions in 0..A-1, or `[B, A]` numbers in [-1, 1], as they came.
 
     Raises:
-        ValueError: another shape, type or range; the message says what came on which lane.
+        ValueError: another shape, type or range. An action of the space that is not legal now
+            passes, as Gymnasium's checker samples them; the evaluation loop refuses it.
     """
-    size = len(task.actions)
+    task, num, size = episodes.task, len(episodes.person), len(episodes.task.actions)
     if task.states_distribution:
         fits = action.shape == (num, size) and action.dtype.kind == "f"
-        if fits and action.min() >= 0 and action.max() <= 1:  # a NaN fails both comparisons
-            return action
-        raise ValueError(f"Expected weights [{num}, {size}] in [0, 1], got {_described(action)}.")
-    fits = action.shape == (num,) and action.dtype.kind in "iu"
-    if fits and action.min() >= 0 and action.max() < size:
-        return action
-    raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_described(action)}.")
+        # A NaN fails both comparisons.
+        if not (fits and action.min() >= -1 and action.max() <= 1):
+            raise ValueError(f"Expected [{num}, {size}] in [-1, 1], got {_described(action)}.")
+    else:
+        fits = action.shape == (num,) and action.dtype.kind in "iu"
+        if not (fits and action.min() >= 0 and action.max() < size):
+            raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_described(action)}.")
+    return action
 
 
 def _described(action: npt.NDArray[Any]) -> str:

@@ -7,7 +7,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from envs.core import Observation, UserTask
+from envs.core import UserTask
+from envs.transcript import Observation
 from envs.users.response_models import Floats
 
 BARS = " ▁▂▃▄▅▆▇█"

@@ -21,7 +21,8 @@ from rich.progress import track
 from rich.table import Table
 
 from agents.teacher import BayesTeacher
-from envs.core import Observation, Simulator, make_task
+from envs.contract_people import transcript
+from envs.core import Simulator, make_task
 from eval.job import environment_spec
 from eval.report import screen
 
@@ -165,30 +166,13 @@ def time_teacher(form: str, order: str, people: int, batch_size: int) -> tuple[f
     starts = range(0, people, batch_size)
     for first in track(starts, f"{form}, {order}", console=Console(stderr=True)):
         person = np.arange(first, min(first + batch_size, people))
-        for observation in transcripts(simulator, person):
+        users = simulator.draw(person)
+        for turn in range(task.num_turns):
+            observation = transcript(users, np.full(len(person), turn))
             start = time.perf_counter()
             teacher.act(observation, np.zeros(len(person)))
             seconds += time.perf_counter() - start
     return seconds, task.inference().prior.size
-
-
-def transcripts(simulator: Simulator, person: np.ndarray[Any, Any]) -> list[Observation]:
-    """What an agent observes before each turn with these people."""
-    users = simulator.draw(person)
-    turns = np.arange(users.answers.shape[1])
-    observations: list[Observation] = []
-    for turn in turns:
-        answers = np.where(turns < turn, users.answers, -1).astype(np.float32)
-        shown = (turns <= turn)[None, :, None]
-        observations.append(
-            {
-                "turn": np.full((len(person), 1), turn, dtype=np.float32),
-                "stimuli": np.where(shown, users.stimuli, np.float32(-1)),
-                "actions": answers,
-                "answers": answers,
-            }
-        )
-    return observations
 
 
 if __name__ == "__main__":

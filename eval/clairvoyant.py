@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from agents.core import Agent, Decision, best
-from agents.teacher import present_stimulus
-from envs.core import Observation, Users, UserTask
+import numpy as np
+
+from agents.core import Agent, Decision, decide
+from envs.core import Users, UserTask
+from envs.transcript import Observation, present_stimulus
 from envs.users.response_models import Floats, Ints
 
 
@@ -19,28 +21,31 @@ class Clairvoyant(Agent):
         super().__init__(task)
         self._levels: Ints | None = None
 
-    def look_at(self, users: Users) -> None:
+    def look_at(self, users: Users, task: UserTask) -> None:
         """Takes the truth about the people whose transcripts come next, row by row.
 
+        Args:
+            users: the people.
+            task: the environment's own task, by which they answer.
+
         Raises:
-            ValueError: people whose levels nobody knows, or of another population.
+            ValueError: people whose levels nobody knows, or settings of a task of its own.
         """
         if (users.levels < 0).any():
             raise ValueError(
                 "Agent 'clairvoyant' needs people whose true levels are known; recorded "
                 "respondents have none. Leave it out, or drop --data."
             )
-        expected = len(self.task.population.factors), self.task.population.num_levels
-        if users.levels.shape[1] != expected[0] or users.levels.max() >= expected[1]:
+        if not np.array_equal(self.task.population.levels, task.population.levels):
             raise ValueError(
-                f"Agent 'clairvoyant' was told of {expected[0]} factors with {expected[1]} levels, "
-                "the people have others; give it no task settings of its own."
+                "Agent 'clairvoyant' goes by the environment's own task; give it no task settings "
+                "of its own."
             )
-        self._levels = users.levels
+        self.task, self._levels = task, users.levels
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         if self._levels is None:
-            raise ValueError("Clairvoyant.act needs look_at(users) first.")
+            raise ValueError("Clairvoyant.act needs look_at(users, task) first.")
         probs = self.task.model.probs(self._levels, present_stimulus(observation))
-        return Decision(best(probs), probs)
+        return decide(self.task, observation, probs)

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from agents.core import Agent
-from agents.registry import AgentSpec, parse_agent
+from agents.registry import AgentSpec, agent_keys, parse_agent
 from envs.adaptors import UserEnv, UserVectorEnv
 from envs.core import make_task
 from envs.names import closest
 from envs.users.population import PersonStreams
 from envs.users.respondents import locate
+from eval.clairvoyant import Clairvoyant
 from eval.rollout import rollout
 from eval.store import Store
 
@@ -90,14 +91,12 @@ class Job:
         plain: dict[str, Any] = json.loads(json.dumps(config))
         return plain
 
-    def build(self, num_envs: int) -> tuple[UserVectorEnv, Agent, Agent]:
-        """Environment, agent and teacher.
+    def environment(self, num_envs: int) -> UserVectorEnv:
+        """The environment, for `num_envs` people at a time.
 
         Raises:
-            ValueError: settings that the task or the agent does not accept, or unreadable data.
+            ValueError: settings that its task does not accept, or unreadable data.
         """
-        for package in self.packages:
-            import_package(package)
         env = gym.make_vec(
             self.env,
             num_envs=num_envs,
@@ -108,45 +107,80 @@ class Job:
             **self.settings,
         ).unwrapped
         assert isinstance(env, UserVectorEnv)
-        fixed = {k: v for k, v in environment_spec(self.env).kwargs.items() if k != "task"}
-        believed = {**fixed, **self.settings}
-        target = environment_spec(self.env).kwargs["task"]
+        return env
 
-        def task(**arguments: Any) -> Any:
-            return make_task(target, **arguments)
+    def agents(self) -> tuple[Agent, Agent]:
+        """The agent and the teacher, one object where they are the same.
 
-        agent = self.agent.build(task, believed)
+        Raises:
+            ValueError: settings that the agent or its task does not accept.
+        """
+        fixed = dict(environment_spec(self.env).kwargs)
+        task = partial(make_task, fixed.pop("task"))
+        agent = self.agent.build(task, {**fixed, **self.settings})
         if self.agent == self.teacher:
-            return env, agent, agent
-        return env, agent, self.teacher.build(task, believed)
+            return agent, agent
+        return agent, self.teacher.build(task, {**fixed, **self.settings})
+
+    def try_out(self) -> None:
+        """Plays one turn with the first person, so that what does not fit is found at once.
+
+        Raises:
+            ValueError: see `environment` and `agents`; or an agent that believes in a task with
+                other actions, turns or stimuli than the environment's.
+        """
+        env, (agent, teacher) = self.environment(1), _agents(_Key(self))
+        told, real = agent.task, env.task
+        if (
+            told.actions != real.actions
+            or told.num_turns != real.num_turns
+            or not np.array_equal(told.stimulus_high, real.stimulus_high)
+        ):
+            raise ValueError(
+                f"Agent {self.agent.label!r} believes in a task of {told.num_turns} turns and "
+                f"{len(told.actions)} actions about {told.stimulus_high}, the environment has "
+                f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}."
+            )
+        observation, _ = env.reset(options={"person": 0})
+        if isinstance(agent, Clairvoyant):
+            agent.look_at(env.users, env.task)
+        for one in (agent, teacher):
+            one.act(observation, np.zeros(1))
 
     def evaluate(self, out: Path, first: int, end: int) -> None:
-        """Meets people `[first, end)` and writes their trace."""
-        env, agent, teacher = _built(_Hashable(self), end - first)
-        person = np.arange(first, end)
+        """Meets people `[first, end)` and writes their trace; in whatever process."""
+        for package in self.packages:
+            import_package(package)
+        key, person = _Key(self), np.arange(first, end)
+        env, (agent, teacher) = _environment(key, end - first), _agents(key)
         streams = PersonStreams(self.people.suite_seed, "agents", env.task.num_turns)
         trace = rollout(env, agent, teacher, person, streams.uniform(person))
         trace.save(Store(out, self.config()).path(first, end))
 
 
-class _Hashable:
-    """A job as a cache key: jobs with equal content share what was built."""
+class _Key:
+    """A job as a cache key: equal where everything that decides the traces is."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._key = repr(job)
+        self._text = json.dumps([job.config(), job.people.data, job.packages])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable) and self._key == other._key
+        return isinstance(other, _Key) and self._text == other._text
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self._text)
 
 
+# Kept from batch to batch: reading respondents or loading a model takes longer than a batch.
 @lru_cache(maxsize=2)
-def _built(job: _Hashable, num_envs: int) -> tuple[UserVectorEnv, Agent, Agent]:
-    """Environment and agents, kept between batches: loading a model takes longer than a batch."""
-    return job.job.build(num_envs)
+def _environment(key: _Key, num_envs: int) -> UserVectorEnv:
+    return key.job.environment(num_envs)
+
+
+@lru_cache(maxsize=1)
+def _agents(key: _Key) -> tuple[Agent, Agent]:
+    return key.job.agents()
 
 
 def import_package(name: str) -> None:
@@ -157,7 +191,7 @@ def import_package(name: str) -> None:
     """
     try:
         import_module(name)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, TypeError) as error:  # a TypeError for a relative name
         raise ValueError(
             f"--import {name}: {error}. Is it installed, or in this folder?"
         ) from error
@@ -225,6 +259,7 @@ def plan(
     specs = [parse_agent(text, keys, common) for text in agents]
     for key in common:
         if not any(key in {**spec.arguments, **spec.task_arguments} for spec in specs):
-            raise ValueError(f"--set agent.{key}: no agent here and no task takes it.")
+            own_keys = {k for spec in specs for k in agent_keys(spec)}
+            raise ValueError(f"No agent here has an argument {closest(key, [*own_keys, *keys])}")
     teacher = parse_agent(TEACHER, keys)
     return [Job(env_id, own, spec, teacher, people, packages) for spec in specs]

@@ -34,11 +34,11 @@ def rollout(
     """
     observation, _ = env.reset(options={"person": person})
     if isinstance(agent, Clairvoyant):
-        agent.look_at(env.users)
+        agent.look_at(env.users, env.task)
     users, task = env.users, env.task
-    num, turns, size = len(person), task.num_turns, len(task.actions)
+    num, turns = len(person), task.num_turns
     actions = np.full((2, num, turns), -1, dtype=np.int16)
-    probs = np.full((2, num, turns, size), np.nan)
+    probs = np.full((2, num, turns, len(task.actions)), np.nan)
     rewards = np.zeros((num, turns))
     first = agent.believe(observation)
     shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
@@ -48,21 +48,19 @@ def rollout(
         if not len(live):
             break
         shown = {key: value[live] for key, value in observation.items()}
-        decision = _checked(agent, agent.act(shown, uniform[live, turn]), len(live), size)
+        legal = task.legal(shown)
+        decision = _checked(agent, agent.act(shown, uniform[live, turn]), legal)
         taught = decision if agent is teacher else teacher.act(shown, uniform[live, turn])
         for side, made in enumerate((decision, taught)):
             actions[side, live, turn], probs[side, live, turn] = made.action, made.action_probs
         if decision.belief is not None:
             belief[live, turn] = decision.belief
         # Lanes that are over stand still whatever they are sent.
-        sent = (
-            probs[0, :, turn].astype(np.float32)
-            if task.states_distribution
-            else actions[0, :, turn]
-        )
-        observation, rewards[:, turn], *_ = env.step(
-            np.where(np.isnan(sent), 0, np.maximum(sent, 0))
-        )
+        if task.states_distribution:
+            sent = task.stated(np.nan_to_num(probs[0, :, turn]))
+        else:
+            sent = np.maximum(actions[0, :, turn], 0)
+        observation, rewards[:, turn], *_ = env.step(sent)
     if first is not None:
         belief[np.arange(num), users.length] = agent.believe(observation)
     return Trace(
@@ -80,9 +78,10 @@ def rollout(
     )
 
 
-def _checked(agent: Agent, decision: Decision, num: int, size: int) -> Decision:
-    """The decision, if it keeps the contract: one legal action and one distribution per person."""
+def _checked(agent: Agent, decision: Decision, legal: npt.NDArray[np.bool_]) -> Decision:
+    """The decision, if it keeps the contract: a legal action and a distribution per person."""
     name, action, probs = type(agent).__name__, np.asarray(decision.action), decision.action_probs
+    num, size = legal.shape
     if action.shape != (num,) or action.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}."
@@ -97,4 +96,6 @@ def _checked(agent: Agent, decision: Decision, num: int, size: int) -> Decision:
     if off.any():
         row = int(np.flatnonzero(off)[0])
         raise ValueError(f"{name}: action_probs of row {row} are no distribution: {probs[row]}.")
+    if not legal[np.arange(num), action].all() or probs[~legal].any():
+        raise ValueError(f"{name}: took an illegal action, or gave one a probability above zero.")
     return decision

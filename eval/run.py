@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.registry import agent_names, parse_settings
-from eval.clairvoyant import Clairvoyant
 from eval.job import TEACHER, Job, People, environments, import_package, plan
 from eval.report import build_report, screen, table, write_report
 from eval.store import Store
@@ -146,19 +145,19 @@ def prepare(options: argparse.Namespace) -> tuple[list[Job], int, list[Store]]:
         options.split or ("dev" if options.data else "test"), options.seed, options.data
     )
     settings = parse_settings(options.settings)
-    jobs, most = [], None
+    jobs: list[Job] = []
     for env_id in options.env:
         jobs += plan(env_id, options.agent, people, settings, tuple(options.packages))
-    for job in jobs:
-        env, agent, _ = job.build(num_envs=1)
-        most = env.num_people
-        env.reset(seed=0)
-        if isinstance(agent, Clairvoyant):
-            agent.look_at(env.users)
+    most = jobs[0].environment(1).num_people
     users = options.users or most or DEFAULT_USERS
     if most is not None and users > most:
         raise ValueError(f"--users {users}: split {people.split!r} has {most} respondents.")
-    return jobs, users, [Store(Path(options.out), job.config()) for job in jobs]
+    stores = []
+    for job in jobs:
+        stores.append(Store(Path(options.out), job.config()))
+        if stores[-1].missing(users, users):
+            job.try_out()
+    return jobs, users, stores
 
 
 def carry_out(

@@ -38,8 +38,11 @@ class Store:
         """Opens the folder, or makes it."""
         self.folder = out / "traces" / slug(config["env"]) / slug(config["agent"])
         file = self.folder / "config.json"
-        if not file.exists():
-            write_json(file, config)
+        try:
+            if not file.exists():
+                write_json(file, config)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f"--out {out}: {error.filename} is a file, not a folder.") from error
         found = json.loads(file.read_text("utf-8"))
         differing = [
             f"{key} was {found.get(key)!r}, is {config.get(key)!r}"

@@ -81,19 +81,11 @@ class Toy(UserTask):
     def draw_stimuli(self, uniform):
         return np.argsort(uniform, axis=1, kind="stable")[..., None].astype(np.float32)
 
-    def prompt(self, observation):
-        messages = [{"role": "system", "content": f"Say one of: {', '.join(self.actions)}."}]
-        revealed = ""
-        for turn in range(int(observation["turn"][0]) + 1):
-            over = turn == self.num_turns or observation["stimuli"][turn, 0] < 0
-            asked = "Thanks." if over else f"Question {observation['stimuli'][turn, 0]:.0f}?"
-            messages.append({"role": "user", "content": revealed + asked})
-            if over or observation["answers"][turn] < 0:
-                break
-            said = self.replies[int(observation["actions"][turn])]
-            messages.append({"role": "assistant", "content": said})
-            revealed = f"The answer was {self.actions[int(observation['answers'][turn])]}.\n"
-        return messages
+    def instructions(self):
+        return "Say what the stranger answers."
+
+    def question(self, stimulus):
+        return f"Question {stimulus[0]:.0f}?"
 
     def with_note(self, observation, note):
         """The prompt with some more text in the last message."""
@@ -474,7 +466,7 @@ class Spoiler(UserVectorEnv):
 
     def step(self, actions):
         observation, *rest = super().step(actions)
-        observation["stimuli"] = self.users.stimuli.copy()
+        observation["stimuli"] = self.users.stimuli.reshape(self.num_envs, -1).copy()
         return observation, *rest
 
 

@@ -353,7 +353,10 @@ def refused(capsys, out: Path, *arguments: object) -> str:
         (["--agent", "bayes", "bayes"], ["named once"]),
         (["--agent", "no/such.yaml"], ["no/such.yaml", "no such agent file"]),
         (["--agent", "clairvoyant:levels=7"], ["clairvoyant", "task settings"]),
-        (["--agent", "bayes:questionnaire=bfi25,parameters=human"], ["BayesTeacher", "5", "6"]),
+        (
+            ["--agent", "bayes:questionnaire=bfi25,parameters=human"],
+            ["bayes:questionnaire=bfi25", "25 turns and 6 actions", "50, 5"],
+        ),
         (["--env", "acquaint/Questionaire-v0"], [f"Did you mean '{ENV}'?", "Available"]),
         (["--env", "CartPole-v1"], ["'CartPole-v1'", ENV]),  # registered, but no task of ours
         (["--env", ENV, ENV], ["named once"]),
@@ -364,7 +367,7 @@ def refused(capsys, out: Path, *arguments: object) -> str:
         (["--set", "levels=2.5"], ["levels", "2.5"]),
         (["--set", "num_turns=51"], ["num_turns=51", "1..50"]),
         (["--set", "num_turns=ten"], ["num_turns", "ten"]),
-        (["--set", "levels=["], ["levels"]),  # no YAML
+        (["--set", "levels=["], ["'['", "no YAML"]),
         (["--set", "order=shufled"], ["'shufled'", "fixed", "shuffled"]),
         (["--set", "reward=log"], ["'log'", "accuracy", "log_score"]),
         (["--set", "form=fact"], ["'fact'", "factored", "joint"]),
@@ -374,7 +377,7 @@ def refused(capsys, out: Path, *arguments: object) -> str:
         (["--set", "parameters=nowhere.csv"], ["nowhere.csv"]),
         (["--set", "population=clases"], ["'clases'"]),
         (["--set", "split=dev"], ["split", "--split"]),
-        (["--set", "agent.discont=1"], ["agent.discont"]),
+        (["--set", "agent.discont=1"], ["'discont'"]),
         (["--set", "agent.discount=2"], ["discount=2"]),
         (["--split", "tset"], ["'tset'", "train, dev, test"]),
         (["--split", "all"], ["'all'", "train, dev, test"]),
@@ -509,8 +512,11 @@ class Mood(UserTask):
     def draw_stimuli(self, uniform):
         return np.zeros((len(uniform), 3, 1), dtype=np.float32)
 
-    def prompt(self, observation):
-        return [{"role": "user", "content": "Cheerful?"}]
+    def instructions(self):
+        return "Predict the mood."
+
+    def question(self, stimulus):
+        return "Cheerful?"
 
 
 register_task("mine/Mood-v0", "my_tasks:Mood", certainty=0.9)

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.llm import LLMAgent
+from envs.contract_people import transcript
 from envs.core import Simulator, make_task
-from eval.bench import transcripts
 from eval.run import main
 
 TEMPLATE = (
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def observed(turn: int, people: int = 3) -> dict[str, np.ndarray]:
     task = make_task(TASK, num_turns=4)
-    return dict(transcripts(Simulator(task, "test", 0), np.arange(people))[turn])
+    return transcript(Simulator(task, "test", 0).draw(np.arange(people)), np.full(people, turn))
 
 
 @torch.inference_mode()

@@ -238,14 +238,14 @@ def test_the_reference_teacher_is_never_touched_by_settings_for_agents():
     (job,) = plan(ENV, ["bayes"], people, {"agent.discount": 0.5, "levels": 3})
     assert job.agent.arguments == {"discount": 0.5}
     assert job.teacher.arguments == {}
-    _, agent, teacher = job.build(num_envs=2)
+    agent, teacher = job.agents()
     assert agent is not teacher
     assert teacher.task.population.num_levels == 3
 
 
 def test_a_teacher_that_is_its_own_reference_is_built_once():
     (job,) = plan(ENV, ["bayes"], People("test", 0, None), {})
-    _, agent, teacher = job.build(num_envs=2)
+    agent, teacher = job.agents()
     assert agent is teacher
 
 
@@ -301,7 +301,7 @@ def leaks(agent: object) -> list[str]:
 @pytest.mark.parametrize("name", agent_names())
 def test_no_person_can_be_reached_from_an_agent_as_built(name):
     (job,) = plan(ENV, [name], People("test", 12345, None), {})
-    env, agent, teacher = job.build(num_envs=3)
+    env, (agent, teacher) = job.environment(3), job.agents()
     env.reset(seed=0)
     assert leaks(agent) == []
     assert leaks(teacher) == []
@@ -319,7 +319,7 @@ def vars_of(thing: object) -> list[object]:
 @pytest.mark.parametrize("name", ["random", "prior", "bayes", "bayes-map", "bayes-discounted"])
 def test_no_person_can_be_reached_from_an_agent_that_has_played(name):
     (job,) = plan(ENV, [name], People("test", 12345, None), {})
-    env, agent, _ = job.build(num_envs=3)
+    env, (agent, _) = job.environment(3), job.agents()
     observation, _ = env.reset(seed=0)
     for _ in range(3):
         decision = agent.act(observation, np.zeros(3))
@@ -330,7 +330,7 @@ def test_no_person_can_be_reached_from_an_agent_that_has_played(name):
 @pytest.mark.parametrize("hidden_in", ["attribute", "list", "closure", "slot", "method"])
 def test_the_search_for_leaks_finds_them(hidden_in):
     (job,) = plan(ENV, ["bayes"], People("test", 0, None), {})
-    env, agent, _ = job.build(num_envs=3)
+    env, (agent, _) = job.environment(3), job.agents()
     env.reset(seed=0)
     users = env.users
 

@@ -302,7 +302,9 @@ def test_parameters_of_a_file_follow_the_bank_in_whatever_order_they_stand(tmp_p
 
 def test_unknown_parameters_are_refused_with_those_that_exist():
     bank = ItemBank.load("ipip50")
-    with pytest.raises(ValueError, match=r"'studdy' for ipip50.*study"):
+    with pytest.raises(
+        ValueError, match=r"ipip50 has no parameters 'studdy'. Did you mean 'study'\?"
+    ):
         GradedParameters.load(bank, "studdy")
     with pytest.raises(ValueError, match=r"nowhere\.csv"):
         GradedParameters.load(bank, "nowhere.csv")

@@ -45,8 +45,11 @@ class ThreeQuestions(UserTask):
         asked = np.arange(3, dtype=np.float32)[None, :, None]
         return np.broadcast_to(asked, (len(uniform), 3, 1))
 
-    def prompt(self, observation):
-        return [{"role": "user", "content": str(int(observation["turn"][0]))}]
+    def instructions(self):
+        return "Predict the answers."
+
+    def question(self, stimulus):
+        return f"Question {stimulus[0]:.0f}?"
 
 
 def transcript(stimuli, answers, turn):

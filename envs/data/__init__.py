@@ -67,7 +67,5 @@ def available(questionnaire: str) -> list[str]:
     prefix = f"{questionnaire}_"
     parts = {path.stem.removeprefix(prefix) for path in FOLDER.glob(f"{prefix}*.csv")}
     return sorted(
-        part
-        for part in parts - {"items", "responses", "classes"}
-        if not part.endswith("_traits")
+        part for part in parts - {"items", "responses", "classes"} if not part.endswith("_traits")
     )

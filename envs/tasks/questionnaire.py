@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.core import Observation, UserTask
+from envs.core import UserTask
+from envs.names import closest
 from envs.users.classes import load_classes
 from envs.users.item_bank import GradedParameters, ItemBank
 from envs.users.population import Population
@@ -26,7 +27,7 @@ class Questionnaire(UserTask):
 
     ## Action Space
     `Discrete(K)`: the predicted response category, 0 the lowest code. With `reward="log_score"` a
-    `Box(0, 1, (K,))` of weights, the stated distribution.
+    `Box(-1, 1, (K,))` that states a distribution: -1 no weight, 1 all, normalised.
 
     ## Observation Space
     A `Dict` of float32 boxes, -1 where nothing stands yet.
@@ -34,15 +35,15 @@ class Questionnaire(UserTask):
     | key | shape | meaning |
     |---|---|---|
     | `turn` | `[1]` | answers seen so far, 0..T |
-    | `stimuli` | `[T, 1]` | index of each item asked, the present one included |
+    | `stimuli` | `[T]` | index of each item asked, the present one included |
     | `actions` | `[T]` | the agent's predictions |
     | `answers` | `[T]` | the person's answers |
 
     With `observation="turn"` only this turn's `stimulus` `[1]` and the last `action` and `answer`.
 
     ## Rewards
-    `accuracy`: 1 for a hit, else 0. `log_score`: the logarithm in nats of the weight given to the
-    answer, after normalising; 0 at best, -9.9 at worst with five categories.
+    `accuracy`: 1 for a hit, else 0. `log_score`: the logarithm in nats of the stated probability of
+    the answer; 0 at best, -9.2 at worst with five categories.
 
     ## Starting State
     `reset(seed=s)` meets person s; the next `reset()` meets person s + 2**20, and so on;
@@ -93,7 +94,7 @@ class Questionnaire(UserTask):
         super().__init__(reward)
         self.bank = bank = ItemBank.load(questionnaire)
         if order not in ("fixed", "shuffled"):
-            raise ValueError(f"Unknown order {order!r}. Available: fixed, shuffled.")
+            raise ValueError(f"Unknown order {closest(order, ('fixed', 'shuffled'))}")
         if num_turns is not None and not 1 <= num_turns <= bank.num_items:
             raise ValueError(
                 f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items."
@@ -123,26 +124,17 @@ class Questionnaire(UserTask):
         items = np.arange(self.bank.num_items, dtype=np.float32)
         return np.broadcast_to(items[None, :, None], (len(uniform), len(items), 1))
 
-    def prompt(self, observation: Observation) -> list[dict[str, str]]:
-        """See `UserTask.prompt`: each item is a user turn, each answer opens the next."""
-        pairs = zip(self.replies, self.actions, strict=True)
-        options = "\n".join(f"{reply}. {label}" for reply, label in pairs)
-        messages = [
-            {
-                "role": "system",
-                "content": "A person is filling in a personality questionnaire. For each statement "
-                "predict which option the person picks to say how accurately it describes them. Reply "
-                f"with the number of the option:\n{options}",
-            }
-        ]
-        revealed = ""
-        for turn in range(int(observation["turn"][0]) + 1):
-            item = int(observation["stimuli"][turn, 0]) if turn < self.num_turns else -1
-            asked = f'The statement is: "{self.bank.text[item]}"' if item >= 0 else "Thank you."
-            messages.append({"role": "user", "content": revealed + asked})
-            if item < 0 or observation["answers"][turn] < 0:
-                break
-            predicted, answer = int(observation["actions"][turn]), int(observation["answers"][turn])
-            messages.append({"role": "assistant", "content": self.replies[predicted]})
-            revealed = f"The person answered {self.replies[answer]} ({self.actions[answer]}).\n"
-        return messages
+    def instructions(self) -> str:
+        """See `UserTask.instructions`."""
+        return (
+            "A person is filling in a personality questionnaire. For each statement, predict which "
+            "option the person picks to say how accurately it describes them."
+        )
+
+    def question(self, stimulus: Floats) -> str:
+        """See `UserTask.question`."""
+        return f'The statement is: "{self.bank.text[int(stimulus[0])]}"'
+
+    def revealed(self, answer: int) -> str:
+        """See `UserTask.revealed`."""
+        return f"The person answered {self.replies[answer]} ({self.actions[answer]})."

@@ -25,6 +25,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from envs.names import closest
 from envs.users.item_bank import ItemBank
 from envs.users.response_models import Ints
 
@@ -75,7 +76,7 @@ def split_rows(row: Ints, split: str) -> Bools:
         ValueError: unknown split; the message lists those that exist.
     """
     if split not in SPLITS:
-        raise ValueError(f"Unknown split {split!r}. Available: {', '.join(SPLITS)}.")
+        raise ValueError(f"Unknown split {closest(split, SPLITS)}")
     low, high = SPLITS[split]
     # Unsigned products wrap around, which is the remainder modulo 2**64 that the hash asks for; the
     # upper 32 bits are all that is kept, since they are exact as a float.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.data import FOLDER, available, numbers, read_table
+from envs.names import closest
 from envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
 
 
@@ -77,7 +78,7 @@ class ItemBank:
         path = FOLDER / f"{name}_items.csv"
         if not path.exists():
             known = sorted(p.stem.removesuffix("_items") for p in FOLDER.glob("*_items.csv"))
-            raise ValueError(f"Unknown questionnaire {name!r}. Available: {', '.join(known)}.")
+            raise ValueError(f"Unknown questionnaire {closest(name, known)}")
         items = read_table(path)
         responses = read_table(FOLDER / f"{name}_responses.csv")
         traits = tuple(dict.fromkeys(items["trait"]))
@@ -122,8 +123,8 @@ class GradedParameters:
         path = Path(name) if name.endswith(".csv") else FOLDER / f"{bank.name}_{name}.csv"
         if not path.exists():
             raise ValueError(
-                f"Unknown parameters {name!r} for {bank.name}. Available: "
-                f"{', '.join(available(bank.name))}, or the path of a CSV by train.fit_items."
+                f"{bank.name} has no parameters {closest(name, available(bank.name))} Or give the "
+                "path of a CSV by train.fit_items."
             )
         table = read_table(path)
         wanted = ("item_id", "a", *(f"b{k}" for k in range(1, bank.num_categories)))
@@ -146,7 +147,9 @@ def _correlation(path: Path, bank: ItemBank) -> Floats | None:
         return None
     table = read_table(beside)
     if list(table) != ["trait", *bank.traits] or table["trait"] != list(bank.traits):
-        raise ValueError(f"{beside}: rows and columns must be {', '.join(bank.traits)}, in this order.")
+        raise ValueError(
+            f"{beside}: rows and columns must be {', '.join(bank.traits)}, in this order."
+        )
     correlation = np.array([numbers(beside, table[trait]) for trait in bank.traits])
     if not np.allclose(correlation, correlation.T) or np.linalg.eigvalsh(correlation)[0] <= 0:
         raise ValueError(f"{beside}: expected a symmetric, positive definite correlation matrix.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +112,13 @@ class Population:
         ]
         order = np.lexsort(keys)
         cuts = np.rint(np.cumsum(SPLIT_SHARES)[:-1] * len(everyone)).astype(int)
-        return dict(zip(SPLITS, map(np.sort, np.split(order, cuts)), strict=True))
+        parts = np.split(order, cuts)
+        if not all(map(len, parts)):
+            raise ValueError(
+                f"{len(everyone)} types cannot be split into {', '.join(SPLITS)} of different "
+                "types; set split_by_type=False."
+            )
+        return dict(zip(SPLITS, map(np.sort, parts), strict=True))
 
     def draw(self, split: str, uniform: Floats) -> Ints:
         """Types of people by inverse transform of the prior, restricted to a split.
@@ -161,7 +168,7 @@ class PersonStreams:
         """`[B, width]` uniform float32 in [0, 1) of the people `[B]`, numbers >= 0."""
         blocks = np.empty((len(person), self._counters * self._PER_COUNTER), dtype=np.float32)
         starts = np.flatnonzero(np.diff(person, prepend=person[:1] - 2) != 1)
-        for start, stop in zip(starts, [*starts[1:], len(person)], strict=True):
+        for start, stop in pairwise([*starts, len(person)]):
             stream = np.random.Philox(key=self._key)
             stream.advance(int(person[start]) * self._counters)
             np.random.Generator(stream).random(out=blocks[start:stop], dtype=np.float32)

@@ -102,7 +102,8 @@ class TableModel(ResponseModel):
                 row = levels[some].take(self._factor[item[0]], axis=1)
             else:
                 row = np.take_along_axis(levels[some], self._factor[item], axis=1)
-            row += item * self.table.shape[1]
+            # Not in place: levels of a small integer type would overflow.
+            row = row + item * self.table.shape[1]
             bound = np.empty(row.shape, dtype=np.float32)
             for cumulative in self._cumulative:
                 # Rows are in range by construction; "clip" spares numpy a checked copy.
