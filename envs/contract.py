@@ -194,6 +194,9 @@ def check_resets(env_id: str, **settings: Any) -> None:
     assert _raises(gym.error.ResetNeeded, env.step, action), (
         f"{env_id}: step() before reset() must raise gymnasium.error.ResetNeeded."
     )
+    assert _raises(gym.error.ResetNeeded, batch(env_id, 2, **settings).step, action), (
+        f"{env_id}: the vector environment's step() before reset() must raise it as well."
+    )
     _episode(env, seed=0)
     assert _raises(gym.error.ResetNeeded, env.step, action), (
         f"{env_id}: step() after the end must raise gymnasium.error.ResetNeeded."

@@ -28,6 +28,7 @@ from eval.report import screen
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"
+SCALAR = "scalar under SyncVectorEnv, at most 1,024"
 TURNS_OF_STUDY, PEOPLE_OF_STUDY = 50, 15_625
 
 
@@ -92,7 +93,7 @@ def bench_envs(size: int, rounds: int, seconds: float) -> Table:
         "native, this turn": gym.make_vec(ENV, num_envs=size, observation="turn"),
         "native, transcript": gym.make_vec(ENV, num_envs=size),
         "native, transcript, shuffled": gym.make_vec(ENV, num_envs=size, order="shuffled"),
-        "scalar under SyncVectorEnv": gym.make_vec(
+        SCALAR: gym.make_vec(
             ENV, num_envs=min(size, 1024), vectorization_mode="sync", observation="turn"
         ),
     }
@@ -105,7 +106,7 @@ def bench_envs(size: int, rounds: int, seconds: float) -> Table:
     table = Table(title=f"{size:,} environments, median of {rounds} rounds", title_justify="left")
     for column in ("environment", "M steps/s", f"of {PEER}", "of the scalar one"):
         table.add_column(column, justify="left" if column == "environment" else "right")
-    scalar = speeds["scalar under SyncVectorEnv"]
+    scalar = speeds[SCALAR]
     for name, speed in speeds.items():
         table.add_row(
             name,

@@ -1,0 +1,97 @@
+"""What the README tells people to type and to write does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.registry import parse_agent, parse_settings
+from eval.job import People, plan, task_keys
+from eval.run import parser
+from train import fit_items, fit_population
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for language, text in BLOCKS
+    if language == "bash"
+    for line in text.splitlines()
+]
+RUNS = [words[3:] for words in COMMANDS if words[:3] == ["python", "-m", "eval.run"]]
+FILES = {
+    text.splitlines()[0].removeprefix("# "): text
+    for language, text in BLOCKS
+    if language in ("python", "yaml") and re.match(r"# \w+\.(py|yaml)\n", text)
+}
+
+
+def test_the_readme_holds_what_is_tested_here():
+    assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
+    assert len(RUNS) == 11
+    assert ["make", "demo"] in COMMANDS
+    assert ["make", "test"] in COMMANDS
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+def test_commands_name_what_exists(words):
+    options = parser().parse_args([word for word in words if word != "--help"] or ["--agent", "x"])
+    shipped = [name for name in options.agent if not name.endswith(".yaml") and name != "x"]
+    if options.packages or options.settings == ["parameters=human.csv"]:
+        return  # made by another block of the README
+    for env_id in options.env:
+        jobs = plan(env_id, shipped, People("test", 0, None), parse_settings(options.settings))
+        assert [job.agent.label for job in jobs] == shipped
+
+
+def test_the_commands_that_fit_take_what_is_typed(capsys):
+    fits = [words for words in COMMANDS if words[:2] == ["python", "-m"] and "train." in words[2]]
+    assert [words[2] for words in fits] == ["train.fit_items", "train.fit_population"]
+    for words, module in zip(fits, (fit_items, fit_population), strict=True):
+        with pytest.raises(SystemExit):  # understood, but there is no such file here
+            module.main(words[3:])
+        assert "no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("file", "agent"), [("cafe.py", "clairvoyant"), ("thompson.yaml", None)])
+def test_recipes_work_word_for_word(file, agent, tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    mark = file.removesuffix(".py")
+    (words,) = [run for run in RUNS if mark in run]
+    done = subprocess.run(
+        [sys.executable, "-m", "eval.run", *words, "--users", "40"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (agent or file) in done.stdout
+
+
+def test_the_yaml_of_a_language_model_is_understood(tmp_path):
+    own = tmp_path / "qwen.yaml"
+    own.write_text(FILES["qwen.yaml"], "utf-8")
+    spec = parse_agent(str(own), task_keys("acquaint/Questionnaire-v0"))
+    assert spec.target == "agents.llm:LLMAgent"
+    assert spec.arguments["model"].startswith("Qwen/")
+
+
+def test_every_file_of_the_tree_is_there():
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    named = set(re.findall(r"\b\w+\.py\b", tree))
+    there = {path.name for folder in ("envs", "agents", "eval", "train") for path in
+             (ROOT / folder).rglob("*.py")}  # fmt: skip
+    assert named <= there
+    for folder in ("envs/users", "envs/tasks", "envs/data", "configs/agents", "tests"):
+        assert (ROOT / folder).is_dir()
