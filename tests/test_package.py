@@ -28,14 +28,15 @@ def on_disk() -> list[Path]:
 
 def test_the_packages_listed_are_those_on_disk():
     # setuptools' own discovery refuses several packages side by side, so they are listed by hand.
-    folders = {path.parent for path in on_disk() if path.suffix == ".py"}
+    folders = {path.parent for path in on_disk()}
     assert sorted(LISTED) == sorted(".".join(folder.parts) for folder in folders)
 
 
-@pytest.mark.parametrize("package", LISTED)
-def test_every_package_has_a_docstring_of_its_own(package):
-    init = ROOT.joinpath(*package.split("."), "__init__.py")
-    assert init.read_text("utf-8").startswith('"""')
+def test_every_package_has_a_docstring_of_its_own():
+    of_code = {path.parent for path in on_disk() if path.suffix == ".py"}
+    assert {".".join(folder.parts) for folder in of_code} == set(LISTED) - {"configs.agents"}
+    for folder in of_code:
+        assert (ROOT / folder / "__init__.py").read_text("utf-8").startswith('"""')
 
 
 @pytest.fixture(scope="module")
