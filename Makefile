@@ -43,5 +43,5 @@ $(BIN)/.base: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.base
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,rl]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,llm,rl]'
 	touch $@

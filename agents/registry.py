@@ -80,6 +80,11 @@ def parse_agent(
         raise ValueError(f"{file}: expected `agent: module:Class` and the agent's arguments.")
     try:
         kind = resolve(target)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{file}: agent {target!r} cannot be had: {error}. Language models need the extra llm "
+            "(pip install -e '.[llm]'), a module of one's own must lie in this folder."
+        ) from error
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"{file}: agent {target!r} cannot be had: {error}.") from error
     own = list(inspect.signature(kind).parameters)[1:]
