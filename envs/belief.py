@@ -53,8 +53,9 @@ class Inference:
         each_level: Ints = np.broadcast_to(np.arange(shape[0])[:, None], shape)
         self._hypotheses = each_level if self.factored else population.levels
         # All combinations of levels in order: then marginals are sums over axes.
-        grid = np.indices((shape[0],) * shape[1]).reshape(shape[1], -1).T
-        self._complete = np.array_equal(population.levels, grid)
+        self._complete = len(population.levels) == shape[0] ** shape[1] and np.array_equal(
+            population.levels, np.indices((shape[0],) * shape[1]).reshape(shape[1], -1).T
+        )
         self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
 
     def start(self, batch: int) -> Floats:
