@@ -41,12 +41,12 @@ def _people(env_id: str, **settings: Any) -> tuple[UserTask, Users]:
     return env.task, env.users
 
 
-def _several(users: Users) -> list[Transcripts]:
+def _several(task: UserTask, users: Users) -> list[Transcripts]:
     """Transcripts that wait for an action: after none, one, half, all but one, unequal answers."""
     last = users.length - 1
     unequal = last * np.arange(PEOPLE) // (PEOPLE - 1)
     turns = (0 * last, np.minimum(1, last), last // 2, last, unequal)
-    return [transcript(users, turn) for turn in turns]
+    return [transcript(task, users, turn) for turn in turns]
 
 
 def _rows(shown: Transcripts, rows: Any) -> Transcripts:
@@ -90,7 +90,7 @@ def check_decision(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
     name, shape = type(agent).__name__, (PEOPLE, len(task.actions))
-    for shown in _several(users):
+    for shown in _several(task, users):
         action, probs, _ = agent.act(shown, _uniform())
         legal, everyone = task.legal(shown), np.arange(PEOPLE)
         came = f"{np.asarray(action).dtype.kind} {list(np.shape(action))}"
@@ -122,7 +122,7 @@ def check_batch(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     """Deciding for a batch is deciding for one person after the other."""
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
-    for shown in _several(users):
+    for shown in _several(task, users):
         together = agent.act(shown, _uniform())
         for row in range(PEOPLE):
             rows = slice(row, row + 1)
@@ -138,7 +138,7 @@ def check_order(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     """People in another order meet the same decisions in that order."""
     task, users = _people(env_id, **settings)
     agent, order = make_agent(task), np.array([3, 0, 4, 2, 1])
-    for shown in _several(users):
+    for shown in _several(task, users):
         moved = agent.act(_rows(shown, order), _uniform()[order])
         part = _difference(moved, _part(agent.act(shown, _uniform()), order))
         assert not part, (
@@ -152,7 +152,7 @@ def check_inputs_kept(make_agent: MakeAgent, env_id: str, **settings: Any) -> No
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
     name = type(agent).__name__
-    for shown in _several(users):
+    for shown in _several(task, users):
         given, uniform = _rows(shown, slice(None)), _uniform()
         agent.act(given, uniform)
         agent.believe(given)
@@ -172,7 +172,7 @@ def check_repeatable(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
     """The same transcripts and the same random numbers give the same decision, in any instance."""
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
-    for shown in _several(users):
+    for shown in _several(task, users):
         decision = agent.act(shown, _uniform())
         for again in (agent, make_agent(task)):
             part = _difference(again.act(shown, _uniform()), decision)
@@ -186,10 +186,10 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
     """A decision does not depend on who was met before, whatever the agent caches."""
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
-    begun, early, middle, late, unequal = _several(users)
+    begun, early, middle, late, unequal = _several(task, users)
     other_answer, other_order = _rows(late, slice(None)), _rows(late, slice(None))
     if users.length.min() > 2:  # an early answer changed, and two early items changed places
-        other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % len(task.actions)
+        other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % 2
         stimuli_of(other_order)[:, :2] = stimuli_of(late)[:, 1::-1]
     reused = _rows(early, slice(None))
 
@@ -227,7 +227,7 @@ def check_no_peeking(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
     # The people are drawn; their model, which an agent may use, is the same again.
     other.task.population = env.task.population
     agent, elsewhere = make_agent(env.task), make_agent(other.task)
-    for shown in _several(env.users):
+    for shown in _several(env.task, env.users):
         decision = agent.act(shown, _uniform())
         part = _difference(elsewhere.act(shown, _uniform()), decision)
         assert not part, (
@@ -246,7 +246,7 @@ def check_generators(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
 
     before = state()
     agent = make_agent(task)
-    for shown in _several(users):
+    for shown in _several(task, users):
         agent.act(shown, _uniform())
         agent.believe(shown)
     assert state() == before, (
@@ -262,7 +262,7 @@ def check_belief(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     name, population = type(agent).__name__, agent.task.population
     shape = (PEOPLE, len(population.factors), population.num_levels)
     kept: list[tuple[Floats, Floats]] = []
-    for shown in [*_several(users), transcript(users, users.length)]:
+    for shown in [*_several(task, users), transcript(task, users, users.length)]:
         belief = agent.believe(shown)
         if (shown["turn"][:, 0] < users.length).all():
             assert _equal(agent.act(shown, _uniform()).belief, belief), (

@@ -69,12 +69,26 @@ def best(action_probs: Floats) -> Ints:
 
 
 def decide(
-    task: UserTask, observation: Observation, probs: Floats, belief: Floats | None = None
+    task: UserTask,
+    observation: Observation,
+    probs: Floats,
+    belief: Floats | None = None,
+    scores: Floats | None = None,
 ) -> Decision:
-    """The most probable legal action; `[B, A]` probabilities of illegal ones go to the others."""
-    legal = probs * task.legal(observation)
-    legal /= legal.sum(axis=1, keepdims=True)
-    return Decision(best(legal), legal, belief)
+    """The legal action of the highest score, by default of the highest probability.
+
+    Args:
+        task: says what is legal.
+        observation: transcripts of B people.
+        probs: `[B, A]`; what illegal actions have goes to the others.
+        belief: `[B, F, L]` to report.
+        scores: `[B, A]` where the action is not to be the most probable one.
+    """
+    legal = task.legal(observation)
+    allowed = probs * legal
+    allowed /= allowed.sum(axis=1, keepdims=True)
+    action = best(allowed if scores is None else np.where(legal, scores, -np.inf))
+    return Decision(action, allowed, belief)
 
 
 def sample(action_probs: Floats, uniform: Floats) -> Ints:

@@ -39,16 +39,18 @@ class BayesTeacher(Agent):
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the posterior predictive, and its most probable answer."""
         stimulus = present_stimulus(observation)
-        predictions, beliefs = [], []
+        predictions, beliefs, scores = [], [], []
         for rows, weights in self._posterior(observation):
             beliefs.append(self._inference.marginals(weights))
             if self._point:
                 likely = best(weights)[..., None]
                 weights = np.zeros_like(weights)
                 np.put_along_axis(weights, likely, 1.0, axis=2)
-            predictions.append(self._inference.predict(weights, stimulus[rows]))
-        predictive = np.concatenate(predictions)
-        return decide(self.task, observation, predictive, _joined(beliefs))
+            predictive = self._inference.predict(weights, stimulus[rows])
+            predictions.append(predictive)
+            scores.append(self.task.scores(weights, stimulus[rows], predictive))
+        predicted, scored = np.concatenate(predictions), np.concatenate(scores)
+        return decide(self.task, observation, predicted, _joined(beliefs), scored)
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""
@@ -63,6 +65,8 @@ class BayesTeacher(Agent):
         """
         turn = observation["turn"][:, 0].astype(np.int64)
         shown = {"answers": observation["answers"], "stimuli": stimuli_of(observation)}
+        if self._inference.accepts:
+            shown["actions"] = observation["actions"]
         since, weights = 0, None
         if self._known is not None:
             prefix, known = self._known
@@ -76,9 +80,8 @@ class BayesTeacher(Agent):
         self._known = None
         if weights is None:
             weights = self._inference.start(len(turn))
-        seen = {key: observation[key] for key in ("turn", "stimuli", "answers")}
         for rows in self._inference.blocks(len(turn)):
-            part = {key: value[rows] for key, value in seen.items()}
+            part = {key: value[rows] for key, value in observation.items()}
             yield rows, self._inference.condition(part, weights[rows], since, self._discount)
         # Kept only once every block has been reached: an interrupted call leaves no half-truth.
         turns = int(turn[0])

@@ -30,12 +30,19 @@ class Inference:
         form: `factored` keeps one posterior per factor, exact where the prior factorises and every
             stimulus informs one factor; `joint` keeps one over all types; `auto` takes the
             factored form where it is exact.
+        accepts: whether people only accept or reject an action instead of giving their answer.
 
     Raises:
         ValueError: unknown form, or `factored` where it would not be exact.
     """
 
-    def __init__(self, population: Population, model: ResponseModel, form: str = "auto") -> None:
+    def __init__(
+        self,
+        population: Population,
+        model: ResponseModel,
+        form: str = "auto",
+        accepts: bool = False,
+    ) -> None:
         """Chooses the form and lays out the prior."""
         separable = population.independent and model.separable
         if form not in ("auto", "factored", "joint"):
@@ -47,6 +54,7 @@ class Inference:
             )
         self.population = population
         self.model = model
+        self.accepts = accepts
         self.factored = separable and form != "joint"
         self.prior = population.marginals if self.factored else population.prior[None, :]
         shape = (population.num_levels, len(population.factors))
@@ -86,6 +94,8 @@ class Inference:
         Returns:
             `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
         """
+        if not self.model.recurring:
+            return np.einsum("bh,bhk->bk", weights[:, 0], self._likelihoods_of(stimulus))
         predictive: Floats | None = None
         for rows, one in _shared(stimulus):
             factor, likelihood = self.likelihood(one)
@@ -95,13 +105,16 @@ class Inference:
         assert predictive is not None  # a batch has at least one person
         return predictive
 
-    def update(self, weights: Floats, stimulus: Floats, answer: Ints) -> Floats:
+    def update(
+        self, weights: Floats, stimulus: Floats, shown: Ints, action: Ints | None = None
+    ) -> Floats:
         """Posterior after an answer: weights times likelihood, normalised; changes `weights`.
 
         Args:
             weights: `[B, F, H]` belief, overwritten.
             stimulus: `[B, S]`.
-            answer: `[B]` response category of each person.
+            shown: `[B]` the person's answer, or 1 and 0 for an accepted or rejected action.
+            action: `[B]` what the agent did, where people accept or reject it.
 
         Returns:
             `weights`.
@@ -109,20 +122,41 @@ class Inference:
         Raises:
             ValueError: an answer that every hypothesis rules out.
         """
+        answer = shown
+        if self.accepts:
+            if action is None:
+                raise ValueError("People accept or reject an action: update() needs `action`.")
+            answer = action
+        if not self.model.recurring:
+            likelihood = self._likelihoods_of(stimulus)[np.arange(len(answer)), :, answer]
+            self._multiply(weights[:, 0], likelihood, shown, stimulus)
+            return weights
         for rows, one in _shared(stimulus):
-            factor, likelihood = self.likelihood(one)
+            factor, by_answer = self.likelihood(one)
             # A view where everybody was asked the same, else a copy that is written back.
             posterior = weights[rows, factor]
-            posterior *= likelihood[answer[rows]]
-            total = (posterior @ np.ones(posterior.shape[1]))[:, None]
-            if not total.all():
-                raise ValueError(
-                    f"Every hypothesis gives probability 0 to an answer to stimulus "
-                    f"{one.tolist()}; the response model needs a floor above zero."
-                )
-            posterior *= 1 / total
+            self._multiply(posterior, by_answer[answer[rows]], shown[rows], stimulus[rows])
             weights[rows, factor] = posterior
         return weights
+
+    def _likelihoods_of(self, stimulus: Floats) -> Floats:
+        """`[B, H, K]` p(answer | hypothesis) of stimuli that do not recur, one each."""
+        return self.model.probs(self._hypotheses[None], stimulus[:, None, :])
+
+    def _multiply(
+        self, posterior: Floats, likelihood: Floats, shown: Ints, stimulus: Floats
+    ) -> None:
+        """Bayes' rule on `[b, H]`, in place; a rejected action has the complement's likelihood."""
+        if self.accepts:
+            likelihood = np.where(shown[:, None] == 1, likelihood, 1 - likelihood)
+        posterior *= likelihood
+        total = posterior @ np.ones(posterior.shape[1])
+        if not total.all():
+            raise ValueError(
+                f"Every hypothesis gives probability 0 to what was shown after stimulus "
+                f"{stimulus[total == 0][0].tolist()}; the response model needs a floor above zero."
+            )
+        posterior *= 1 / total[:, None]
 
     def condition(
         self,
@@ -152,8 +186,10 @@ class Inference:
             if discount < 1:
                 part[...] = part**discount * self.prior ** (1 - discount)
                 part /= part.sum(axis=2, keepdims=True)
-            answer = observation["answers"][seen, t].astype(np.int64)
-            weights[seen] = self.update(part, asked[seen, t], answer)
+            shown, action = observation["answers"][seen, t].astype(np.int64), None
+            if self.accepts:
+                action = observation["actions"][seen, t].astype(np.int64)
+            weights[seen] = self.update(part, asked[seen, t], shown, action)
         return weights
 
     def marginals(self, weights: Floats) -> Floats | None:

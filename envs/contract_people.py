@@ -70,17 +70,18 @@ def prompts_of(task: UserTask, observation: Observation) -> Prompts:
     return [task.prompt(row_of(observation, row)) for row in range(len(observation["turn"]))]
 
 
-def transcript(users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
-    """What stands in the transcripts of B people after `turn` `[B]` turns of right predictions."""
+def transcript(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
+    """Transcripts after `turn` `[B]` turns of right actions; every other one where one may fail."""
     turn = np.minimum(turn, users.length)
     column = np.arange(users.answers.shape[1])
-    answers = np.where(column < turn[:, None], users.answers, -1).astype(np.float32)
+    over = column < turn[:, None]
+    action = (users.answers + task.accepts * (column % 2)) % len(task.actions)
     stimuli = np.where((column <= turn[:, None])[..., None], users.stimuli, -1).astype(np.float32)
     return {
         "turn": turn[:, None].astype(np.float32),
         "stimuli": stimuli.reshape(len(turn), -1),
-        "actions": answers.copy(),
-        "answers": answers,
+        "actions": np.where(over, action, -1).astype(np.float32),
+        "answers": np.where(over, task.shown(action, users.answers), -1).astype(np.float32),
     }
 
 
@@ -257,7 +258,9 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
             f"{env_id}: at turn {number} the observation shows what is still to come; it must hold "
             "-1 there."
         )
-        past = np.where(turns < turn, env.users.answers, -1)
+        past = np.where(
+            turns < turn, env.task.shown(seen["actions"].astype(np.int64), env.users.answers), -1
+        )
         assert np.array_equal(seen["answers"], past), (
             f"{env_id}: at turn {number} the observation does not show the answers given so far."
         )

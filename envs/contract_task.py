@@ -172,7 +172,8 @@ def check_prompts(env_id: str, **settings: Any) -> None:
             words = f"{env_id}: the prompt at turn {turn}"
             assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
             told = {key: value.copy() for key, value in row_of(after.observation, row).items()}
-            told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % len(task.actions)
+            shown = 2 if task.accepts else len(task.actions)
+            told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % shown
             assert task.prompt(told) != after.prompts[row], (
                 f"{words} is the same whatever the last answer was; show the answers given so far."
             )

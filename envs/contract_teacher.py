@@ -121,14 +121,17 @@ def check_exact_teacher(env_id: str, **settings: Any) -> None:
     meet(env)
     task, users = env.task, env.users
     turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
-    observation = transcript(users, turn)
+    observation = transcript(task, users, turn)
     turn = observation["turn"][:, 0].astype(np.int64)
     asked = users.stimuli[np.arange(3), np.minimum(turn, users.length - 1)]
     expected = [_enumerated(task, observation, row, asked[row]) for row in range(3)]
     forms = ["joint"]
     if task.population.independent and task.model.separable:
         forms.append("factored")
-    engines = {f"form {form!r}": Inference(task.population, task.model, form) for form in forms}
+    engines = {
+        f"form {form!r}": Inference(task.population, task.model, form, task.accepts)
+        for form in forms
+    }
     backwards = _reversed(observation)
     for words, engine in {"task.inference()": task.inference(), **engines}.items():
         for order, told in (("", observation), (", answers in reverse", backwards)):
@@ -157,16 +160,21 @@ def _enumerated(
     weights = population.prior.astype(np.float64)
     for t in range(int(observation["turn"][row, 0])):
         probs = model.probs(population.levels, stimuli_of(observation)[row, t])
-        weights = weights * probs[:, int(observation["answers"][row, t])]
+        shown = int(observation["answers"][row, t])
+        if task.accepts:
+            accepted = probs[:, int(observation["actions"][row, t])]
+            weights = weights * (accepted if shown else 1 - accepted)
+        else:
+            weights = weights * probs[:, shown]
         weights = weights / weights.sum()
     size = population.num_levels
     marginals = [np.bincount(column, weights, size) for column in population.levels.T]
     return weights @ model.probs(population.levels, asked), np.stack(marginals)
 
 
-def _parts(observation: Observation) -> tuple[Floats, Floats]:
-    """Stimuli `[B, T, S]` and answers `[B, T]`, as views."""
-    return stimuli_of(observation), observation["answers"]
+def _parts(observation: Observation) -> tuple[Floats, ...]:
+    """Stimuli `[B, T, S]`, actions and answers `[B, T]`, as views."""
+    return stimuli_of(observation), observation["actions"], observation["answers"]
 
 
 def _reversed(observation: Observation) -> dict[str, Floats]:
@@ -230,9 +238,10 @@ def _taught(
         surprise += (predictive * np.log(predictive)).sum(axis=1)
         excess[everyone, answer] += 1
         excess -= predictive
-        legal = task.legal(transcript(users, np.full(len(everyone), t))).astype(np.float64)
+        legal = task.legal(transcript(task, users, np.full(len(everyone), t))).astype(np.float64)
         gain += _earned(task, predictive * legal, answer) - _random(task, legal, answer)
-        weights = engine.update(weights, stimulus, answer)
+        action = answer * (t % 2)  # wrong at times, so that some are rejected
+        weights = engine.update(weights, stimulus, task.shown(action, answer), action)
     return surprise, excess, gain
 
 

@@ -64,6 +64,8 @@ class UserTask(ABC):
             `Discrete(A)`; or `log_score`, the logarithm in nats of the probability that the action
             gives the answer: a `Box` of A numbers in [-1, 1], -1 no weight and 1 all of it, which
             are normalised as weights and floored at 1e-4.
+        feedback: what is revealed after an action: `choice`, the person's own answer, or `accept`,
+            only whether the action was it.
 
     Attributes:
         num_turns: T, the longest episode.
@@ -87,11 +89,14 @@ class UserTask(ABC):
     num_uniforms: int = 0
     bank: ItemBank | None = None
 
-    def __init__(self, reward: str = "accuracy") -> None:
-        """Chooses what an action is and what it earns."""
+    def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
+        """Chooses what an action is, what it earns and what it reveals."""
         if reward not in ("accuracy", "log_score"):
             raise ValueError(f"Unknown reward {closest(reward, ('accuracy', 'log_score'))}")
+        if feedback not in ("choice", "accept"):
+            raise ValueError(f"Unknown feedback {closest(feedback, ('choice', 'accept'))}")
         self.states_distribution = reward == "log_score"
+        self.accepts = feedback == "accept"
 
     @abstractmethod
     def draw_stimuli(self, uniform: Floats) -> Floats:
@@ -104,6 +109,21 @@ class UserTask(ABC):
             `[B, N, S]` float32, N >= T.
         """
 
+    def settle(self, stimuli: Floats, split: str) -> Floats:
+        """`[B, N, S]` stimuli as people of this split meet them; unchanged, unless overridden.
+
+        Where the same stimuli in training and testing would give answers away, a task keeps the
+        splits' stimuli apart here.
+        """
+        return stimuli
+
+    def shown(self, action: Ints, answer: Ints) -> Ints:
+        """`[B]` what stands in the transcript after actions `[B]` and the people's answers `[B]`.
+
+        The answer itself, or with `feedback="accept"` 1 for an accepted action and 0 for another.
+        """
+        return (action == answer).astype(np.int8) if self.accepts else answer
+
     @abstractmethod
     def instructions(self) -> str:
         """What a language model is told first: the situation, and what a reply should be about."""
@@ -112,9 +132,11 @@ class UserTask(ABC):
     def question(self, stimulus: Floats) -> str:
         """A stimulus `[S]` in words, with units."""
 
-    def revealed(self, answer: int) -> str:
-        """The person's answer in words, as it opens the next turn."""
-        return f"The answer was {self.replies[answer]} ({self.actions[answer]})."
+    def revealed(self, shown: int) -> str:
+        """What was shown after an action, in words, as it opens the next turn."""
+        if self.accepts:
+            return "The person accepted this." if shown else "The person rejected this."
+        return f"The answer was {self.replies[shown]} ({self.actions[shown]})."
 
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
         """One transcript (no batch axis) as chat messages, each with `role` and `content`.
@@ -162,7 +184,17 @@ class UserTask(ABC):
 
     def inference(self) -> Inference:
         """A new engine of exact inference for this task."""
-        return Inference(self.population, self.model, self.form)
+        return Inference(self.population, self.model, self.form, self.accepts)
+
+    def scores(self, weights: Floats, stimulus: Floats, predictive: Floats) -> Floats:
+        """`[B, A]` what the teacher's action maximises: by default the probability of the answer.
+
+        Args:
+            weights: `[B, F, H]` its belief, see `envs.belief`.
+            stimulus: `[B, S]` the present stimuli.
+            predictive: `[B, A]` its posterior predictive.
+        """
+        return predictive
 
     @property
     def replies(self) -> tuple[str, ...]:
@@ -222,7 +254,8 @@ class Simulator:
         task, uniform = self._task, self._streams.uniform(person)
         population = task.population
         levels = population.levels[population.draw(self._split, uniform[:, 0])]
-        stimuli = task.draw_stimuli(uniform[:, 1 + task.num_turns :])[:, : task.num_turns]
+        drawn = task.draw_stimuli(uniform[:, 1 + task.num_turns :])[:, : task.num_turns]
+        stimuli = task.settle(drawn, self._split)
         answers = task.model.sample(levels, stimuli, uniform[:, 1 : 1 + task.num_turns])
         length = np.full(len(person), task.num_turns, dtype=np.int16)
         return Users(person, levels.astype(np.int16), stimuli, answers, length)

@@ -102,17 +102,18 @@ class Episodes:
         answer = self._answers.reshape(-1).take(cell)
         reward = self.task.reward(action, answer)
         chosen = self.task.chosen(action)
+        shown = self.task.shown(chosen, answer)
         self.turn[rows] += 1
         if self._kept:
             size = self._stimuli.shape[-1]
             self._shown_actions.reshape(-1)[cell] = chosen
-            self._shown_answers.reshape(-1)[cell] = answer
+            self._shown_answers.reshape(-1)[cell] = shown
             cell += 1
             coming = self._stimuli.reshape(-1, size).take(cell, axis=0)
             self._shown_stimuli.reshape(-1, size)[cell] = coming
         if self._latest_only:
             self._last_action[rows, 0] = chosen
-            self._last_answer[rows, 0] = answer
+            self._last_answer[rows, 0] = shown
         return reward
 
     def over(self) -> npt.NDArray[np.bool_]:

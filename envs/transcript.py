@@ -11,7 +11,8 @@ from envs.users.response_models import Floats
 Observation = Mapping[str, Floats]
 """Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T * S]`, `actions` `[B, T]`, `answers` `[B, T]`.
 
--1 where nothing stands yet. The stimulus of the present turn is shown, its answer is not. All parts
+-1 where nothing stands yet. The stimulus of the present turn is shown, its answer is not; with
+`feedback="accept"` 1 and 0 stand for accepted and rejected actions among the answers. All parts
 are flat, as Stable-Baselines3 wants them; `stimuli_of` gives the stimuli turn by turn."""
 
 

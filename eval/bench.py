@@ -169,7 +169,7 @@ def time_teacher(form: str, order: str, people: int, batch_size: int) -> tuple[f
         person = np.arange(first, min(first + batch_size, people))
         users = simulator.draw(person)
         for turn in range(task.num_turns):
-            observation = transcript(users, np.full(len(person), turn))
+            observation = transcript(task, users, np.full(len(person), turn))
             start = time.perf_counter()
             teacher.act(observation, np.zeros(len(person)))
             seconds += time.perf_counter() - start

@@ -14,7 +14,7 @@ from eval.clairvoyant import Clairvoyant
 from eval.job import environments
 
 AGENTS = 6
-ENVIRONMENTS = 1
+ENVIRONMENTS = 3
 
 # Beside the defaults, on the environments that take these arguments.
 SETTINGS = {

@@ -413,6 +413,8 @@ def test_the_items_of_a_bank_are_worked_out_once():
     calls = []
 
     class Counting(Logistic):
+        recurring = True
+
         def probs(self, levels, stimulus):
             calls.append(float(stimulus[0]))
             return super().probs(levels, stimulus)

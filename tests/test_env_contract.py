@@ -14,10 +14,17 @@ from envs.users.item_bank import ItemBank
 from eval.job import environments
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
-REGISTERED = 1
+FLIGHTS = "acquaint/FlightChoice-v0"
+REGISTERED = 3
 
 # Beside the defaults, which every environment is checked with.
 SETTINGS: dict[str, list[dict[str, object]]] = {
+    FLIGHTS: [
+        {"feedback": "accept"},
+        {"features": 2, "num_turns": 3},
+        {"features": 8, "num_turns": 2, "num_options": 4},
+        {"likelihood": "softmax", "rule": "vote", "reward": "log_score", "num_turns": 3},
+    ],
     QUESTIONNAIRE: [
         {"reward": "log_score", "num_turns": 7},
         {"order": "shuffled", "num_turns": 7},
@@ -51,7 +58,7 @@ def words(value: object) -> str | None:
 def test_nothing_vanished():
     assert len(ids()) == REGISTERED
     assert set(SETTINGS) <= set(ids())
-    assert len(cases()) == 12
+    assert len(cases()) == 18
     assert {env_id for env_id, _ in cases()} == set(ids())
 
 

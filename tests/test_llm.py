@@ -51,7 +51,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def observed(turn: int, people: int = 3) -> dict[str, np.ndarray]:
     task = make_task(TASK, num_turns=4)
-    return transcript(Simulator(task, "test", 0).draw(np.arange(people)), np.full(people, turn))
+    users = Simulator(task, "test", 0).draw(np.arange(people))
+    return transcript(task, users, np.full(people, turn))
 
 
 @torch.inference_mode()

@@ -135,6 +135,6 @@ class Questionnaire(UserTask):
         """See `UserTask.question`."""
         return f'The statement is: "{self.bank.text[int(stimulus[0])]}"'
 
-    def revealed(self, answer: int) -> str:
+    def revealed(self, shown: int) -> str:
         """See `UserTask.revealed`."""
-        return f"The person answered {self.replies[answer]} ({self.actions[answer]})."
+        return f"The person answered {self.replies[shown]} ({self.actions[shown]})."

@@ -36,6 +36,11 @@ class ResponseModel(ABC):
         return None
 
     @property
+    def recurring(self) -> bool:
+        """Whether stimuli come from a bank, so that their likelihoods are worth keeping."""
+        return False
+
+    @property
     def separable(self) -> bool:
         """Whether every stimulus informs one factor only, so that factors can be kept apart."""
         return False
@@ -85,6 +90,11 @@ class TableModel(ResponseModel):
     def factor(self, stimulus: Floats) -> int:
         """See `ResponseModel.factor`."""
         return int(self._factor[int(stimulus[0])])
+
+    @property
+    def recurring(self) -> bool:
+        """Always true: the items of a bank."""
+        return True
 
     @property
     def separable(self) -> bool:

@@ -1,0 +1,164 @@
+"""The preference tasks against the numbers and rules of Qiu et al. (2026)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.teacher import BayesTeacher
+from envs.core import Simulator
+from envs.tasks.flight_choice import VARIANTS, FlightChoice
+from envs.tasks.hotel_choice import HotelChoice
+from envs.users.population import SPLITS
+from envs.users.preferences import WEIGHTS, WeighedOptions
+from eval.job import People, plan
+
+# Accuracy after 0..5 observed rounds, recomputed exactly from the published rules.
+FLIGHTS = [0.349, 0.573, 0.667, 0.736, 0.779, 0.813]
+HOTELS = [0.354, 0.573, 0.661, 0.724, 0.774, 0.815]
+ACCEPT = [0.350, 0.508, 0.575, 0.640, 0.688, 0.735]
+
+
+def curve(env_id: str, people: int, tmp_path, **settings: object) -> np.ndarray:
+    """The teacher's accuracy turn by turn, through the loop that scores every agent."""
+    (job,) = plan(env_id, ["bayes"], People("test", 0, None), settings)
+    job.evaluate(tmp_path, 0, people)
+    with np.load(next(tmp_path.rglob("*.npz"))) as trace:
+        return (trace["actions"] == trace["answers"]).mean(axis=0)
+
+
+GOLDEN = [
+    ("acquaint/FlightChoice-v0", {}, FLIGHTS),
+    ("acquaint/FlightChoice-v0", {"feedback": "accept"}, ACCEPT),
+    ("acquaint/HotelChoice-v0", {}, HOTELS),
+]
+
+
+@pytest.mark.parametrize(("env_id", "settings", "expected"), GOLDEN)
+def test_the_published_curve(env_id, settings, expected, tmp_path):
+    # 2,000 people: a standard error of .011 at most, so .045 is four of them.
+    np.testing.assert_allclose(curve(env_id, 2000, tmp_path, **settings), expected, atol=0.045)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("env_id", "settings", "expected"), GOLDEN)
+def test_the_published_curve_closely(env_id, settings, expected, tmp_path):
+    np.testing.assert_allclose(curve(env_id, 10_000, tmp_path, **settings), expected, atol=0.012)
+
+
+def test_624_people_and_none_of_them_indifferent():
+    levels = FlightChoice().population.levels
+    assert len(levels) == len(np.unique(levels, axis=0)) == 5**4 - 1
+    assert (WEIGHTS[levels] != 0).any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    ("features", "people"), [(2, 24), (3, 124), (5, 3124), (6, 1000), (8, 1000)]
+)
+def test_variants_have_all_people_or_a_sample(features, people):
+    population = FlightChoice(features=features).population
+    assert len(population.levels) == people
+    assert len(population.factors) == len(VARIANTS[features]) == features
+
+
+def test_the_first_of_equal_options_wins():
+    model = WeighedOptions(3, "indicator", 1.0, 1e-6)
+    stimulus = np.array([0.1, 0.4, 0.3, 0.3, 0.3, 0.3], dtype=np.float32)
+    # Weights (.5, 0): utilities .05, .15, .15. Weights (1, .5): .3, .45, .45.
+    for levels in ([3, 2], [4, 3]):
+        assert model.probs(np.array(levels), stimulus).argmax() == 1
+    nobody = model.probs(np.array([2, 2]), stimulus)
+    np.testing.assert_allclose(nobody, [1 - 2e-6 / 3, 1e-6 / 3, 1e-6 / 3], rtol=1e-9)
+
+
+def test_softmax_by_hand():
+    model = WeighedOptions(2, "softmax", 2.0, 1e-6)
+    probs = model.probs(np.array([4, 0]), np.array([0.5, 0.0, 0.0, 0.5]))
+    # Utilities .5 and -.5, twice their difference is 2.
+    np.testing.assert_allclose(probs, [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], rtol=1e-12)
+
+
+def test_who_would_have_chosen_otherwise_is_ruled_out():
+    task = FlightChoice(floor=1e-12)
+    users = Simulator(task, "test", 0).draw(np.arange(20))
+    inference, alive = task.inference(), np.ones((20, len(task.population.levels)), dtype=bool)
+    weights = inference.start(20)
+    for turn in range(task.num_turns):
+        stimulus, answer = users.stimuli[:, turn], users.answers[:, turn].astype(np.int64)
+        weights = inference.update(weights, stimulus, answer)
+        for person in range(20):
+            options = stimulus[person].reshape(3, 4).astype(float)
+            utility = WEIGHTS[task.population.levels] @ options.T
+            alive[person] &= (utility > utility.max(axis=1, keepdims=True) - 1e-6).argmax(
+                axis=1
+            ) == answer[person]
+    expected = alive / alive.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(weights[:, 0], expected, atol=1e-9)
+    truth = (task.population.levels == users.levels[:, None]).all(axis=2)
+    assert (weights[:, 0][truth] > 0.001).all()
+
+
+def test_the_mean_rule_is_not_a_vote():
+    users = Simulator(FlightChoice(), "test", 0).draw(np.arange(300))
+    actions = {}
+    for rule in ("mean", "vote"):
+        task = FlightChoice(rule=rule)
+        shown = {
+            "turn": np.ones((300, 1), dtype=np.float32),
+            "stimuli": users.stimuli.reshape(300, -1),
+            "actions": users.answers.astype(np.float32),
+            "answers": users.answers.astype(np.float32),
+        }
+        actions[rule] = BayesTeacher(task).act(shown, np.zeros(300)).action
+    agreement = (actions["mean"] == actions["vote"]).mean()
+    assert 0.85 < agreement < 0.99  # they are said to agree 90 to 95 % of the time
+
+
+@pytest.mark.parametrize("task", [FlightChoice(features=2), FlightChoice(), HotelChoice()])
+def test_people_of_different_splits_never_meet_the_same_options(task):
+    sets = {}
+    for split in SPLITS:
+        stimuli = Simulator(task, split, 0).draw(np.arange(3000)).stimuli
+        assert 0 <= stimuli.min() < stimuli.max() <= 1
+        sets[split] = {row.tobytes() for row in stimuli.reshape(-1, stimuli.shape[2])}
+    assert not sets["train"] & sets["test"]
+    assert not sets["train"] & sets["dev"]
+    assert not sets["dev"] & sets["test"]
+
+
+def test_features_are_drawn_evenly():
+    users = Simulator(FlightChoice(), "train", 0).draw(np.arange(4000))
+    options = users.stimuli.reshape(-1, 3, 4)
+    for feature, values in enumerate((11, 11, 3, 11)):
+        for option in range(3):
+            steps = np.rint(options[:, option, feature] * (values - 1)).astype(int)
+            share = np.bincount(steps, minlength=values) / len(steps)
+            # Keeping splits apart moves the last option's first feature a little.
+            slack = 0.4 if (option, feature) == (2, 0) else 0.1
+            np.testing.assert_allclose(share, 1 / values, rtol=slack)
+
+
+def test_grids_read_as_published():
+    departure, duration, stops, price = VARIANTS[4]
+    assert departure.texts[0] == "06:00 AM"
+    assert departure.texts[-1] == "10:00 PM"
+    assert duration.texts[:3] == ("30 min", "2 hr 27 min", "4 hr 24 min")
+    assert duration.texts[-1] == "20 hr"
+    assert stops.texts == ("0", "1", "2")
+    assert (price.texts[0], price.texts[1], price.texts[-1]) == ("$100", "$190", "$1000")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": 9}, "features=9"),
+        ({"rule": "vot"}, "Did you mean 'vote'"),
+        ({"likelihood": "argmax"}, "Available: indicator, softmax"),
+        ({"feedback": "yes"}, "Available: choice, accept"),
+        ({"num_options": 1}, "num_options=1"),
+        ({"floor": 0.0}, "floor=0.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FlightChoice(**settings)
