@@ -12,12 +12,12 @@ help:       ## list the targets
 
 demo: $(BIN)/.base  ## install, run the main job on synthetic people, print the results table
 	$(BIN)/python -m eval.run --agent random prior bayes clairvoyant \
-		--env acquaint/Questionnaire-v0 --users 2000 --out runs/demo
+		--env acquaint/Questionnaire-v0 --users 2000 --fresh --out runs/demo
 
 humans: $(BIN)/.base  ## the same on real people: make humans DATA=BIG5.zip
 	@test -n "$(DATA)" || { echo "make humans DATA=PATH; the README says where the file is."; exit 2; }
 	$(BIN)/python -m eval.run --agent random prior bayes:parameters=study bayes \
-		bayes:population=classes --set parameters=human --data "$(DATA)" --out runs/humans
+		bayes:population=classes --set parameters=human --data "$(DATA)" --fresh --out runs/humans
 
 test: $(BIN)/.dev  ## install with the test tools and run the default suite
 	$(BIN)/python -m pytest -n 2

@@ -35,6 +35,14 @@ class AgentSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     task_arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    def same_as(self, other: AgentSpec) -> bool:
+        """Whether the other is this agent by another name."""
+        return (self.target, self.arguments, self.task_arguments) == (
+            other.target,
+            other.arguments,
+            other.task_arguments,
+        )
+
     def build(self, make_task: Callable[..., UserTask], environment: Mapping[str, Any]) -> Agent:
         """The agent, believing in the environment's task except where it was told otherwise."""
         believed = make_task(**{**environment, **self.task_arguments})

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.core import Users
-from envs.episodes import EVERYONE, STRIDE, Rows, checked_action, make_episodes, next_people
+from envs.episodes import EVERYONE, Rows, checked_action, make_episodes, next_people
 from envs.render import as_text, show_panel
 
 
@@ -124,7 +124,9 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         self.num_envs = num_envs
         self.render_mode = render_mode
         self._mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**UserEnv.metadata, "autoreset_mode": self._mode}
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"render_mode={render_mode!r}; a vector environment has 'ansi' only.")
+        self.metadata = {"render_modes": ["ansi"], "autoreset_mode": self._mode}
         self._episodes = make_episodes(
             num_envs, task, split, suite_seed, respondents, observation, render_mode, arguments
         )
@@ -165,6 +167,9 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         mask = (options or {}).get("reset_mask")
         rows: Rows = EVERYONE
         if mask is not None:
+            mask = np.asarray(mask)
+            if not self._started:
+                raise gym.error.ResetNeeded("Reset all lanes before some of them.")
             if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
                 raise ValueError(
                     f"reset_mask must be bool [{self.num_envs}] with a True, got {mask}."
@@ -185,7 +190,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     def _next_people(self, over: npt.NDArray[np.bool_]) -> dict[str, Any]:
         """The next person on every lane whose episode is over."""
         rows: Rows = EVERYONE if over.all() else np.flatnonzero(over)
-        return self._meet(rows, self._episodes.person[rows] + STRIDE)
+        return self._meet(rows, self._episodes.following(rows))
 
     def step(
         self, actions: Any

@@ -16,7 +16,7 @@ from envs.belief import Inference
 from envs.names import check_types, closest
 from envs.transcript import Observation, stimuli_of
 from envs.users.item_bank import ItemBank
-from envs.users.population import SPLITS, PersonStreams, Population
+from envs.users.population import Population
 from envs.users.response_models import Floats, Ints, ResponseModel
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
@@ -28,14 +28,14 @@ class Users(NamedTuple):
 
     Attributes:
         person: `[B]` int64 the people's numbers.
-        levels: `[B, F]` int16 hidden factor levels; -1 where nobody knows them.
+        levels: `[B, F]` int32 hidden factor levels; -1 where nobody knows them.
         stimuli: `[B, T, S]` float32 what each turn asks; -1 beyond `length`.
         answers: `[B, T]` int8 what the person replies; -1 beyond `length`.
         length: `[B]` int16 turns of the person's episode, 0..T.
     """
 
     person: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.int16]
+    levels: npt.NDArray[np.int32]
     stimuli: npt.NDArray[np.float32]
     answers: npt.NDArray[np.int8]
     length: npt.NDArray[np.int16]
@@ -47,6 +47,10 @@ class UserSource(Protocol):
     @property
     def num_people(self) -> int | None:
         """How many there are; None for as many as one likes."""
+
+    @property
+    def stride(self) -> int:
+        """How much further on the next person of a lane is."""
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """The people with these numbers `[B]`, the same in whatever batch they are drawn."""
@@ -76,6 +80,7 @@ class UserTask(ABC):
         model: how they answer.
         form: form of the exact inference, see `envs.belief.Inference`.
         num_uniforms: random numbers per person that `draw_stimuli` takes.
+        num_answers: random numbers per person for answers, see `slots`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
     """
 
@@ -87,6 +92,7 @@ class UserTask(ABC):
     model: ResponseModel
     form: str = "auto"
     num_uniforms: int = 0
+    num_answers: int | None = None
     bank: ItemBank | None = None
 
     def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
@@ -108,6 +114,14 @@ class UserTask(ABC):
         Returns:
             `[B, N, S]` float32, N >= T.
         """
+
+    def slots(self, stimuli: Floats) -> Ints | None:
+        """`[B, T]` which of the person's `num_answers` numbers answers each turn's stimulus.
+
+        None for the turn's own. A task that can ask the same thing at another turn names the
+        thing's slot, so that a person gives the same answer whenever it is asked.
+        """
+        return None
 
     def settle(self, stimuli: Floats, split: str) -> Floats:
         """`[B, N, S]` stimuli as people of this split meet them; unchanged, unless overridden.
@@ -223,44 +237,6 @@ class UserTask(ABC):
         return spaces.Dict(turn=turn, stimuli=stimuli, actions=rows, answers=rows)
 
 
-class Simulator:
-    """Synthetic people: levels from the population's prior, answers from the response model.
-
-    Args:
-        task: the task they take part in.
-        split: `train`, `dev` or `test`: types of people, and people, of different splits differ.
-        suite_seed: >= 0; another number is another world of people.
-
-    Raises:
-        ValueError: unknown split.
-    """
-
-    def __init__(self, task: UserTask, split: str, suite_seed: int) -> None:
-        """Lays out each person's block of random numbers."""
-        if split not in SPLITS:
-            raise ValueError(f"Unknown split {closest(split, SPLITS)}")
-        self._task = task
-        self._split = split
-        width = 1 + task.num_turns + task.num_uniforms
-        self._streams = PersonStreams(suite_seed, f"people/{split}", width)
-
-    @property
-    def num_people(self) -> int | None:
-        """See `UserSource.num_people`: as many as one likes."""
-        return None
-
-    def draw(self, person: npt.NDArray[np.int64]) -> Users:
-        """See `UserSource.draw`."""
-        task, uniform = self._task, self._streams.uniform(person)
-        population = task.population
-        levels = population.levels[population.draw(self._split, uniform[:, 0])]
-        drawn = task.draw_stimuli(uniform[:, 1 + task.num_turns :])[:, : task.num_turns]
-        stimuli = task.settle(drawn, self._split)
-        answers = task.model.sample(levels, stimuli, uniform[:, 1 : 1 + task.num_turns])
-        length = np.full(len(person), task.num_turns, dtype=np.int16)
-        return Users(person, levels.astype(np.int16), stimuli, answers, length)
-
-
 def make_task(target: str, **arguments: Any) -> UserTask:
     """Builds a task from `module:Class` and its constructor's arguments.
 
@@ -268,7 +244,10 @@ def make_task(target: str, **arguments: Any) -> UserTask:
         ValueError: an argument that the task does not take; the message names those it takes.
     """
     module, _, name = target.partition(":")
-    task_class = getattr(import_module(module), name)
+    try:
+        task_class = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"Task {target!r} cannot be had: {error}.") from error
     known = list(inspect.signature(task_class).parameters)
     for key in arguments:
         if key not in known:

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Simulator, Users, UserSource, UserTask, make_task
+from envs.core import Users, UserSource, UserTask, make_task
 from envs.names import closest
+from envs.simulator import Simulator
 from envs.users.respondents import Respondents
 
-# Episode e after reset(seed=s) meets person s + e * STRIDE, so up to a million environments with
-# consecutive seeds never meet the same person, and their next people are again consecutive.
-STRIDE = 2**20
+# People are numbered below this; further on the numbers start over.
+NUM_NUMBERS = 2**62
 
 Rows = slice | npt.NDArray[np.int64]
 EVERYONE = slice(None)
+OPTIONS = ("person", "reset_mask")
 
 
 class Episodes:
@@ -56,7 +57,7 @@ class Episodes:
         self._kept = keep_transcript or self.masked or not self._latest_only
         width, size = task.num_turns + 1, len(task.stimulus_low)
         self.person = np.zeros(num, dtype=np.int64)
-        self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int16)
+        self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int32)
         self.turn = np.zeros(num, dtype=np.int64)
         self.length = np.zeros(num, dtype=np.int64)
         self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
@@ -81,6 +82,11 @@ class Episodes:
             self._answers[:, :turns],
             self.length.astype(np.int16),
         )
+
+    def following(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """`[n]` numbers of the next people of some lanes, whatever is on the other lanes."""
+        known = self.source.num_people or NUM_NUMBERS
+        return (self.person[rows] % known + self.source.stride) % known
 
     def begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
         """Puts new people behind some of the screens."""
@@ -182,19 +188,25 @@ def next_people(
         ValueError: not one number per lane, a negative number, or a row that no respondent has.
     """
     num, known = len(episodes.person), episodes.source.num_people
-    wanted = (options or {}).get("person", seed)
+    options = options or {}
+    for key in options:
+        if key not in OPTIONS:
+            raise ValueError(f"Unknown option {closest(key, OPTIONS)}")
+    wanted = options.get("person", seed)
     if wanted is None:
         if started:
-            return episodes.person + STRIDE
-        wanted = int(rng.integers(STRIDE))
+            return episodes.following(EVERYONE)
+        wanted = int(rng.integers(2**20))
     person = np.asarray(wanted)
     if person.ndim == 0:
         person = person + np.arange(num)
-    if person.shape != (num,) or person.dtype.kind not in "iu" or (person < 0).any():
+    fits = person.shape == (num,) and person.dtype.kind in "iu"
+    if not fits or (person < 0).any() or (person >= NUM_NUMBERS).any():
         raise ValueError(
-            f"People are whole numbers >= 0, one for each of {num} lanes; got {wanted!r}."
+            f"People are whole numbers from 0 to below 2**62, one for each of {num} lanes; got "
+            f"{wanted!r}."
         )
-    if "person" in (options or {}) and known is not None and person.max() >= known:
+    if "person" in options and known is not None and person.max() >= known:
         raise ValueError(f"There is no person {person.max()}: {known} respondents, 0..{known - 1}.")
     return person.astype(np.int64)
 

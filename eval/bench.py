@@ -22,9 +22,10 @@ from rich.table import Table
 
 from agents.teacher import BayesTeacher
 from envs.contract_people import transcript
-from envs.core import Simulator, make_task
+from envs.core import make_task
+from envs.simulator import Simulator
+from eval.console import screen
 from eval.job import environment_spec
-from eval.report import screen
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"

@@ -19,8 +19,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from eval.console import screen
 from eval.metrics import METRICS, Metric
-from eval.report import DifferentPeopleError, markdown_table, same_people, screen, spread
+from eval.report import DifferentPeopleError, markdown_table, same_people, spread
 from eval.stats import Floats, paired
 from eval.store import Run, load_runs
 from eval.trace import write_json

@@ -24,6 +24,7 @@ from envs.names import closest
 from envs.users.population import PersonStreams
 from envs.users.respondents import locate
 from eval.clairvoyant import Clairvoyant
+from eval.fingerprint import of_code, of_settings
 from eval.rollout import rollout
 from eval.store import Store
 
@@ -77,7 +78,9 @@ class Job:
     packages: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any]:
-        """All that decides the traces, as JSON."""
+        """All that decides the traces, as JSON: settings, people, code and files."""
+        agent, task = self.agent.arguments, self.agent.task_arguments
+        targets = (self.agent.target, environment_spec(self.env).kwargs["task"])
         config = {
             "env": self.env,
             "env_spec": environment_spec(self.env).kwargs,
@@ -87,6 +90,8 @@ class Job:
             "teacher_spec": asdict(self.teacher),
             "people": self.people.identity(),
             "version": metadata.version("acquaint"),
+            "code": of_code((*self.packages, *(t.partition(":")[0] for t in targets))),
+            "files": of_settings([*self.settings.values(), *agent.values(), *task.values()]),
         }
         plain: dict[str, Any] = json.loads(json.dumps(config))
         return plain
@@ -118,7 +123,7 @@ class Job:
         fixed = dict(environment_spec(self.env).kwargs)
         task = partial(make_task, fixed.pop("task"))
         agent = self.agent.build(task, {**fixed, **self.settings})
-        if self.agent == self.teacher:
+        if self.agent.same_as(self.teacher):
             return agent, agent
         return agent, self.teacher.build(task, {**fixed, **self.settings})
 
@@ -143,6 +148,11 @@ class Job:
             )
         observation, _ = env.reset(options={"person": 0})
         if isinstance(agent, Clairvoyant):
+            if self.agent.label.partition(":")[2]:
+                raise ValueError(
+                    f"Agent {self.agent.label!r}: a clairvoyant goes by the environment's own "
+                    "task; give it no task settings of its own."
+                )
             agent.look_at(env.users, env.task)
         for one in (agent, teacher):
             one.act(observation, np.zeros(1))
@@ -155,7 +165,7 @@ class Job:
         env, (agent, teacher) = _environment(key, end - first), _agents(key)
         streams = PersonStreams(self.people.suite_seed, "agents", env.task.num_turns)
         trace = rollout(env, agent, teacher, person, streams.uniform(person))
-        trace.save(Store(out, self.config()).path(first, end))
+        Store(out, self.config()).save(first, end, trace)
 
 
 class _Key:
@@ -252,7 +262,8 @@ def plan(
     for key in own:
         if key in _ENVIRONMENT_KEYS:
             raise ValueError(
-                f"--set {key}: not a setting; --split, --seed and --data choose people."
+                f"--set {key}: not a setting of the task; --split, --seed and --data choose the "
+                "people, agents always observe transcripts."
             )
         if key not in keys:
             raise ValueError(f"{env_id} has no argument {closest(key, keys)}")

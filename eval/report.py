@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from eval.metrics import METRICS
@@ -172,11 +170,6 @@ def _curve(key: dict[str, Any], curve: Estimate) -> list[dict[str, Any]]:
         key | {"turn": turn} | dict(zip(names, values, strict=True))
         for turn, values in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1)
     ]
-
-
-def screen() -> Console:
-    """Where tables are printed: in a pipe, which has no width of its own, as wide as they need."""
-    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def table(report: Report, env: str) -> Table:

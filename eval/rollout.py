@@ -12,6 +12,10 @@ from eval.clairvoyant import Clairvoyant
 from eval.trace import Trace
 
 
+class BrokenAgentError(ValueError):
+    """A decision that breaks the agent's contract."""
+
+
 def rollout(
     env: UserVectorEnv,
     agent: Agent,
@@ -30,7 +34,7 @@ def rollout(
         uniform: `[N, T]` in [0, 1), the random numbers that people lend to agents.
 
     Raises:
-        ValueError: a decision that breaks the agent's contract.
+        BrokenAgentError: a decision that breaks the agent's contract.
     """
     observation, _ = env.reset(options={"person": person})
     if isinstance(agent, Clairvoyant):
@@ -40,7 +44,15 @@ def rollout(
     actions = np.full((2, num, turns), -1, dtype=np.int16)
     probs = np.full((2, num, turns, len(task.actions)), np.nan)
     rewards = np.zeros((num, turns))
-    first = agent.believe(observation)
+    # A belief about other levels than the people have cannot be compared with them.
+    ours, theirs = task.population, agent.task.population
+    comparable = (
+        ours.grid is not None
+        and theirs.grid is not None
+        and ours.factors == theirs.factors
+        and np.array_equal(ours.grid, theirs.grid)
+    )
+    first = agent.believe(observation) if comparable else None
     shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
     belief = np.full(shape, np.nan, dtype=np.float32)
     for turn in range(turns):
@@ -53,7 +65,7 @@ def rollout(
         taught = decision if agent is teacher else teacher.act(shown, uniform[live, turn])
         for side, made in enumerate((decision, taught)):
             actions[side, live, turn], probs[side, live, turn] = made.action, made.action_probs
-        if decision.belief is not None:
+        if first is not None and decision.belief is not None:
             belief[live, turn] = decision.belief
         # Lanes that are over stand still whatever they are sent.
         if task.states_distribution:
@@ -83,19 +95,25 @@ def _checked(agent: Agent, decision: Decision, legal: npt.NDArray[np.bool_]) -> 
     name, action, probs = type(agent).__name__, np.asarray(decision.action), decision.action_probs
     num, size = legal.shape
     if action.shape != (num,) or action.dtype.kind not in "iu":
-        raise ValueError(
+        raise BrokenAgentError(
             f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}."
         )
     if (action < 0).any() or (action >= size).any():
-        raise ValueError(
+        raise BrokenAgentError(
             f"{name}: actions must be in 0..{size - 1}, got {action.min()}..{action.max()}."
         )
     if probs.shape != (num, size):
-        raise ValueError(f"{name}: expected action_probs [{num}, {size}], got {list(probs.shape)}.")
+        raise BrokenAgentError(
+            f"{name}: expected action_probs [{num}, {size}], got {list(probs.shape)}."
+        )
     off = ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, rtol=0, atol=1e-6))
     if off.any():
         row = int(np.flatnonzero(off)[0])
-        raise ValueError(f"{name}: action_probs of row {row} are no distribution: {probs[row]}.")
+        raise BrokenAgentError(
+            f"{name}: action_probs of row {row} are no distribution: {probs[row]}."
+        )
     if not legal[np.arange(num), action].all() or probs[~legal].any():
-        raise ValueError(f"{name}: took an illegal action, or gave one a probability above zero.")
+        raise BrokenAgentError(
+            f"{name}: took an illegal action, or gave one a probability above zero."
+        )
     return decision

@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.registry import agent_names, parse_settings
-from eval.job import TEACHER, Job, People, environments, import_package, plan
-from eval.report import build_report, screen, table, write_report
+from eval.console import screen
+from eval.job import Job, People, environments, import_package, plan
+from eval.report import build_report, table, write_report
+from eval.rollout import BrokenAgentError
 from eval.store import Store
 from eval.trace import Trace
 
@@ -67,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_argument("--out", default="runs/latest", metavar="DIR", help="results (runs/latest)")
     cli.add_argument(
+        "--fresh",
+        action="store_true",
+        help="replace the traces that lie in --out, if there are any",
+    )
+    cli.add_argument(
         "--import",
         dest="packages",
         action="append",
@@ -94,33 +101,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
     console, errors = screen(), Console(stderr=True)
-    try:
-        jobs, users, stores = prepare(options)
-    except ValueError as error:
+
+    def refuse(error: ValueError) -> int:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
+
     try:
-        carry_out(jobs, users, stores, options, errors)
+        try:
+            jobs, users, stores = prepare(options)
+        except ValueError as error:
+            return refuse(error)
+        try:
+            carry_out(jobs, users, stores, options, errors)
+        except BrokenAgentError as error:
+            return refuse(error)
+        try:
+            traces = collected(jobs, users, stores)
+        except ValueError as error:
+            return refuse(error)
+        # The agent that is the reference, by whatever name; none where settings changed it.
+        teachers = [job.agent.label for job in jobs if job.agent.same_as(job.teacher)]
+        meta = {
+            "command": shlex.join(["python", "-m", "eval.run", *given]),
+            "version": metadata.version("acquaint"),
+            "users": users,
+            "people": jobs[0].people.identity(),
+            "settings": dict(parse_settings(options.settings)),
+            "packages": {name: metadata.version(name) for name in ("gymnasium", "numpy")},
+        }
+        report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
+        write_report(report, traces, Path(options.out))
+        for env_id in traces:
+            console.print(table(report, env_id))
+        console.print(f"Report, plots and traces: {options.out}", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         errors.print(f"Interrupted. What is done lies in {options.out}; the same command goes on.")
         return 130
+    return 0
+
+
+def collected(jobs: list[Job], users: int, stores: list[Store]) -> dict[str, dict[str, Trace]]:
+    """The traces on disk: environment -> agent -> trace.
+
+    Raises:
+        ValueError: a damaged file.
+    """
     traces: dict[str, dict[str, Trace]] = {}
     for job, store in zip(jobs, stores, strict=True):
         traces.setdefault(job.env, {})[job.agent.label] = store.load(users)
-    meta = {
-        "command": shlex.join(["python", "-m", "eval.run", *given]),
-        "version": metadata.version("acquaint"),
-        "users": users,
-        "people": jobs[0].people.identity(),
-        "settings": dict(parse_settings(options.settings)),
-        "packages": {name: metadata.version(name) for name in ("gymnasium", "numpy")},
-    }
-    report = build_report(meta, traces, teacher=TEACHER)
-    write_report(report, traces, Path(options.out))
-    for env_id in traces:
-        console.print(table(report, env_id))
-    console.print(f"Report, plots and traces: {options.out}", highlight=False, soft_wrap=True)
-    return 0
+    return traces
 
 
 def prepare(options: argparse.Namespace) -> tuple[list[Job], int, list[Store]]:
@@ -154,7 +183,7 @@ def prepare(options: argparse.Namespace) -> tuple[list[Job], int, list[Store]]:
         raise ValueError(f"--users {users}: split {people.split!r} has {most} respondents.")
     stores = []
     for job in jobs:
-        stores.append(Store(Path(options.out), job.config()))
+        stores.append(Store(Path(options.out), job.config(), options.fresh))
         if stores[-1].missing(users, users):
             job.try_out()
     return jobs, users, stores

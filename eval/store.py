@@ -29,21 +29,28 @@ class Store:
     Args:
         out: the run's DIR.
         config: all that decides the traces, with `env` and `agent`; compared with what is there.
+        fresh: whether to remove the traces that are there.
 
     Raises:
-        ValueError: the folder holds traces of another configuration.
+        ValueError: the folder holds traces of another configuration, or cannot be made.
     """
 
-    def __init__(self, out: Path, config: dict[str, Any]) -> None:
+    def __init__(self, out: Path, config: dict[str, Any], fresh: bool = False) -> None:
         """Opens the folder, or makes it."""
         self.folder = out / "traces" / slug(config["env"]) / slug(config["agent"])
-        file = self.folder / "config.json"
+        self._config = config
         try:
-            if not file.exists():
-                write_json(file, config)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise ValueError(f"--out {out}: {error.filename} is a file, not a folder.") from error
-        found = json.loads(file.read_text("utf-8"))
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"--out {out}: cannot make {self.folder} ({error}).") from error
+        for have in self.have() if fresh else ():
+            self.path(*have).unlink()
+        if self.have():
+            self._compare()
+
+    def _compare(self) -> None:
+        """Refuses to mix traces of two configurations."""
+        found, config = read_config(self.folder / "config.json"), self._config
         differing = [
             f"{key} was {found.get(key)!r}, is {config.get(key)!r}"
             for key in sorted({*found, *config})
@@ -52,8 +59,20 @@ class Store:
         if differing:
             raise ValueError(
                 f"{self.folder} holds traces of another configuration: {'; '.join(differing)}. "
-                "Choose another --out, or delete that folder."
+                "Choose another --out, or --fresh to replace what is there."
             )
+
+    def save(self, first: int, end: int, trace: Trace) -> None:
+        """Keeps the trace of people `[first, end)`.
+
+        Raises:
+            ValueError: the folder holds traces of another configuration by now.
+        """
+        if self.have():
+            self._compare()
+        else:
+            write_json(self.folder / "config.json", self._config)
+        trace.save(self.path(first, end))
 
     def have(self) -> list[tuple[int, int]]:
         """Ranges of people `[first, end)` that are on disk, ascending."""
@@ -77,15 +96,30 @@ class Store:
         """The trace of people 0..users-1.
 
         Raises:
-            ValueError: some of them are missing, or there twice.
+            ValueError: some of them are missing.
         """
         if self.missing(users, users):
             raise ValueError(f"{self.folder}: people {self.missing(users, users)} are missing.")
         parts = [Trace.load(self.path(*have)) for have in self.have() if have[0] < users]
-        trace = Trace.join(parts).select(slice(users))
-        if not np.array_equal(trace.person, np.arange(users)):
-            raise ValueError(f"{self.folder}: files overlap; delete the folder and run again.")
-        return trace
+        trace = Trace.join(parts)
+        # Two runs at once may have met somebody twice, with the same result.
+        _, once = np.unique(trace.person, return_index=True)
+        return trace.select(once[:users])
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration of the traces beside it.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    try:
+        config: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{file}: cannot be read ({error}); delete the folder and run again."
+        ) from error
+    return config
 
 
 def load_runs(out: Path) -> list[Run]:
@@ -96,7 +130,7 @@ def load_runs(out: Path) -> list[Run]:
     """
     runs = []
     for file in sorted(out.glob("traces/*/*/config.json")):
-        config = json.loads(file.read_text("utf-8"))
+        config = read_config(file)
         store = Store(out, config)
         if store.have():
             trace = store.load(store.have()[-1][1])

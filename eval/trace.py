@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ class Trace:
 
     Attributes:
         person: `[N]` int64, the person's number; joins the traces of different agents.
-        levels: `[N, F]` int16, the hidden factor levels; -1 where nobody knows (real people).
+        levels: `[N, F]` int32, the hidden factor levels; -1 where nobody knows (real people).
         length: `[N]` int16, turns that took place, 0..T.
         stimuli: `[N, T, S]` float32; -1 beyond `length`.
         actions: `[N, T]` int16; -1 beyond `length`.
@@ -33,7 +34,7 @@ class Trace:
     """
 
     person: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.int16]
+    levels: npt.NDArray[np.int32]
     length: npt.NDArray[np.int16]
     stimuli: npt.NDArray[np.float32]
     actions: npt.NDArray[np.int16]
@@ -53,9 +54,12 @@ class Trace:
         """Writes one `.npz`; a reader never sees a half-written file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> Trace:
@@ -64,13 +68,15 @@ class Trace:
         Raises:
             ValueError: the file lacks a column.
         """
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [f.name for f in fields(cls) if f.name not in stored]
-            if missing:
-                raise ValueError(
-                    f"{path}: not a trace, it lacks {missing}. Delete it and run again."
-                )
-            return cls(**{f.name: stored[f.name] for f in fields(cls)})
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                columns = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+            raise ValueError(f"{path}: damaged ({error}). Delete it and run again.") from error
+        missing = [f.name for f in fields(cls) if f.name not in columns]
+        if missing:
+            raise ValueError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")
+        return cls(**columns)
 
     @classmethod
     def join(cls, parts: list[Trace]) -> Trace:

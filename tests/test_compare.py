@@ -55,8 +55,8 @@ def save(folder: Path, agent: str, trace: Trace, env: str = ENV, **changes: obje
     }
     store = Store(folder, config | changes)
     half = len(trace.person) // 2
-    trace.select(slice(half)).save(store.path(0, half))
-    trace.select(slice(half, None)).save(store.path(half, len(trace.person)))
+    store.save(0, half, trace.select(slice(half)))
+    store.save(half, len(trace.person), trace.select(slice(half, None)))
     return folder
 
 

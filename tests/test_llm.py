@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.llm import LLMAgent
 from envs.contract_people import transcript
-from envs.core import Simulator, make_task
+from envs.core import make_task
+from envs.simulator import Simulator
 from eval.run import main
 
 TEMPLATE = (

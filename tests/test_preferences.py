@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.teacher import BayesTeacher
-from envs.core import Simulator
+from envs.simulator import Simulator
 from envs.tasks.flight_choice import VARIANTS, FlightChoice
 from envs.tasks.hotel_choice import HotelChoice
 from envs.users.population import SPLITS

@@ -19,8 +19,9 @@ from agents.core import Agent
 from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, parse_settings
 from agents.teacher import BayesTeacher
 from envs.adaptors import UserEnv, UserVectorEnv
-from envs.core import Simulator, Users, make_task
+from envs.core import Users, make_task
 from envs.episodes import Episodes
+from envs.simulator import Simulator
 from envs.tasks.questionnaire import Questionnaire
 from envs.users.population import PersonStreams
 from envs.users.respondents import Respondents

@@ -14,6 +14,7 @@ from rich.console import Console
 from envs.data import write_table
 from envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
 from envs.users.item_bank import ItemBank
+from envs.users.respondents import locate
 from envs.users.response_models import Ints
 
 Tables = Mapping[Path, tuple[Sequence[str], Mapping[str, Sequence[object]]]]
@@ -62,7 +63,7 @@ def run(
         if out.suffix != ".csv" or not out.parent.is_dir():
             raise ValueError(f"--out {out}: expected a name ending in .csv in an existing folder.")
         bank = ItemBank.load(chosen.questionnaire)
-        recorded = load_respondents(chosen.data, bank)
+        recorded = load_respondents(locate(str(chosen.data)), bank)
         answers = recorded.answers[split_rows(recorded.row, chosen.split)]
         fit(chosen, Respondents(bank, recorded, answers), Console())
     except ValueError as error:

@@ -20,10 +20,13 @@ def read_table(path: Path) -> dict[str, list[str]]:
         Column name -> values as text, in file order; all columns have the same length.
 
     Raises:
-        ValueError: the file has no header line, or a row of another length than the header.
+        ValueError: not a readable text file, no header line, or a row of another length.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(line for line in file if not line.startswith("#")))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(line for line in file if not line.startswith("#")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: cannot be read as a CSV ({error}).") from error
     if not rows:
         raise ValueError(f"{path}: empty; expected a header line and at least one row.")
     header, body = rows[0], rows[1:]

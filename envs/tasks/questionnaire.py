@@ -9,7 +9,9 @@ from envs.names import closest
 from envs.users.classes import load_classes
 from envs.users.item_bank import GradedParameters, ItemBank
 from envs.users.population import Population
-from envs.users.response_models import Floats, TableModel
+from envs.users.response_models import Floats, Ints, TableModel
+
+MOST_PROFILES = 1_000_000  # of more, one posterior would no longer fit into memory with others
 
 
 class Questionnaire(UserTask):
@@ -46,8 +48,8 @@ class Questionnaire(UserTask):
     the answer; 0 at best, -9.2 at worst with five categories.
 
     ## Starting State
-    `reset(seed=s)` meets person s; the next `reset()` meets person s + 2**20, and so on;
-    `options={"person": k}` meets person k. Real respondents are numbered by row of the split.
+    `reset(seed=s)` meets person s, the next `reset()` person s + 2**20, `options={"person": k}`
+    person k. Real respondents are numbered by row of the split and met in turn, all of them.
 
     ## Episode End
     `terminated` after `num_turns` items, or when a respondent has no recorded answer left.
@@ -99,8 +101,9 @@ class Questionnaire(UserTask):
             raise ValueError(
                 f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items."
             )
-        if levels < 2:
-            raise ValueError(f"levels={levels}; a trait needs at least 2.")
+        if levels < 2 or levels ** len(bank.traits) > MOST_PROFILES:
+            most = f"{MOST_PROFILES:,} profiles of {len(bank.traits)} traits"
+            raise ValueError(f"levels={levels}; expected at least 2, and at most {most}.")
         if population == "profiles":
             graded = GradedParameters.load(bank, parameters)
             grid = np.linspace(-2.0, 2.0, levels)
@@ -116,6 +119,7 @@ class Questionnaire(UserTask):
         self.actions = bank.labels
         self.stimulus_low, self.stimulus_high = np.zeros(1), np.array([bank.num_items - 1.0])
         self.num_uniforms = bank.num_items if order == "shuffled" else 0
+        self.num_answers = bank.num_items
 
     def draw_stimuli(self, uniform: Floats) -> Floats:
         """The items in printed order, or in the order of the person's own numbers."""
@@ -123,6 +127,10 @@ class Questionnaire(UserTask):
             return np.argsort(uniform, axis=1, kind="stable")[..., None].astype(np.float32)
         items = np.arange(self.bank.num_items, dtype=np.float32)
         return np.broadcast_to(items[None, :, None], (len(uniform), len(items), 1))
+
+    def slots(self, stimuli: Floats) -> Ints | None:
+        """See `UserTask.slots`: a person's answer belongs to the item, whenever it is asked."""
+        return stimuli[..., 0].astype(np.int64) if self.num_uniforms else None
 
     def instructions(self) -> str:
         """See `UserTask.instructions`."""

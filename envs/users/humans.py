@@ -171,7 +171,12 @@ def _read(
     # Compact arrays, extended by a mapping that runs in C: a million rows in seconds.
     answers, row = array("b"), array("q")
     reader = csv.reader(lines, delimiter=delimiter)
-    for cells in reader:
+    for line, cells in enumerate(reader, start=1):
+        if reader.line_num != line:
+            raise ValueError(
+                f"{path}: row {line + 1}: a quotation mark opens here and closes in row "
+                f"{reader.line_num + 1}; expected each respondent on one line. Remove the mark."
+            )
         if not cells:
             continue
         number = reader.line_num + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from envs.users.population import PersonStreams
 
 
 def locate(path: str) -> Path:
-    """A file of respondents: where it says, or else in the folder that ACQUAINT_DATA names."""
+    """A file of respondents: where it says, or else below the folder that ACQUAINT_DATA names."""
     folder = os.environ.get("ACQUAINT_DATA")
-    if folder and not Path(path).exists() and (Path(folder) / path).exists():
-        return Path(folder) / path
+    if folder and not Path(path).exists():
+        found = sorted(Path(folder).glob(f"**/{path}"))
+        return found[0] if found else Path(path)
     return Path(path)
 
 
@@ -53,6 +55,13 @@ class Respondents:
         """See `UserSource.num_people`: the rows of the split."""
         return len(self._answers)
 
+    @property
+    def stride(self) -> int:
+        """See `UserSource.stride`: prime to the number of people, so that all are met in turn."""
+        num = len(self._answers)
+        near = round(num * 0.618)  # the golden section spreads successive people over the file
+        return next(s for s in range(max(near, 1), near + num + 1) if math.gcd(s, num) == 1)
+
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `envs.core.UserSource.draw`; numbers beyond the last row start over at the first."""
         task = self._task
@@ -65,5 +74,5 @@ class Respondents:
         stimuli = np.take_along_axis(stimuli, order[..., None], axis=1)
         length = (answers >= 0).sum(axis=1).astype(np.int16)
         stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
-        levels = np.full((len(person), len(task.population.factors)), -1, dtype=np.int16)
+        levels = np.full((len(person), len(task.population.factors)), -1, dtype=np.int32)
         return Users(person, levels, stimuli, answers, length)

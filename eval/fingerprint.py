@@ -1,0 +1,54 @@
+"""What a trace depends on beside its settings: code and files, as digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# Of this module's own package only the loop decides traces; reports may change freely.
+_DECIDE = ("envs", "agents", "eval.rollout", "eval.clairvoyant", "eval.job")
+
+
+def of_files(paths: Iterable[Path]) -> str:
+    """Digest of the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def of_code(modules: tuple[str, ...]) -> str:
+    """Digest of the code and data that decide traces, and of other modules, as on disk."""
+    files: set[Path] = set()
+    for name in (*_DECIDE, *modules):
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        if spec.submodule_search_locations is None:
+            files.add(origin)
+        else:
+            files |= {f for f in origin.parent.rglob("*") if f.suffix in (".py", ".csv")}
+    return of_files(files)
+
+
+def of_settings(settings: Iterable[Any]) -> dict[str, str]:
+    """Digests of files that settings name; of a folder, of its files' names, sizes and times."""
+    found = {}
+    for value in settings:
+        if not isinstance(value, str) or not value or not Path(value).exists():
+            continue
+        path = Path(value)
+        if path.is_dir():
+            parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
+            found[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
+        else:
+            # Correlations of the traits stand beside the parameters of the items.
+            beside = path.with_name(f"{path.stem}_traits.csv")
+            found[value] = of_files([path, *([beside] if beside.is_file() else [])])
+    return found
