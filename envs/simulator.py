@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from envs.core import Users, UserTask
 from envs.names import closest
-from envs.users.population import SPLITS, PersonStreams
+from envs.users.population import SPLITS, PersonStreams, evenly
 
 
 class Simulator:
@@ -28,13 +28,10 @@ class Simulator:
             raise ValueError(f"Unknown split {closest(split, SPLITS)}")
         self._task = task
         self._split = split
+        self._seed = suite_seed
         # Streams of their own, so that who a person is and what they answer does not depend on how
         # many turns there are, or in which order things are asked.
-        widths = {
-            "type": 1,
-            "answers": task.num_answers or task.num_turns,
-            "stimuli": task.num_uniforms,
-        }
+        widths = {"answers": task.num_answers or task.num_turns, "stimuli": task.num_uniforms}
         self._streams = {
             purpose: PersonStreams(suite_seed, f"{purpose}/{split}", width)
             for purpose, width in widths.items()
@@ -54,7 +51,8 @@ class Simulator:
         """See `UserSource.draw`."""
         task = self._task
         uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
-        levels = task.population.levels[task.population.draw(self._split, uniform["type"][:, 0])]
+        kind = evenly(self._seed, f"type/{self._split}", person)
+        levels = task.population.levels[task.population.draw(self._split, kind)]
         drawn = task.draw_stimuli(uniform["stimuli"])[:, : task.num_turns]
         stimuli, answering = task.settle(drawn, self._split), uniform["answers"]
         slots = task.slots(stimuli)

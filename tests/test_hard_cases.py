@@ -17,7 +17,7 @@ from envs.data import FOLDER, write_table
 from envs.simulator import Simulator
 from envs.tasks.questionnaire import Questionnaire
 from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.population import PersonStreams
+from envs.users.population import PersonStreams, evenly
 from eval import bench
 from eval.run import main
 from eval.store import load_runs
@@ -292,7 +292,18 @@ def test_a_copy_counts_what_it_reads_and_what_it_writes(monkeypatch):
 
 
 def test_random_numbers_of_people_and_of_agents_are_not_the_same():
-    streams = [PersonStreams(0, f"{p}/test", 8) for p in ("type", "answers", "stimuli")]
+    streams = [PersonStreams(0, f"{p}/test", 8) for p in ("answers", "stimuli")]
     streams.append(PersonStreams(0, "agents", 8))
     numbers = [stream.uniform(np.arange(50)).ravel() for stream in streams]
+    numbers.append(np.repeat(evenly(0, "type/test", np.arange(50)), 8))
     assert np.abs(np.corrcoef(numbers) - np.eye(4)).max() < 0.2
+
+
+@pytest.mark.parametrize("first", [0, 12345, 2**61])
+def test_any_run_of_people_has_the_types_in_their_proportions(first):
+    numbers = evenly(3, "type/test", first + np.arange(1000))
+    assert 0 <= numbers.min() < numbers.max() < 1
+    share = np.bincount((numbers * 20).astype(int), minlength=20)
+    assert np.abs(share - 50).max() <= 3  # independent draws would be off by seven
+    other = evenly(4, "type/test", first + np.arange(1000))
+    assert np.abs(other - numbers).min() > 1e-4

@@ -140,7 +140,7 @@ def _open(path: Path) -> Iterator[gzip.GzipFile | IO[bytes]]:
             yield compressed
     elif suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".csv")]
+            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             tables = [name for name in names if not name.startswith("__MACOSX/")]
             if len(tables) != 1:
                 raise ValueError(
