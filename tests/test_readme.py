@@ -35,7 +35,7 @@ FILES = {
 
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
-    assert len(RUNS) == 11
+    assert len(RUNS) == 13
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
