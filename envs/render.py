@@ -43,7 +43,7 @@ def show_panel(task: UserTask, observation: Observation) -> None:
 
 def _bars(factors: tuple[str, ...], marginals: Floats) -> Table:
     """One line per trait: the posterior over its levels, from low to high, as bars and numbers."""
-    table = Table("the teacher's belief, low to high", box=None, header_style="dim")
+    table = Table("belief, low to high", box=None, header_style="dim")
     for level in range(marginals.shape[1]):
         table.add_column(str(level + 1), justify="right")
     for name, row in zip(factors, marginals, strict=True):

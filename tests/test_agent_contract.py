@@ -5,13 +5,13 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+from registered import cases, ids, words
 
 from agents.contract import CHECKS
 from agents.core import Agent
 from agents.registry import agent_names, parse_agent
 from envs.core import Users, UserTask
 from eval.clairvoyant import Clairvoyant
-from eval.job import environments
 
 AGENTS = 6
 ENVIRONMENTS = 3
@@ -40,20 +40,6 @@ class ToldTheSame(Clairvoyant):
         return super().act(observation, uniform)
 
 
-def ids() -> list[str]:
-    return [env_id for env_id in environments() if not env_id.startswith("broken/")]
-
-
-def cases() -> list[tuple[str, dict[str, object]]]:
-    return [(env_id, some) for env_id in ids() for some in [{}, *SETTINGS.get(env_id, [])]]
-
-
-def words(value: object) -> str | None:
-    if isinstance(value, dict):
-        return ",".join(f"{key}={of}" for key, of in value.items()) or "default"
-    return getattr(value, "__name__", None)
-
-
 def build(name: str, task: UserTask) -> Agent:
     """The agent of a config, on this very task."""
     agent = parse_agent(name, []).build(lambda: task, {})
@@ -67,7 +53,7 @@ def test_nothing_vanished():
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=words)
-@pytest.mark.parametrize(("env_id", "settings"), cases(), ids=words)
+@pytest.mark.parametrize(("env_id", "settings"), cases(SETTINGS), ids=words)
 @pytest.mark.parametrize("name", agent_names())
 def test_contract(name, check, env_id, settings):
     check(lambda task: build(name, task), env_id, **settings)

@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from registered import cases, ids, words
 
 from envs.contract import CHECKS, RESPONDENT_CHECKS
 from envs.users.item_bank import ItemBank
-from eval.job import environments
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 FLIGHTS = "acquaint/FlightChoice-v0"
@@ -41,29 +41,15 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
 }
 
 
-def ids() -> list[str]:
-    return [env_id for env_id in environments() if not env_id.startswith("broken/")]
-
-
-def cases() -> list[tuple[str, dict[str, object]]]:
-    return [(env_id, some) for env_id in ids() for some in [{}, *SETTINGS.get(env_id, [])]]
-
-
-def words(value: object) -> str | None:
-    if isinstance(value, dict):
-        return ",".join(f"{key}={of}" for key, of in value.items()) or "default"
-    return getattr(value, "__name__", None)
-
-
 def test_nothing_vanished():
     assert len(ids()) == REGISTERED
     assert set(SETTINGS) <= set(ids())
-    assert len(cases()) == 18
-    assert {env_id for env_id, _ in cases()} == set(ids())
+    assert len(cases(SETTINGS)) == 18
+    assert {env_id for env_id, _ in cases(SETTINGS)} == set(ids())
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=words)
-@pytest.mark.parametrize(("env_id", "settings"), cases(), ids=words)
+@pytest.mark.parametrize(("env_id", "settings"), cases(SETTINGS), ids=words)
 def test_contract(check, env_id, settings):
     check(env_id, **settings)
 
