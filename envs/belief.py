@@ -95,7 +95,8 @@ class Inference:
             `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
         """
         if not self.model.recurring:
-            return np.einsum("bh,bhk->bk", weights[:, 0], self._likelihoods_of(stimulus))
+            likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
+            return (likelihoods @ weights[:, 0, :, None])[..., 0]
         predictive: Floats | None = None
         for rows, one in _shared(stimulus):
             factor, likelihood = self.likelihood(one)
@@ -128,7 +129,8 @@ class Inference:
                 raise ValueError("People accept or reject an action: update() needs `action`.")
             answer = action
         if not self.model.recurring:
-            likelihood = self._likelihoods_of(stimulus)[np.arange(len(answer)), :, answer]
+            likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
+            likelihood = likelihoods[np.arange(len(answer)), answer]
             self._multiply(weights[:, 0], likelihood, shown, stimulus)
             return weights
         for rows, one in _shared(stimulus):
@@ -138,10 +140,6 @@ class Inference:
             self._multiply(posterior, by_answer[answer[rows]], shown[rows], stimulus[rows])
             weights[rows, factor] = posterior
         return weights
-
-    def _likelihoods_of(self, stimulus: Floats) -> Floats:
-        """`[B, H, K]` p(answer | hypothesis) of stimuli that do not recur, one each."""
-        return self.model.probs(self._hypotheses[None], stimulus[:, None, :])
 
     def _multiply(
         self, posterior: Floats, likelihood: Floats, shown: Ints, stimulus: Floats

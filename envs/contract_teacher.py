@@ -47,6 +47,10 @@ def check_response_model(env_id: str, **settings: Any) -> None:
         f"{env_id}: model.probs of several people and stimuli at once is not that of each; let the "
         "leading axes of `levels` and `stimulus` broadcast."
     )
+    fast = model.likelihoods(levels[:5], stimuli[:7]).transpose(2, 0, 1)
+    assert np.abs(fast - together).max() < 1e-12, (
+        f"{env_id}: model.likelihoods is not model.probs of every type for each stimulus."
+    )
 
 
 def _check_factor(env_id: str, task: UserTask, stimulus: Floats, probs: Floats) -> None:

@@ -282,6 +282,15 @@ class UnnormalisedLikelihood(Toy):
     model_class = Unnormalised
 
 
+class Hasty(TableModel):
+    def likelihoods(self, levels, stimulus):
+        return super().likelihoods(levels, stimulus)[:, ::-1]
+
+
+class HastyTeacher(Toy):
+    model_class = Hasty
+
+
 class Certain(TableModel):
     def probs(self, levels, stimulus):
         probs = super().probs(levels, stimulus)
@@ -570,6 +579,7 @@ CULPRITS = (
     Culprit(contract.check_splits, "are the same", SameWorlds),
     Culprit(contract.check_response_model, "sums to 0.9", UnnormalisedLikelihood),
     Culprit(contract.check_response_model, "holds 0.0", RulesAnswersOut),
+    Culprit(contract.check_response_model, "likelihoods is not model.probs", HastyTeacher),
     Culprit(contract.check_response_model, "Name the right factor", LyingFactor),
     Culprit(contract.check_sampler, "standard errors more surprising", WrongPerson),
     Culprit(contract.check_sampler, "standard errors more surprising", OffByOne),

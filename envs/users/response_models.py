@@ -45,6 +45,11 @@ class ResponseModel(ABC):
         """Whether every stimulus informs one factor only, so that factors can be kept apart."""
         return False
 
+    def likelihoods(self, levels: Ints, stimulus: Floats) -> Floats:
+        """`[n, K, P]` p(answer | type) of all types `[P, F]` for each stimulus `[n, S]`."""
+        probs = self.probs(levels[None], stimulus[:, None, :])
+        return np.moveaxis(probs, -1, 1)
+
     def sample(self, levels: Ints, stimuli: Floats, uniform: Floats) -> npt.NDArray[np.int8]:
         """Answers by inverse transform: the number of cumulative probabilities not above u.
 
