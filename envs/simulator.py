@@ -29,8 +29,8 @@ class Simulator:
         self._task = task
         self._split = split
         self._seed = suite_seed
-        # Streams of their own, so that who a person is and what they answer does not depend on how
-        # many turns there are, or in which order things are asked.
+        # Streams of their own, so that who a person is does not depend on how many turns there are,
+        # nor, where a task names slots, what they answer on the order of being asked.
         widths = {"answers": task.num_answers or task.num_turns, "stimuli": task.num_uniforms}
         self._streams = {
             purpose: PersonStreams(suite_seed, f"{purpose}/{split}", width)

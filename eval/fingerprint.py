@@ -31,7 +31,8 @@ def of_code(modules: tuple[str, ...]) -> str:
             continue
         origin = Path(spec.origin)
         if spec.submodule_search_locations is None:
-            files.add(origin)
+            # A module of one's own may use others beside it.
+            files |= {origin} if name in _DECIDE else set(origin.parent.glob("*.py"))
         else:
             files |= {f for f in origin.parent.rglob("*") if f.suffix in (".py", ".csv")}
     return of_files(files)

@@ -201,7 +201,7 @@ def import_package(name: str) -> None:
     """
     try:
         import_module(name)
-    except (ModuleNotFoundError, TypeError) as error:  # a TypeError for a relative name
+    except (ImportError, SyntaxError, TypeError) as error:  # a TypeError for a relative name
         raise ValueError(
             f"--import {name}: {error}. Is it installed, or in this folder?"
         ) from error

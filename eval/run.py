@@ -184,8 +184,10 @@ def prepare(options: argparse.Namespace) -> tuple[list[Job], int, list[Store]]:
     stores = []
     for job in jobs:
         stores.append(Store(Path(options.out), job.config(), options.fresh))
-        if stores[-1].missing(users, users):
+        if options.fresh or stores[-1].missing(users, users):
             job.try_out()
+    for store in stores if options.fresh else []:  # nothing is lost to a command that is refused
+        store.clear()
     return jobs, users, stores
 
 

@@ -29,7 +29,7 @@ class Store:
     Args:
         out: the run's DIR.
         config: all that decides the traces, with `env` and `agent`; compared with what is there.
-        fresh: whether to remove the traces that are there.
+        fresh: whether the traces that are there are about to be removed, see `clear`.
 
     Raises:
         ValueError: the folder holds traces of another configuration, or cannot be made.
@@ -43,10 +43,13 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"--out {out}: cannot make {self.folder} ({error}).") from error
-        for have in self.have() if fresh else ():
-            self.path(*have).unlink()
-        if self.have():
+        if self.have() and not fresh:
             self._compare()
+
+    def clear(self) -> None:
+        """Removes the traces that are there."""
+        for have in self.have():
+            self.path(*have).unlink()
 
     def _compare(self) -> None:
         """Refuses to mix traces of two configurations."""

@@ -158,6 +158,14 @@ def test_code_that_changed_is_another_configuration(tmp_path):
     assert "another configuration: code was" in done.stderr
 
 
+def test_fresh_loses_nothing_to_a_command_that_is_refused(tmp_path):
+    assert score(tmp_path, "--agent", "bayes") == 0
+    before = list(tmp_path.rglob("*.npz"))
+    assert score(tmp_path, "--agent", "bayes", "bayes:levels=40", "--fresh") == 2
+    assert before
+    assert list(tmp_path.rglob("*.npz")) == before
+
+
 def test_a_refused_first_try_leaves_the_folder_free(tmp_path):
     assert score(tmp_path, "--agent", "bayes", "--set", "agent.discount=2") == 2
     assert score(tmp_path, "--agent", "bayes", "--set", "agent.discount=0.9") == 0

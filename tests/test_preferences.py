@@ -134,9 +134,16 @@ def test_features_are_drawn_evenly():
         for option in range(3):
             steps = np.rint(options[:, option, feature] * (values - 1)).astype(int)
             share = np.bincount(steps, minlength=values) / len(steps)
-            # Keeping splits apart moves the last option's first feature a little.
-            slack = 0.4 if (option, feature) == (2, 0) else 0.1
+            # Keeping splits apart moves the last option's first feature: 1/12 or 1/9, not 1/11.
+            slack = 0.3 if (option, feature) == (2, 0) else 0.1
             np.testing.assert_allclose(share, 1 / values, rtol=slack)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_keeping_splits_apart_shifts_no_feature(split):
+    options = Simulator(FlightChoice(), split, 0).draw(np.arange(4000)).stimuli.reshape(-1, 3, 4)
+    # 24,000 numbers of standard deviation .32: a standard error of .002.
+    np.testing.assert_allclose(options.mean(axis=0), 0.5, atol=0.01)
 
 
 def test_grids_read_as_published():

@@ -97,8 +97,12 @@ class PreferenceTask(UserTask):
         shape = (*stimuli.shape[:2], self._num_options, len(self._features))
         steps = np.rint(stimuli.reshape(shape) * self._steps).astype(np.int64)
         count, size, drawn = len(SPLITS), self._steps[0] + 1, steps[:, :, -1, 0].copy()
-        lowest = (SPLITS.index(split) + drawn - steps.sum(axis=(2, 3))) % count
-        steps[:, :, -1, 0] = lowest + count * (drawn * (-(-(size - lowest) // count)) // size)
+        others = steps.sum(axis=(2, 3)) - drawn
+        lowest = (SPLITS.index(split) - others) % count
+        # The sum of the others evens out what the division of a few steps by fewer leaves over.
+        steps[:, :, -1, 0] = lowest + count * (
+            (drawn + others // count) % -(-(size - lowest) // count)
+        )
         return (steps / self._steps).reshape(stimuli.shape).astype(np.float32)
 
     def scores(self, weights: Floats, stimulus: Floats, predictive: Floats) -> Floats:

@@ -49,7 +49,7 @@ class Questionnaire(UserTask):
 
     ## Starting State
     `reset(seed=s)` meets person s, the next `reset()` person s + 2**20, `options={"person": k}`
-    person k. Real respondents are numbered by row of the split and met in turn, all of them.
+    person k. Real respondents are numbered by row of the split; one lane meets all in turn.
 
     ## Episode End
     `terminated` after `num_turns` items, or when a respondent has no recorded answer left.
