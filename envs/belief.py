@@ -64,6 +64,9 @@ class Inference:
         self._complete = len(population.levels) == shape[0] ** shape[1] and np.array_equal(
             population.levels, np.indices((shape[0],) * shape[1]).reshape(shape[1], -1).T
         )
+        # Stimuli that never recur are worked on all at once, which needs the one row of the joint
+        # form; in the factored form each stimulus informs a row of its own.
+        self._by_stimulus = self.factored or model.recurring
         self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
 
     def start(self, batch: int) -> Floats:
@@ -94,7 +97,7 @@ class Inference:
         Returns:
             `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
         """
-        if not self.model.recurring:
+        if not self._by_stimulus:
             likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
             return (likelihoods @ weights[:, 0, :, None])[..., 0]
         predictive: Floats | None = None
@@ -128,7 +131,7 @@ class Inference:
             if action is None:
                 raise ValueError("People accept or reject an action: update() needs `action`.")
             answer = action
-        if not self.model.recurring:
+        if not self._by_stimulus:
             likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
             likelihood = likelihoods[np.arange(len(answer)), answer]
             self._multiply(weights[:, 0], likelihood, shown, stimulus)

@@ -53,8 +53,20 @@ class People:
         known = {"split": self.split, "suite_seed": self.suite_seed}
         if self.data is None:
             return {**known, "data": None}
-        digest = hashlib.sha256(locate(self.data).read_bytes()).hexdigest()
+        file = locate(self.data)
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise ValueError(f"{file}: no such file ({error.strerror}).") from error
+        digest = _digest(file, state.st_size, state.st_mtime_ns)
         return {**known, "data": {"file": Path(self.data).name, "sha256": digest}}
+
+
+@lru_cache(maxsize=4)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Digest of a file, worked out again only when its size or its time of change is another."""
+    with file.open("rb") as whole:
+        return hashlib.file_digest(whole, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -425,3 +425,41 @@ def test_the_items_of_a_bank_are_worked_out_once():
         for item in range(10):
             inference.predict(weights, np.full((2, 1), item, dtype=np.float32))
     assert calls == [float(item) for item in range(10)]
+
+
+def test_factors_are_kept_apart_for_stimuli_that_never_recur_too():
+    class Levels(ResponseModel):
+        """Stimulus (factor, slope): the level of that factor decides, more or less sharply."""
+
+        separable = True
+
+        def factor(self, stimulus):
+            return int(stimulus[0])
+
+        def probs(self, levels, stimulus):
+            factor = stimulus[..., :1].astype(int)
+            shape = np.broadcast_shapes(factor.shape[:-1], levels.shape[:-1])
+            factor = np.broadcast_to(factor, (*shape, 1))
+            levels = np.broadcast_to(levels, (*shape, levels.shape[-1]))
+            level = np.take_along_axis(levels, factor, axis=-1)
+            yes = 1 / (1 + np.exp(-stimulus[..., 1:] * (level - 1)))
+            return np.concatenate([1 - yes, yes], axis=-1)
+
+    population = Population.profiles(("x", "y", "z"), np.array([-1.0, 0.0, 1.0]))
+    rng = np.random.Generator(np.random.Philox(5))
+    asked = np.stack([rng.integers(0, 3, (6, 4)), rng.normal(0, 2, (6, 4))], axis=-1)
+    answers = rng.integers(0, 2, (6, 4)).astype(np.float32)
+    seen = {
+        "turn": np.full((6, 1), 4, dtype=np.float32),
+        "stimuli": asked.reshape(6, -1).astype(np.float32),
+        "actions": answers,
+        "answers": answers,
+    }
+    coming = seen["stimuli"].reshape(6, 4, 2)[:, 0]
+    found = {}
+    for form in ("factored", "joint"):
+        inference = Inference(population, Levels(), form)
+        weights = inference.condition(seen)
+        found[form] = inference.predict(weights, coming), inference.marginals(weights)
+    for ours, theirs in zip(found["factored"], found["joint"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
