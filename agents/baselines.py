@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from agents.core import Agent, Decision, decide, sample
 from envs.core import UserTask
+from envs.names import closest
 from envs.transcript import Observation, present_stimulus
 from envs.users.response_models import Floats
 
@@ -30,9 +33,61 @@ class PriorAgent(Agent):
         """See `Agent.act`."""
         stimulus = present_stimulus(observation)
         prior = self._inference.start(len(stimulus))
-        predictive = self._inference.predict(prior, stimulus)
+        turn = observation["turn"][:, 0]
+        predictive = self._inference.predict(prior, stimulus, turn)
         return decide(self.task, observation, predictive, self._inference.marginals(prior))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`."""
         return self._inference.marginals(self._inference.start(len(observation["turn"])))
+
+
+class HeuristicAgent(Agent):
+    """The legal option that has least, or most, of one feature, whoever asks; the first of equals.
+
+    What language models that were not tuned fall back on when they recommend (Qiu et al., 2026).
+
+    A rule states certainty, and certainty that fails once is infinitely wrong: negative
+    log-likelihood and divergence from the teacher would be infinite, hence failed, in nearly
+    everybody. What is stated is therefore the rule as followed by somebody who slips: with
+    probability `slip` any legal option, each as likely as the others. The action is always the
+    rule's, so accuracy and regret do not depend on `slip`; log-likelihoods do, and measure little
+    else.
+
+    Args:
+        task: a task whose options have the feature, see `UserTask.feature`.
+        feature: as the task calls it, e.g. `price`.
+        direction: `lowest` or `highest`.
+        slip: share of the stated probability, in [0, 1), that is spread over all legal options; 0
+            states certainty.
+
+    Raises:
+        ValueError: an unknown direction, a slip outside [0, 1), or a task without that feature.
+    """
+
+    def __init__(
+        self, task: UserTask, feature: str, direction: str = "lowest", slip: float = 0.01
+    ) -> None:
+        """Asks the task for the feature of one stimulus, so that what does not fit is said now."""
+        super().__init__(task)
+        if direction not in ("lowest", "highest"):
+            raise ValueError(f"Unknown direction {closest(direction, ('lowest', 'highest'))}")
+        if not 0 <= slip < 1:
+            raise ValueError(f"slip={slip}; expected a number in [0, 1).")
+        self._feature, self._sign, self._slip = feature, 1 if direction == "lowest" else -1, slip
+        try:
+            task.feature(feature, task.stimulus_low[None])
+        except ValueError as error:
+            raise ValueError(
+                f"{error} An agent that takes the option of {direction} {feature} needs them; "
+                "leave it out here."
+            ) from error
+
+    def act(self, observation: Observation, uniform: Floats) -> Decision:
+        """See `Agent.act`."""
+        legal = self.task.legal(observation)
+        values = self._sign * self.task.feature(self._feature, present_stimulus(observation))
+        chosen = np.where(legal, values, np.inf).argmin(axis=1)
+        probs = self._slip * legal / legal.sum(axis=1, keepdims=True)
+        probs[np.arange(len(chosen)), chosen] += 1 - self._slip
+        return Decision(chosen, probs)

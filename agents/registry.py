@@ -13,7 +13,7 @@ import yaml
 
 from agents.core import Agent
 from envs.core import UserTask
-from envs.names import check_types, closest
+from envs.names import check_types, closest, parse_settings
 
 CONFIGS = resources.files("configs") / "agents"
 
@@ -44,8 +44,14 @@ class AgentSpec:
         )
 
     def build(self, make_task: Callable[..., UserTask], environment: Mapping[str, Any]) -> Agent:
-        """The agent, believing in the environment's task except where it was told otherwise."""
-        believed = make_task(**{**environment, **self.task_arguments})
+        """The agent, believing in the environment's task except where it was told otherwise.
+
+        Of the people's quirks it knows nothing, unless it is told `quirks=known`, or others.
+        """
+        told = {**environment, "quirks": "none", **self.task_arguments}
+        if told["quirks"] == "known":
+            told["quirks"] = environment.get("quirks", "none")
+        believed = make_task(**told)
         agent: Agent = resolve(self.target)(believed, **self.arguments)
         return agent
 
@@ -117,34 +123,6 @@ def parse_agent(
 def agent_keys(spec: AgentSpec) -> list[str]:
     """Arguments of an agent's constructor beside its task."""
     return list(inspect.signature(resolve(spec.target)).parameters)[1:]
-
-
-def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """`["key=value", ...]` as a dict; values are read as YAML, numbers like 1e-4 as numbers.
-
-    Raises:
-        ValueError: a text without `=`.
-    """
-    settings = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise ValueError(f"Expected key=value, got {text!r}.")
-        settings[key.strip()] = _number_or_yaml(value.strip())
-    return settings
-
-
-def _number_or_yaml(text: str) -> Any:
-    """YAML reads `1e-4` as text; everybody means the number."""
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"The value {text!r} is no YAML; quote it if it is a word.") from error
 
 
 def resolve(target: str) -> Callable[..., Agent]:

@@ -9,7 +9,7 @@ import numpy as np
 from agents.core import Agent, Decision, best, decide
 from envs.core import UserTask
 from envs.transcript import Observation, present_stimulus, stimuli_of
-from envs.users.response_models import Floats
+from envs.users.response_models import Floats, Ints
 
 
 class BayesTeacher(Agent):
@@ -34,11 +34,11 @@ class BayesTeacher(Agent):
         self._inference = task.inference()
         self._discount = discount
         self._point = point
-        self._known: tuple[Observation, Floats] | None = None
+        self._known: tuple[Observation, Floats | Ints, Floats] | None = None
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the posterior predictive, and its most probable answer."""
-        stimulus = present_stimulus(observation)
+        stimulus, turn = present_stimulus(observation), observation["turn"][:, 0]
         predictions, beliefs, scores = [], [], []
         for rows, weights in self._posterior(observation):
             beliefs.append(self._inference.marginals(weights))
@@ -46,7 +46,7 @@ class BayesTeacher(Agent):
                 likely = best(weights)[..., None]
                 weights = np.zeros_like(weights)
                 np.put_along_axis(weights, likely, 1.0, axis=2)
-            predictive = self._inference.predict(weights, stimulus[rows])
+            predictive = self._inference.predict(weights, stimulus[rows], turn[rows])
             predictions.append(predictive)
             scores.append(self.task.scores(weights, stimulus[rows], predictive))
         predicted, scored = np.concatenate(predictions), np.concatenate(scores)
@@ -65,29 +65,33 @@ class BayesTeacher(Agent):
         """
         turn = observation["turn"][:, 0].astype(np.int64)
         shown = {"answers": observation["answers"], "stimuli": stimuli_of(observation)}
-        if self._inference.accepts:
+        if self.task.accepts:
             shown["actions"] = observation["actions"]
+        context = observation.get("context", turn[:, None][:, :0])  # no numbers without one
         since, weights = 0, None
         if self._known is not None:
-            prefix, known = self._known
+            prefix, before, known = self._known
             turns = prefix["answers"].shape[1]
             if (
                 len(prefix["answers"]) == len(turn)
                 and (turn >= turns).all()
+                and np.array_equal(context, before)
                 and all(np.array_equal(prefix[key], shown[key][:, :turns]) for key in shown)
             ):
                 since, weights = turns, known
         self._known = None
-        if weights is None:
+        if fresh := weights is None:
             weights = self._inference.start(len(turn))
         for rows in self._inference.blocks(len(turn)):
             part = {key: value[rows] for key, value in observation.items()}
+            if fresh:
+                weights[rows] = self._inference.begin(part)
             yield rows, self._inference.condition(part, weights[rows], since, self._discount)
         # Kept only once every block has been reached: an interrupted call leaves no half-truth.
         turns = int(turn[0])
         if (turn == turns).all():
             prefix = {key: value[:, :turns].copy() for key, value in shown.items()}
-            self._known = prefix, weights
+            self._known = prefix, context.copy(), weights
 
 
 def _joined(beliefs: list[Floats | None]) -> Floats | None:

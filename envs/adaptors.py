@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from envs.core import Users
 from envs.episodes import EVERYONE, Rows, checked_action, make_episodes, next_people
 from envs.render import as_text, show_panel
+from envs.transcript import observation_space
 
 
 class UserEnv(gym.Env[Any, Any]):
@@ -26,7 +27,8 @@ class UserEnv(gym.Env[Any, Any]):
         respondents: file of recorded answers to replay instead of simulating people.
         observation: `transcript`, or `turn` for this turn's stimulus and the last answer only.
         render_mode: None, `ansi` (text) or `human` (a panel with the teacher's belief).
-        **arguments: the task's own.
+        **arguments: the task's own, and those of every task, see `UserTask.configure`: `quirks`,
+            `wording`, `option_order`, `labels`.
     """
 
     # Gymnasium declares it as an attribute of the instance.
@@ -49,7 +51,7 @@ class UserEnv(gym.Env[Any, Any]):
         )
         self.task = self._episodes.task
         self.action_space = self.task.action_space
-        self.observation_space = self.task.observation_space(observation)
+        self.observation_space = observation_space(self.task, observation)
         self._started = False
 
     @property
@@ -85,7 +87,9 @@ class UserEnv(gym.Env[Any, Any]):
         reward = self._episodes.advance(EVERYONE, action)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), float(reward[0]), bool(self._episodes.over()[0]), False, {}
+        left = bool(self._episodes.left()[0])
+        over = bool(self._episodes.over()[0]) and not left
+        return self._observation(), float(reward[0]), over, left, {}
 
     def render(self) -> str | None:
         """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
@@ -132,7 +136,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         )
         self.task = self._episodes.task
         self.single_action_space = self.task.action_space
-        self.single_observation_space = self.task.observation_space(observation)
+        self.single_observation_space = observation_space(self.task, observation)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._started = False
@@ -218,8 +222,8 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
                 reward[live] = episodes.advance(live, action[live])
             info = self._next_people(over) if self._mode is AutoresetMode.NEXT_STEP else {}
         self._over = over = episodes.over()
-        observation = episodes.observe()
-        terminated = over
+        observation, truncated = episodes.observe(), episodes.left()
+        terminated = over & ~truncated
         if self._mode is AutoresetMode.SAME_STEP and over.any():
             final = np.full(self.num_envs, None, dtype=object)
             for lane in np.flatnonzero(over):
@@ -227,7 +231,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             info = {"final_obs": final, "_final_obs": over, "final_info": {}, "_final_info": over}
             info |= self._next_people(over)
             self._over, observation = episodes.over(), episodes.observe()
-        return observation, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
+        return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[str, ...] | None:
         """The transcripts as text (`ansi`)."""

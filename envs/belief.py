@@ -12,9 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from envs.context import Context
 from envs.names import closest
 from envs.transcript import Observation, stimuli_of
 from envs.users.population import Population
+from envs.users.quirks import Drift
 from envs.users.response_models import Floats, Ints, ResponseModel
 
 # Numbers in a block of posterior rows: 1 MiB, about what a core's own cache holds.
@@ -30,7 +32,10 @@ class Inference:
         form: `factored` keeps one posterior per factor, exact where the prior factorises and every
             stimulus informs one factor; `joint` keeps one over all types; `auto` takes the
             factored form where it is exact.
-        accepts: whether people only accept or reject an action instead of giving their answer.
+        acceptance: where people only accept or reject an action instead of giving their answer,
+            the probability that they accept the one that equals it; None where they give it.
+        drift: how their levels change from turn to turn; None if they do not.
+        context: what is known of them before the first turn; None for nothing.
 
     Raises:
         ValueError: unknown form, or `factored` where it would not be exact.
@@ -41,21 +46,27 @@ class Inference:
         population: Population,
         model: ResponseModel,
         form: str = "auto",
-        accepts: bool = False,
+        acceptance: float | None = None,
+        drift: Drift | None = None,
+        context: Context | None = None,
     ) -> None:
         """Chooses the form and lays out the prior."""
         separable = population.independent and model.separable
+        self._context = context
+        # The other task's own engine, in the cheaper form where that is exact.
+        self._before: Inference | None = context.task.inference() if context else None
+        separable = separable and (self._before is None or self._before.factored)
         if form not in ("auto", "factored", "joint"):
             raise ValueError(f"Unknown form {closest(form, ('auto', 'factored', 'joint'))}")
         if form == "factored" and not separable:
             raise ValueError(
                 "form='factored' is exact only if the prior is a product over factors and every "
-                "stimulus informs one factor; this task needs form='joint'."
+                "stimulus, of the context too, informs one factor; this task needs form='joint'."
             )
         self.population = population
         self.model = model
-        self.accepts = accepts
-        self.factored = separable and form != "joint"
+        self._acceptance, self._drift = acceptance, drift
+        self.factored: bool = separable and form != "joint"
         self.prior = population.marginals if self.factored else population.prior[None, :]
         shape = (population.num_levels, len(population.factors))
         each_level: Ints = np.broadcast_to(np.arange(shape[0])[:, None], shape)
@@ -87,16 +98,38 @@ class Inference:
             self._likelihoods[key] = factor, by_answer
         return self._likelihoods[key]
 
-    def predict(self, weights: Floats, stimulus: Floats) -> Floats:
+    def begin(self, observation: Observation) -> Floats:
+        """`[B, F, H]` the belief before the first turn of these transcripts: prior and context."""
+        if self._context is None or self._before is None:
+            return self.start(len(observation["turn"]))
+        stimuli, answers = self._context.unpack(observation)
+        weights = self._before.start(len(answers))
+        for turn in range(answers.shape[1]):
+            answer = answers[:, turn].astype(np.int64)
+            weights = self._before.update(weights, stimuli[:, turn], answer)
+        if self._before.factored and not self.factored:
+            # Independent factors: a type is as probable as its levels together.
+            levels, factors = self.population.levels, np.arange(weights.shape[1])
+            joint = np.ones((len(weights), len(levels)))
+            for factor in factors:
+                joint *= weights[:, factor, levels[:, factor]]
+            weights = joint[:, None]
+        return weights
+
+    def predict(
+        self, weights: Floats, stimulus: Floats, turn: Floats | Ints | None = None
+    ) -> Floats:
         """Posterior predictive of the next answer.
 
         Args:
             weights: `[B, F, H]` belief.
             stimulus: `[B, S]` what each person is asked.
+            turn: `[B]` at which turn, 0, 1, ...; a model that is `timed` needs it.
 
         Returns:
             `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
         """
+        stimulus = self._at(stimulus, turn)
         if not self._by_stimulus:
             likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
             return (likelihoods @ weights[:, 0, :, None])[..., 0]
@@ -109,25 +142,41 @@ class Inference:
         assert predictive is not None  # a batch has at least one person
         return predictive
 
+    def _at(self, stimulus: Floats, turn: Floats | Ints | None) -> Floats:
+        """The stimuli as the model wants them: with the turn at their end if it is timed."""
+        if not self.model.timed:
+            return stimulus
+        if turn is None:
+            raise ValueError("Answers depend on the turn here: predict() and update() need `turn`.")
+        return np.column_stack([stimulus, turn])
+
     def update(
-        self, weights: Floats, stimulus: Floats, shown: Ints, action: Ints | None = None
+        self,
+        weights: Floats,
+        stimulus: Floats,
+        shown: Ints,
+        action: Ints | None = None,
+        turn: Floats | Ints | None = None,
     ) -> Floats:
-        """Posterior after an answer: weights times likelihood, normalised; changes `weights`.
+        """Posterior after an answer: weights times likelihood, normalised; may change `weights`.
+
+        Where people drift, it is the belief about the next turn.
 
         Args:
             weights: `[B, F, H]` belief, overwritten.
             stimulus: `[B, S]`.
             shown: `[B]` the person's answer, or 1 and 0 for an accepted or rejected action.
             action: `[B]` what the agent did, where people accept or reject it.
+            turn: `[B]` see `predict`.
 
         Returns:
-            `weights`.
+            `[B, F, H]`.
 
         Raises:
             ValueError: an answer that every hypothesis rules out.
         """
-        answer = shown
-        if self.accepts:
+        answer, stimulus = shown, self._at(stimulus, turn)
+        if self._acceptance is not None:
             if action is None:
                 raise ValueError("People accept or reject an action: update() needs `action`.")
             answer = action
@@ -135,21 +184,26 @@ class Inference:
             likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
             likelihood = likelihoods[np.arange(len(answer)), answer]
             self._multiply(weights[:, 0], likelihood, shown, stimulus)
-            return weights
+            return self._moved(weights)
         for rows, one in _shared(stimulus):
             factor, by_answer = self.likelihood(one)
             # A view where everybody was asked the same, else a copy that is written back.
             posterior = weights[rows, factor]
             self._multiply(posterior, by_answer[answer[rows]], shown[rows], stimulus[rows])
             weights[rows, factor] = posterior
-        return weights
+        return self._moved(weights)
+
+    def _moved(self, weights: Floats) -> Floats:
+        """The belief about the next turn, from that about this one."""
+        return weights if self._drift is None else self._drift.spread(weights, self.factored)
 
     def _multiply(
         self, posterior: Floats, likelihood: Floats, shown: Ints, stimulus: Floats
     ) -> None:
         """Bayes' rule on `[b, H]`, in place; a rejected action has the complement's likelihood."""
-        if self.accepts:
-            likelihood = np.where(shown[:, None] == 1, likelihood, 1 - likelihood)
+        if self._acceptance is not None:
+            accepted = self._acceptance * likelihood
+            likelihood = np.where(shown[:, None] == 1, accepted, 1 - accepted)
         posterior *= likelihood
         total = posterior @ np.ones(posterior.shape[1])
         if not total.all():
@@ -171,7 +225,7 @@ class Inference:
         Args:
             observation: transcripts, see `envs.transcript.Observation`.
             weights: `[B, F, H]` the belief after the first `since` turns, overwritten; by default
-                the prior.
+                prior and context.
             since: turns that `weights` already knows.
             discount: before each answer the belief is raised to this power, the prior to the rest.
 
@@ -179,7 +233,7 @@ class Inference:
             `[B, F, H]`.
         """
         turn, asked = observation["turn"][:, 0].astype(np.int64), stimuli_of(observation)
-        weights = self.start(len(turn)) if weights is None else weights
+        weights = self.begin(observation) if weights is None else weights
         for t in range(since, int(turn.max(initial=0))):
             # A view of all rows while nobody's transcript has ended, else a copy of some.
             seen = slice(None) if (turn > t).all() else np.flatnonzero(turn > t)
@@ -188,9 +242,10 @@ class Inference:
                 part[...] = part**discount * self.prior ** (1 - discount)
                 part /= part.sum(axis=2, keepdims=True)
             shown, action = observation["answers"][seen, t].astype(np.int64), None
-            if self.accepts:
+            if self._acceptance is not None:
                 action = observation["actions"][seen, t].astype(np.int64)
-            weights[seen] = self.update(part, asked[seen, t], shown, action)
+            now = np.full(len(part), t)
+            weights[seen] = self.update(part, asked[seen, t], shown, action, now)
         return weights
 
     def marginals(self, weights: Floats) -> Floats | None:

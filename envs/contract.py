@@ -5,9 +5,11 @@
     for check in CHECKS:
         check("hotels/Hotels-v0", num_turns=5)
 
-A check takes the id of an environment that `envs.core.register_task` registered, and arguments of
-the environment other than `observation` and `render_mode`. It returns None, or raises an
-`AssertionError` that says in a sentence what the task breaks and how to mend it. With
+On the command line `python -m envs.check` runs them.
+
+A check takes the id of an environment that `envs.registration.register_task` registered, and
+arguments of the environment other than `observation` and `render_mode`. It returns None, or raises
+an `AssertionError` that says in a sentence what the task breaks and how to mend it. With
 `respondents=PATH` run `RESPONDENT_CHECKS`: the others speak of simulated people.
 """
 
@@ -33,14 +35,19 @@ from envs.contract_people import (
     check_no_leak,
     check_same_person,
     check_splits,
-    check_stateless,
     choose,
     generator,
     meet,
     pickled,
     scalar,
 )
-from envs.contract_task import check_manual, check_prompts, check_rewards, check_turn_form
+from envs.contract_task import (
+    check_manual,
+    check_prompts,
+    check_rewards,
+    check_stateless,
+    check_turn_form,
+)
 from envs.contract_teacher import (
     check_calibrated_teacher,
     check_exact_teacher,
@@ -94,7 +101,7 @@ def check_vector(env_id: str, **settings: Any) -> None:
             else:
                 action = choose(env.task, env.action_masks(), rng)
                 one, many = lanes.step(action), env.step(action)
-                over = many[2]
+                over = many[2] | many[3]
 
 
 def check_seeds(env_id: str, **settings: Any) -> None:
@@ -119,7 +126,7 @@ def _episode(env: UserEnv, turns: float = np.inf, **arguments: Any) -> list[tupl
     rng, over = generator(), False
     while not over and len(told) <= turns:
         told.append(env.step(choose(env.task, env.action_masks()[None], rng)[0]))
-        over = told[-1][2]
+        over = told[-1][2] or told[-1][3]
     return told
 
 
@@ -139,7 +146,7 @@ def check_masks(env_id: str, **settings: Any) -> None:
         assert own.any(), f"{env_id}: legal() leaves no action; allow at least one in every turn."
         action = choose(env.task, masks, rng)
         env.step(action)
-        over = alone.step(action[0])[2]
+        over = any(alone.step(action[0])[2:4])
 
 
 def check_actions(env_id: str, **settings: Any) -> None:
@@ -227,7 +234,8 @@ def check_spec(env_id: str, **settings: Any) -> None:
 def check_pickle(env_id: str, **settings: Any) -> None:
     """An environment pickled in the middle of an episode goes on as if nothing had happened."""
     env = scalar(env_id, **settings)
-    _episode(env, turns=env.task.num_turns // 2, seed=4)
+    env.reset(seed=4)
+    _episode(env, turns=int(env.users.length[0]) // 2, seed=4)
     copy = pickle.loads(pickled(env, f"{env_id}: the environment"))
     assert data_equivalence(_episode(copy), _episode(env), exact=True), (
         f"{env_id}: a pickled copy continues otherwise; let attributes survive pickling."

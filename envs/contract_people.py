@@ -23,7 +23,9 @@ Prompts = list[list[dict[str, str]]]
 def scalar(env_id: str, **settings: Any) -> UserEnv:
     """The environment of one person, without Gymnasium's wrappers."""
     env = gym.make(env_id, disable_env_checker=True, **settings).unwrapped
-    assert isinstance(env, UserEnv), f"{env_id} is no UserTask; use envs.core.register_task."
+    assert isinstance(env, UserEnv), (
+        f"{env_id} is no UserTask; use envs.registration.register_task."
+    )
     return env
 
 
@@ -32,7 +34,9 @@ def batch(
 ) -> UserVectorEnv:
     """The native vector environment of `num` people."""
     env = gym.make_vec(env_id, num_envs=num, autoreset_mode=mode, **settings).unwrapped
-    assert isinstance(env, UserVectorEnv), f"{env_id} is no UserTask; use envs.core.register_task."
+    assert isinstance(env, UserVectorEnv), (
+        f"{env_id} is no UserTask; use envs.registration.register_task."
+    )
     return env
 
 
@@ -77,12 +81,14 @@ def transcript(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArra
     over = column < turn[:, None]
     action = (users.answers + task.accepts * (column % 2)) % len(task.actions)
     stimuli = np.where((column <= turn[:, None])[..., None], users.stimuli, -1).astype(np.float32)
-    return {
+    shown = task.shown(action, users.answers, users.willing)
+    told = {
         "turn": turn[:, None].astype(np.float32),
         "stimuli": stimuli.reshape(len(turn), -1),
         "actions": np.where(over, action, -1).astype(np.float32),
-        "answers": np.where(over, task.shown(action, users.answers), -1).astype(np.float32),
+        "answers": np.where(over, shown, -1).astype(np.float32),
     }
+    return told if task.context is None else {**told, "context": users.context.copy()}
 
 
 class Moment(NamedTuple):
@@ -101,7 +107,7 @@ class Moment(NamedTuple):
                 return f"observation[{key!r}]"
         for name, mine, yours in (
             ("the reward", self.reward, other.reward),
-            ("terminated", self.over, other.over),
+            ("the end", self.over, other.over),
             ("legal()", self.legal, other.legal),
         ):
             if not np.array_equal(mine, yours, equal_nan=True):
@@ -119,7 +125,8 @@ def watch(env: UserVectorEnv, observation: Observation) -> list[Moment]:
         moments.append(Moment(observation, reward, over, legal, prompts))
         if over.all():
             return moments
-        observation, reward, over, *_ = env.step(choose(task, legal, rng))
+        observation, reward, terminated, truncated, _ = env.step(choose(task, legal, rng))
+        over = terminated | truncated
 
 
 def twins(
@@ -140,6 +147,9 @@ def twins(
     other.task.population = swapped
     first, second = meet(env), meet(other)
     other.users.answers[:] = env.users.answers
+    if "context" in first:  # what people said before is said as well
+        other.users.context[:] = env.users.context
+        second = {**second, "context": first["context"]}
     return env, other, first, second
 
 
@@ -258,10 +268,9 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
             f"{env_id}: at turn {number} the observation shows what is still to come; it must hold "
             "-1 there."
         )
-        past = np.where(
-            turns < turn, env.task.shown(seen["actions"].astype(np.int64), env.users.answers), -1
-        )
-        assert np.array_equal(seen["answers"], past), (
+        taken, users = seen["actions"].astype(np.int64), env.users
+        past = env.task.shown(taken, users.answers, users.willing)
+        assert np.array_equal(seen["answers"], np.where(turns < turn, past, -1)), (
             f"{env_id}: at turn {number} the observation does not show the answers given so far."
         )
     half = env.task.num_turns // 2
@@ -273,27 +282,3 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
         assert number > half or not part, (
             f"{env_id}: {part} at turn {number} depends on answers that are given later."
         )
-
-
-def check_stateless(env_id: str, **settings: Any) -> None:
-    """A task keeps nothing about the people it has served."""
-    env = batch(env_id, 3, **settings)
-    watch(env, meet(env))  # whatever is computed once and for all is there afterwards
-    before = pickled(vars(env.task), "The task")
-    moments = watch(env, meet(env, first=3))
-    assert pickled(vars(env.task), "The task") == before, (
-        f"{env_id}: the task's attributes changed while it served people. Set them in the "
-        "constructor only; what concerns a person belongs into stimuli and answers."
-    )
-    meet(env, first=6)
-    for words, task in (
-        ("has met others", env.task),
-        ("is new", batch(env_id, 3, **settings).task),
-    ):
-        for turn, moment in enumerate(moments):
-            legal = task.legal(moment.observation)
-            again = moment._replace(legal=legal, prompts=prompts_of(task, moment.observation))
-            assert not moment.difference(again), (
-                f"{env_id}: for the same observation (turn {turn}) a task that {words} gives "
-                f"another {moment.difference(again)}. Compute it from the observation only."
-            )

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from envs.contract_people import batch, choose, generator, meet, prompts_of, row_of, scalar, watch
+from envs.contract_people import (
+    batch,
+    choose,
+    generator,
+    meet,
+    pickled,
+    prompts_of,
+    row_of,
+    scalar,
+    watch,
+)
 from envs.core import PROBABILITY_FLOOR, UserTask
 from envs.transcript import Observation, stimuli_of
 
@@ -109,7 +119,8 @@ def check_turn_form(env_id: str, **settings: Any) -> None:
         _check_end(env_id, shown, ended)
         while not over.all():
             action = choose(whole.task, whole.action_masks(), rng)
-            shown, _, over, *_ = whole.step(action)
+            shown, _, terminated, truncated, _ = whole.step(action)
+            over = terminated | truncated
             ended = latest.step(action)[0]
             _check_end(env_id, shown, ended)
 
@@ -128,6 +139,7 @@ def _check_end(env_id: str, shown: Observation, ended: Observation) -> None:
         "stimulus": stimuli[rows, turn],
         "action": actions[rows, turn - 1, None],
         "answer": answers[rows, turn - 1, None],
+        **({"context": shown["context"]} if "context" in shown else {}),
     }
     for key, value in expected.items():
         assert np.array_equal(ended[key], value), (
@@ -179,3 +191,27 @@ def check_prompts(env_id: str, **settings: Any) -> None:
             )
     again = prompts_of(task, moments[-1].observation)
     assert again == moments[-1].prompts, f"{env_id}: prompt() renders one observation in two ways."
+
+
+def check_stateless(env_id: str, **settings: Any) -> None:
+    """A task keeps nothing about the people it has served."""
+    env = batch(env_id, 3, **settings)
+    watch(env, meet(env))  # whatever is computed once and for all is there afterwards
+    before = pickled(vars(env.task), "The task")
+    moments = watch(env, meet(env, first=3))
+    assert pickled(vars(env.task), "The task") == before, (
+        f"{env_id}: the task's attributes changed while it served people. Set them in the "
+        "constructor only; what concerns a person belongs into stimuli and answers."
+    )
+    meet(env, first=6)
+    for words, task in (
+        ("has met others", env.task),
+        ("is new", batch(env_id, 3, **settings).task),
+    ):
+        for turn, moment in enumerate(moments):
+            legal = task.legal(moment.observation)
+            again = moment._replace(legal=legal, prompts=prompts_of(task, moment.observation))
+            assert not moment.difference(again), (
+                f"{env_id}: for the same observation (turn {turn}) a task that {words} gives "
+                f"another {moment.difference(again)}. Compute it from the observation only."
+            )

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, norm
 
-from envs.belief import Inference
 from envs.contract_people import batch, generator, meet, scalar, transcript
 from envs.core import Users, UserTask
 from envs.transcript import Observation, stimuli_of
@@ -75,8 +74,11 @@ def check_sampler(env_id: str, **settings: Any) -> None:
     env = batch(env_id, max(32, 8000 // turns), **settings)
     meet(env)
     users, model = env.users, env.task.model
-    probs = model.probs(users.levels[:, None, :], users.stimuli)
-    answers = users.answers.astype(np.int64)
+    # People who leave early have turns without an answer at the end.
+    happened = np.arange(turns) < users.length[:, None]
+    levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
+    probs = model.probs(levels[happened], users.stimuli[happened])
+    answers = users.answers[happened].astype(np.int64)
     size = probs.shape[-1]
     assert np.isin(answers, np.arange(size)).all(), (
         f"{env_id}: answers {answers.min()}..{answers.max()}; expected 0..{size - 1}."
@@ -89,23 +91,24 @@ def check_sampler(env_id: str, **settings: Any) -> None:
         f"{env_id}: the people's answers are {off:+.1f} standard errors more surprising than the "
         "response model expects; sample() and probs() are not the same model."
     )
-    flat = probs.reshape(-1, size)
-    excess = np.bincount(answers.ravel(), minlength=size) - flat.sum(axis=0)
-    assert _plausible(excess, np.diag(flat.sum(axis=0)) - flat.T @ flat), (
+    excess = np.bincount(answers, minlength=size) - probs.sum(axis=0)
+    assert _plausible(excess, np.diag(probs.sum(axis=0)) - probs.T @ probs), (
         f"{env_id}: the categories are answered {np.round(excess).tolist()} times too often for "
         "the response model; sample() and probs() are not the same model."
     )
     rng = generator()
-    uniform = rng.random(answers.shape, dtype=np.float32)
+    uniform = rng.random(happened.shape, dtype=np.float32)
     below_one = np.nextafter(np.float32(1), np.float32(0))
     uniform[0], uniform[-1] = 0, below_one
     # Numbers that hit the bound between the first two answers exactly.
-    uniform[1::2] = np.minimum(probs[1::2, :, 0].astype(np.float32), below_one)
-    order = rng.random((len(answers), env.task.num_uniforms), dtype=np.float32)
+    bounds = model.probs(users.levels[1::2, None, :], users.stimuli[1::2])[..., 0]
+    uniform[1::2] = np.minimum(bounds.astype(np.float32), below_one)
+    order = rng.random((len(happened), env.task.num_uniforms), dtype=np.float32)
     # As they lie in the transcripts, and as the task hands them out, which may be a broadcast view.
-    for stimuli in (users.stimuli, env.task.draw_stimuli(order)[:, : env.task.num_turns]):
-        general = ResponseModel.sample(model, users.levels, stimuli, uniform)
-        own = model.sample(users.levels, stimuli, uniform)
+    stayed = happened.all(axis=1)
+    for stimuli in (users.stimuli[stayed], env.task.draw_stimuli(order)[stayed, :turns]):
+        general = ResponseModel.sample(model, users.levels[stayed], stimuli, uniform[stayed])
+        own = model.sample(users.levels[stayed], stimuli, uniform[stayed])
         assert np.array_equal(own, general), (
             f"{env_id}: sample() gives {(own != general).mean():.1%} other answers than "
             "ResponseModel.sample for the same numbers; compare float32 with float32, category by "
@@ -132,10 +135,7 @@ def check_exact_teacher(env_id: str, **settings: Any) -> None:
     forms = ["joint"]
     if task.population.independent and task.model.separable:
         forms.append("factored")
-    engines = {
-        f"form {form!r}": Inference(task.population, task.model, form, task.accepts)
-        for form in forms
-    }
+    engines = {f"form {form!r}": task.inference(form) for form in forms}
     backwards = _reversed(observation)
     for words, engine in {"task.inference()": task.inference(), **engines}.items():
         for order, told in (("", observation), (", answers in reverse", backwards)):
@@ -162,11 +162,19 @@ def _enumerated(
     """`[K]` predictive of the answer to `asked` and `[F, L]` marginals, by brute force."""
     population, model = task.population, task.model
     weights = population.prior.astype(np.float64)
+    if task.context is not None:
+        one = {key: value[row] for key, value in observation.items()}
+        for stimulus, answer in zip(*task.context.unpack(one), strict=True):
+            weights = (
+                weights * task.context.task.model.probs(population.levels, stimulus)[:, int(answer)]
+            )
+            weights = weights / weights.sum()
     for t in range(int(observation["turn"][row, 0])):
         probs = model.probs(population.levels, stimuli_of(observation)[row, t])
         shown = int(observation["answers"][row, t])
         if task.accepts:
             accepted = probs[:, int(observation["actions"][row, t])]
+            accepted = (1 - task.quirks.skepticism) * accepted
             weights = weights * (accepted if shown else 1 - accepted)
         else:
             weights = weights * probs[:, shown]
@@ -232,20 +240,24 @@ def _taught(
         more on average, `[B]` the teacher's minus random rewards.
     """
     engine, everyone = task.inference(), np.arange(len(users.person))
-    weights = engine.start(len(everyone))
+    weights = engine.begin(transcript(task, users, np.zeros_like(everyone)))
     surprise, gain = np.zeros(len(everyone)), np.zeros(len(everyone))
     excess = np.zeros((len(everyone), len(task.actions)))
     for t in range(task.num_turns):
-        stimulus, answer = users.stimuli[:, t], users.answers[:, t].astype(np.int64)
-        predictive = engine.predict(weights, stimulus)
-        surprise -= np.log(predictive[everyone, answer])
-        surprise += (predictive * np.log(predictive)).sum(axis=1)
-        excess[everyone, answer] += 1
-        excess -= predictive
+        # People who leave early count no further.
+        here = users.length > t
+        stimulus, answer = users.stimuli[:, t], np.maximum(users.answers[:, t].astype(np.int64), 0)
+        now = np.full(len(everyone), t)
+        predictive = engine.predict(weights, stimulus, now)
+        surprise -= here * np.log(predictive[everyone, answer])
+        surprise += here * (predictive * np.log(predictive)).sum(axis=1)
+        excess[everyone, answer] += here
+        excess -= here[:, None] * predictive
         legal = task.legal(transcript(task, users, np.full(len(everyone), t))).astype(np.float64)
-        gain += _earned(task, predictive * legal, answer) - _random(task, legal, answer)
+        gain += here * (_earned(task, predictive * legal, answer) - _random(task, legal, answer))
         action = answer * (t % 2)  # wrong at times, so that some are rejected
-        weights = engine.update(weights, stimulus, task.shown(action, answer), action)
+        shown = task.shown(action, answer, users.willing[:, t])
+        weights = engine.update(weights, stimulus, shown, action, now)
     return surprise, excess, gain
 
 

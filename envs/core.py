@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from importlib import import_module
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
 from envs.belief import Inference
-from envs.names import check_types, closest
-from envs.transcript import Observation, stimuli_of
+from envs.chat import chat
+from envs.context import Context
+from envs.names import closest
+from envs.transcript import Observation
 from envs.users.item_bank import ItemBank
 from envs.users.population import Population
+from envs.users.quirks import Drift, Quirks, QuirkyModel
 from envs.users.response_models import Floats, Ints, ResponseModel
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
@@ -28,10 +29,15 @@ class Users(NamedTuple):
 
     Attributes:
         person: `[B]` int64 the people's numbers.
-        levels: `[B, F]` int32 hidden factor levels; -1 where nobody knows them.
+        levels: `[B, F]` int32 hidden factor levels, of the last turn where people drift; -1 where
+            nobody knows them.
         stimuli: `[B, T, S]` float32 what each turn asks; -1 beyond `length`.
         answers: `[B, T]` int8 what the person replies; -1 beyond `length`.
         length: `[B]` int16 turns of the person's episode, 0..T.
+        left: `[B]` whether the person leaves before the task is over.
+        willing: `[B, T]` whether the person would accept the action that equals their answer.
+        context: `[B, C * (S' + 1)]` float32 what is known of them from another task, see
+            `envs.context`; C = 0 without one.
     """
 
     person: npt.NDArray[np.int64]
@@ -39,6 +45,9 @@ class Users(NamedTuple):
     stimuli: npt.NDArray[np.float32]
     answers: npt.NDArray[np.int8]
     length: npt.NDArray[np.int16]
+    left: npt.NDArray[np.bool_]
+    willing: npt.NDArray[np.bool_]
+    context: npt.NDArray[np.float32]
 
 
 class UserSource(Protocol):
@@ -82,6 +91,9 @@ class UserTask(ABC):
         num_uniforms: random numbers per person that `draw_stimuli` takes.
         num_answers: random numbers per person for answers, see `slots`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
+        context: what is known of a person before the first turn; None for nothing.
+        quirks: how people depart from `model`.
+        wordings: how many paraphrases `phrase` is given; `wording` is the one in use.
     """
 
     num_turns: int
@@ -94,6 +106,10 @@ class UserTask(ABC):
     num_uniforms: int = 0
     num_answers: int | None = None
     bank: ItemBank | None = None
+    context: Context | None = None
+    quirks: Quirks = Quirks()
+    wordings: int = 1
+    wording: int = 0
 
     def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
         """Chooses what an action is, what it earns and what it reveals."""
@@ -103,6 +119,46 @@ class UserTask(ABC):
             raise ValueError(f"Unknown feedback {closest(feedback, ('choice', 'accept'))}")
         self.states_distribution = reward == "log_score"
         self.accepts = feedback == "accept"
+        self._reversed, self._lettered = False, False
+
+    def configure(
+        self,
+        quirks: str = "none",
+        wording: int = 0,
+        option_order: str = "printed",
+        labels: str = "numbers",
+    ) -> None:
+        """Takes the arguments that every task has, beside those of its constructor.
+
+        Args:
+            quirks: difficult people, e.g. `careless:0.2`, see `envs.users.quirks.Quirks`.
+            wording: which paraphrase of the prompt, 0..wordings-1.
+            option_order: `printed`, or `reversed` in the prompt.
+            labels: what a reply is in the prompt: `numbers`, or `letters`.
+
+        Raises:
+            ValueError: an unknown word or number, or a quirk that has no meaning in this task.
+        """
+        for name, word, known in (
+            ("option_order", option_order, ("printed", "reversed")),
+            ("labels", labels, ("numbers", "letters")),
+        ):
+            if word not in known:
+                raise ValueError(f"Unknown {name} {closest(word, known)}")
+        if not 0 <= wording < self.wordings:
+            raise ValueError(f"wording={wording}; {self.stream} has 0..{self.wordings - 1}.")
+        self.wording = wording
+        self._reversed, self._lettered = option_order == "reversed", labels == "letters"
+        self.quirks = Quirks.parse(quirks)
+        if self.quirks.skepticism and not self.accepts:
+            raise ValueError("quirks=skepticism needs feedback='accept'.")
+        if self.quirks.bends:
+            self.model = QuirkyModel(self.model, self.quirks)
+
+    @property
+    def stream(self) -> str:
+        """Name of the random numbers by which people answer: those of another task are others."""
+        return type(self).__name__
 
     @abstractmethod
     def draw_stimuli(self, uniform: Floats) -> Floats:
@@ -131,12 +187,13 @@ class UserTask(ABC):
         """
         return stimuli
 
-    def shown(self, action: Ints, answer: Ints) -> Ints:
+    def shown(self, action: Ints, answer: Ints, willing: npt.NDArray[np.bool_]) -> Ints:
         """`[B]` what stands in the transcript after actions `[B]` and the people's answers `[B]`.
 
-        The answer itself, or with `feedback="accept"` 1 for an accepted action and 0 for another.
+        The answer itself, or with `feedback="accept"` 1 for an accepted action and 0 for another;
+        people who are not `willing` `[B]` accept nothing.
         """
-        return (action == answer).astype(np.int8) if self.accepts else answer
+        return ((action == answer) & willing).astype(np.int8) if self.accepts else answer
 
     @abstractmethod
     def instructions(self) -> str:
@@ -152,27 +209,31 @@ class UserTask(ABC):
             return "The person accepted this." if shown else "The person rejected this."
         return f"The answer was {self.replies[shown]} ({self.actions[shown]})."
 
-    def prompt(self, observation: Observation) -> list[dict[str, str]]:
-        """One transcript (no batch axis) as chat messages, each with `role` and `content`.
+    def phrase(self, *paraphrases: str) -> str:
+        """The paraphrase in use, of as many as the task has `wordings`."""
+        return paraphrases[self.wording]
 
-        A system turn with the instructions and the options; then a user turn per question, which
-        opens with the last answer, and an assistant turn per action, which is one of `replies`.
+    def noted(self, stimulus: Floats, answer: int) -> str:
+        """A stimulus `[S]` and the person's answer as one line of another task's context."""
+        return f"{self.question(stimulus)} {self.revealed(answer)}".replace("\n", " ")
+
+    def feature(self, name: str, stimulus: Floats) -> Floats:
+        """`[B, A]` a property, e.g. the normalised price, that each action has at stimuli `[B, S]`.
+
+        Raises:
+            ValueError: actions have no such property; by default they have none.
         """
-        pairs = zip(self.replies, self.actions, strict=True)
-        options = "\n".join(f"{reply}. {label}" for reply, label in pairs)
-        told = f"{self.instructions()} Reply with the number of one option:\n{options}"
-        messages = [{"role": "system", "content": told}]
-        asked, opening = stimuli_of(observation), ""
-        answered = int(observation["turn"][0])
-        for turn in range(answered + 1):
-            over = turn == self.num_turns or asked[turn, 0] < 0
-            words = "That was all. Thank you." if over else self.question(asked[turn])
-            messages.append({"role": "user", "content": opening + words})
-            if turn < answered:
-                reply = self.replies[int(observation["actions"][turn])]
-                messages.append({"role": "assistant", "content": reply})
-                opening = self.revealed(int(observation["answers"][turn])) + "\n"
-        return messages
+        raise ValueError(f"{type(self).__name__} has no options with a {name!r}.")
+
+    @cached_property
+    def listed(self) -> tuple[int, ...]:
+        """`A` actions in the order in which the prompt lists them."""
+        numbers = range(len(self.actions))
+        return tuple(reversed(numbers)) if self._reversed else tuple(numbers)
+
+    def prompt(self, observation: Observation) -> list[dict[str, str]]:
+        """One transcript (no batch axis) as chat messages, see `envs.chat`."""
+        return chat(self, observation)
 
     def reward(self, action: npt.NDArray[Any], answer: Ints) -> npt.NDArray[np.float64]:
         """`[B]` reward of actions `[B]`, or of stated distributions `[B, A]`, for answers `[B]`."""
@@ -196,9 +257,17 @@ class UserTask(ABC):
         """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""
         return np.ones((len(observation["turn"]), len(self.actions)), dtype=bool)
 
-    def inference(self) -> Inference:
-        """A new engine of exact inference for this task."""
-        return Inference(self.population, self.model, self.form, self.accepts)
+    def inference(self, form: str | None = None) -> Inference:
+        """A new engine of exact inference for this task, by default in its own form."""
+        quirks = self.quirks
+        return Inference(
+            self.population,
+            self.model,
+            form or self.form,
+            acceptance=1 - quirks.skepticism if self.accepts else None,
+            drift=Drift(self.population, quirks.drift) if quirks.drift else None,
+            context=self.context,
+        )
 
     def scores(self, weights: Floats, stimulus: Floats, predictive: Floats) -> Floats:
         """`[B, A]` what the teacher's action maximises: by default the probability of the answer.
@@ -210,10 +279,12 @@ class UserTask(ABC):
         """
         return predictive
 
-    @property
+    @cached_property
     def replies(self) -> tuple[str, ...]:
-        """`A` texts, one per action, that an assistant's turn in the prompt may hold: 1, 2, ..."""
-        return tuple(str(number) for number in range(1, len(self.actions) + 1))
+        """`A` texts, one per action, that an assistant's turn may hold: 1, 2, ... as listed."""
+        place = {action: number for number, action in enumerate(self.listed)}
+        numbers = [place[action] for action in range(len(self.actions))]
+        return tuple(chr(ord("A") + n) if self._lettered else str(n + 1) for n in numbers)
 
     @property
     def action_space(self) -> spaces.Space[Any]:
@@ -221,53 +292,3 @@ class UserTask(ABC):
         if self.states_distribution:
             return spaces.Box(-1.0, 1.0, (len(self.actions),), np.float32)
         return spaces.Discrete(len(self.actions))
-
-    def observation_space(self, form: str) -> spaces.Dict:
-        """Space of the `transcript` observation, or of this `turn` only."""
-        low = np.minimum(self.stimulus_low, -1).astype(np.float32)
-        high = self.stimulus_high.astype(np.float32)
-        turns, last = self.num_turns, float(len(self.actions) - 1)
-        turn = spaces.Box(0, turns, (1,), np.float32)
-        if form == "turn":
-            one = spaces.Box(-1, last, (1,), np.float32)
-            stimulus = spaces.Box(low, high, dtype=np.float32)
-            return spaces.Dict(turn=turn, stimulus=stimulus, action=one, answer=one)
-        rows = spaces.Box(-1, last, (turns,), np.float32)
-        stimuli = spaces.Box(np.tile(low, turns), np.tile(high, turns))
-        return spaces.Dict(turn=turn, stimuli=stimuli, actions=rows, answers=rows)
-
-
-def make_task(target: str, **arguments: Any) -> UserTask:
-    """Builds a task from `module:Class` and its constructor's arguments.
-
-    Raises:
-        ValueError: an argument that the task does not take; the message names those it takes.
-    """
-    module, _, name = target.partition(":")
-    try:
-        task_class = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"Task {target!r} cannot be had: {error}.") from error
-    known = list(inspect.signature(task_class).parameters)
-    for key in arguments:
-        if key not in known:
-            raise ValueError(f"{name} has no argument {closest(key, known)}")
-    check_types(name, task_class, arguments)
-    task: UserTask = task_class(**arguments)
-    return task
-
-
-def register_task(env_id: str, task: str, **arguments: Any) -> None:
-    """Registers a task as a Gymnasium environment and as a native vector environment.
-
-    Args:
-        env_id: `namespace/Name-vN`; raise N when a change can move a score.
-        task: `module:Class` of a `UserTask`; a string, so that the spec stays JSON.
-        **arguments: fixed arguments of the task, for several ids from one class.
-    """
-    gym.register(
-        id=env_id,
-        entry_point="envs.adaptors:UserEnv",
-        vector_entry_point="envs.adaptors:UserVectorEnv",
-        kwargs={"task": task, **arguments},
-    )

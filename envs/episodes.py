@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Users, UserSource, UserTask, make_task
+from envs.core import Users, UserSource, UserTask
 from envs.names import closest
+from envs.registration import make_task
 from envs.simulator import Simulator
 from envs.users.respondents import Respondents
 
@@ -19,6 +20,8 @@ NUM_NUMBERS = 2**62
 Rows = slice | npt.NDArray[np.int64]
 EVERYONE = slice(None)
 OPTIONS = ("person", "reset_mask")
+# Random numbers of people drawn at a time: what is worked out from them stays in a core's cache.
+_AT_ONCE = 2**17
 
 
 class Episodes:
@@ -62,6 +65,10 @@ class Episodes:
         self.length = np.zeros(num, dtype=np.int64)
         self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
         self._answers = np.full((num, width), -1, dtype=np.int8)
+        self._left = np.zeros(num, dtype=bool)
+        self._willing = np.ones((num, width), dtype=bool)
+        space = task.context.space.shape if task.context else (0,)
+        self._context = np.full((num, *space), -1, dtype=np.float32)
         self._start = np.arange(num, dtype=np.int64) * width
         if self._kept:
             self._shown_stimuli = np.full((num, width, size), -1, dtype=np.float32)
@@ -81,6 +88,9 @@ class Episodes:
             self._stimuli[:, :turns],
             self._answers[:, :turns],
             self.length.astype(np.int16),
+            self._left,
+            self._willing[:, :turns],
+            self._context,
         )
 
     def following(self, rows: Rows) -> npt.NDArray[np.int64]:
@@ -90,11 +100,21 @@ class Episodes:
 
     def begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
         """Puts new people behind some of the screens."""
+        numbers = len(person) * max(self.task.num_uniforms, self._stimuli[0].size)
+        at_once = max(1, -(-len(person) // (1 + numbers // _AT_ONCE)))
+        for start in range(0, len(person), at_once):
+            some = slice(start, start + at_once)
+            self._begin(some if isinstance(rows, slice) else rows[some], person[some])
+
+    def _begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
         users, turns = self.source.draw(person), self.task.num_turns
         self.person[rows], self.levels[rows] = person, users.levels
         self.turn[rows], self.length[rows] = 0, users.length
         self._stimuli[rows, :turns] = users.stimuli
         self._answers[rows, :turns] = users.answers
+        self._left[rows], self._context[rows] = users.left, users.context
+        if self.task.accepts:
+            self._willing[rows, :turns] = users.willing
         if self._kept:
             for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
                 shown[rows] = -1
@@ -108,7 +128,8 @@ class Episodes:
         answer = self._answers.reshape(-1).take(cell)
         reward = self.task.reward(action, answer)
         chosen = self.task.chosen(action)
-        shown = self.task.shown(chosen, answer)
+        willing = self._willing.reshape(-1).take(cell)
+        shown = self.task.shown(chosen, answer, willing)
         self.turn[rows] += 1
         if self._kept:
             size = self._stimuli.shape[-1]
@@ -126,6 +147,10 @@ class Episodes:
         """`[B]` which conversations have ended."""
         return self.turn >= self.length
 
+    def left(self) -> npt.NDArray[np.bool_]:
+        """`[B]` which conversations the person has left before their end."""
+        return self.over() & self._left
+
     def legal(self) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed now."""
         if not self.masked:
@@ -133,7 +158,7 @@ class Episodes:
         return self.task.legal(self.transcript())
 
     def observe(self) -> dict[str, npt.NDArray[np.float32]]:
-        """A new copy of what the agent sees, see `UserTask.observation_space`."""
+        """A new copy of what the agent sees, see `envs.transcript.observation_space`."""
         if not self._latest_only:
             return self.transcript()
         size = self._stimuli.shape[-1]
@@ -142,6 +167,7 @@ class Episodes:
             "stimulus": self._stimuli.reshape(-1, size).take(self._start + self.turn, axis=0),
             "action": self._last_action.copy(),
             "answer": self._last_answer.copy(),
+            **self._beforehand(),
         }
 
     def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -152,7 +178,12 @@ class Episodes:
             "stimuli": self._shown_stimuli[:, :turns].reshape(num, -1).copy(),
             "actions": self._shown_actions[:, :turns].copy(),
             "answers": self._shown_answers[:, :turns].copy(),
+            **self._beforehand(),
         }
+
+    def _beforehand(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A copy of the context, in a task that has one."""
+        return {} if self.task.context is None else {"context": self._context.copy()}
 
 
 def make_episodes(

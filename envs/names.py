@@ -1,11 +1,13 @@
-"""Messages about arguments: unknown names, and values of the wrong type."""
+"""Arguments as people type them: `key=value`, unknown names, and values of the wrong type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
 
 
 def closest(name: object, known: Iterable[str]) -> str:
@@ -26,8 +28,39 @@ def check_types(whose: str, function: Callable[..., Any], arguments: Mapping[str
     for key, value in arguments.items():
         wanted = get_args(hints.get(key)) or (hints.get(key),)
         plain = [kind for kind in wanted if kind in (bool, int, float, str, NoneType)]
-        given = type(value)
-        if not plain or given in plain or (given is int and float in plain):
+        given, tables = type(value), [kind for kind in wanted if get_origin(kind) is Mapping]
+        if not (plain or tables) or given in plain or (given is int and float in plain):
             continue
-        names = " or ".join("nothing" if kind is NoneType else kind.__name__ for kind in plain)
+        if tables and isinstance(value, Mapping):
+            continue
+        words = ["nothing" if kind is NoneType else kind.__name__ for kind in plain]
+        names = " or ".join(["{key: value, ...}"] * len(tables) + words)
         raise ValueError(f"{whose}: {key}={value!r} is {given.__name__}, expected {names}.")
+
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """`["key=value", ...]` as a dict; values are read as YAML, numbers like 1e-4 as numbers.
+
+    Raises:
+        ValueError: a text without `=`.
+    """
+    settings = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise ValueError(f"Expected key=value, got {text!r}.")
+        settings[key.strip()] = _number_or_yaml(value.strip())
+    return settings
+
+
+def _number_or_yaml(text: str) -> Any:
+    """YAML reads `1e-4` as text; everybody means the number."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The value {text!r} is no YAML; quote it if it is a word.") from error

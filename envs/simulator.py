@@ -8,6 +8,8 @@ import numpy.typing as npt
 from envs.core import Users, UserTask
 from envs.names import closest
 from envs.users.population import SPLITS, PersonStreams, evenly
+from envs.users.quirks import Drift
+from envs.users.response_models import Floats, Ints
 
 
 class Simulator:
@@ -26,14 +28,22 @@ class Simulator:
         """Lays out each person's block of random numbers."""
         if split not in SPLITS:
             raise ValueError(f"Unknown split {closest(split, SPLITS)}")
-        self._task = task
-        self._split = split
-        self._seed = suite_seed
+        self._task, self._split, self._seed = task, split, suite_seed
+        self._context = Simulator(task.context.task, split, suite_seed) if task.context else None
+        quirks, turns = task.quirks, task.num_turns
+        self._drift = Drift(task.population, quirks.drift) if quirks.drift else None
         # Streams of their own, so that who a person is does not depend on how many turns there are,
-        # nor, where a task names slots, what they answer on the order of being asked.
-        widths = {"answers": task.num_answers or task.num_turns, "stimuli": task.num_uniforms}
+        # nor, where a task names slots, what they answer on the order of being asked; quirks leave
+        # what is drawn otherwise as it is.
+        widths = {"answers": task.num_answers or turns, "stimuli": task.num_uniforms}
+        if quirks.skepticism:
+            widths["skepticism"] = turns
+        if quirks.impatience:
+            widths["impatience"] = turns
+        if quirks.drift:
+            widths["drift"] = turns * len(task.population.factors)
         self._streams = {
-            purpose: PersonStreams(suite_seed, f"{purpose}/{split}", width)
+            purpose: PersonStreams(suite_seed, f"{purpose}/{split}/{task.stream}", width)
             for purpose, width in widths.items()
         }
 
@@ -49,15 +59,51 @@ class Simulator:
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `UserSource.draw`."""
-        task = self._task
-        uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
+        # One number for all tasks: the same person is of the same type in each of them.
         kind = evenly(self._seed, f"type/{self._split}", person)
-        levels = task.population.levels[task.population.draw(self._split, kind)]
-        drawn = task.draw_stimuli(uniform["stimuli"])[:, : task.num_turns]
-        stimuli, answering = task.settle(drawn, self._split), uniform["answers"]
-        slots = task.slots(stimuli)
+        return self._complete(person, self._task.population.draw(self._split, kind))
+
+    def _complete(self, person: npt.NDArray[np.int64], types: Ints) -> Users:
+        """The people with these numbers `[B]`, who are of these types `[B]`."""
+        task, turns, num = self._task, self._task.num_turns, len(person)
+        uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
+        stimuli = task.settle(task.draw_stimuli(uniform["stimuli"])[:, :turns], self._split)
+        slots, answering = task.slots(stimuli), uniform["answers"]
         if slots is not None:
             answering = np.take_along_axis(answering, slots, axis=1)
-        answers = task.model.sample(levels, stimuli, answering[:, : task.num_turns])
-        length = np.full(len(person), task.num_turns, dtype=np.int16)
-        return Users(person, levels.astype(np.int32), stimuli, answers, length)
+        before = types
+        types, answers = self._answers(types, stimuli, answering[:, :turns], uniform.get("drift"))
+        length = np.full(num, turns, dtype=np.int16)
+        willing = np.ones((num, turns), dtype=bool)
+        if task.quirks.skepticism:
+            willing = uniform["skepticism"] >= task.quirks.skepticism
+        if task.quirks.impatience:
+            leaves = uniform["impatience"][:, :-1] < task.quirks.impatience
+            length = np.where(leaves.any(axis=1), leaves.argmax(axis=1) + 1, turns).astype(np.int16)
+            over = np.arange(turns) >= length[:, None]
+            stimuli, answers = stimuli.copy(), np.where(over, np.int8(-1), answers)
+            stimuli[over] = -1
+        context = np.zeros((num, 0), dtype=np.float32)
+        if task.context is not None and self._context is not None:
+            known = self._context._complete(person, before)
+            context = task.context.pack(known.stimuli, known.answers)
+        levels = task.population.levels.take(types, axis=0).astype(np.int32)
+        left = length < turns
+        return Users(person, levels, stimuli, answers, length, left, willing, context)
+
+    def _answers(
+        self, types: Ints, stimuli: Floats, uniform: Floats, moves: Floats | None
+    ) -> tuple[Ints, npt.NDArray[np.int8]]:
+        """`[B]` last types and `[B, T]` answers of people of `[B]` types, who move by `moves`."""
+        model, levels = self._task.model, self._task.population.levels
+        if model.timed:
+            turn = np.broadcast_to(np.arange(stimuli.shape[1]), stimuli.shape[:2])
+            stimuli = np.concatenate([stimuli, turn[..., None]], axis=2, dtype=np.float32)
+        if self._drift is None or moves is None:
+            return types, model.sample(levels.take(types, axis=0), stimuli, uniform)
+        answers = []
+        for t, move in enumerate(moves.reshape(*stimuli.shape[:2], -1).swapaxes(0, 1)):
+            types = self._drift.move(types, move) if t else types
+            now = slice(t, t + 1)
+            answers.append(model.sample(levels[types], stimuli[:, now], uniform[:, now]))
+        return types, np.concatenate(answers, axis=1)

@@ -36,6 +36,8 @@ class Clairvoyant(Agent):
                 "Agent 'clairvoyant' needs people whose true levels are known; recorded "
                 "respondents have none. Leave it out, or drop --data."
             )
+        if task.quirks.drift:
+            raise ValueError("Agent 'clairvoyant' knows one profile of a person; these drift.")
         if not np.array_equal(self.task.population.levels, task.population.levels):
             raise ValueError(
                 "Agent 'clairvoyant' goes by the environment's own task; give it no task settings "

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from eval.console import screen
+from envs.console import screen
 from eval.metrics import METRICS, Metric
-from eval.report import DifferentPeopleError, markdown_table, same_people, spread
+from eval.report import DifferentPeopleError, same_people
 from eval.stats import Floats, paired
 from eval.store import Run, load_runs
+from eval.tables import DASH, markdown_table, numbers, screen_table, spread
 from eval.trace import write_json
+from eval.work import command_line, say_no
 
 POINT = 0.01  # the difference that a reader would care to see, in the metric's unit
 _HEADER = (
@@ -55,22 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             rows += compare(env, runs, options.reference or next(iter(runs)), options.metric)
     except (DifferentPeopleError, NothingToCompareError) as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+        return say_no(error, errors)
     parts = []
     for env, reference in dict.fromkeys((row["env"], row["reference"]) for row in rows):
         lines = [_line(row) for row in rows if row["env"] == env]
         title = f"{env}: difference to {reference}"
-        shown = Table(title=title, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-        for index, name in enumerate(_HEADER):
-            justify: Literal["left", "right"] = "left" if index < 2 else "right"
-            shown.add_column(name, justify=justify, overflow="fold", no_wrap=name != "agent")
-        for line in lines:
-            shown.add_row(*line)
-        console.print(shown)
+        console.print(screen_table(title, _HEADER, lines, text_columns=2, caption=_LEGEND))
         parts += [f"## {title}", markdown_table(_HEADER, lines, text_columns=2), _LEGEND]
     if options.out:
-        command = shlex.join(["python", "-m", "eval.compare", *given])
+        command = command_line("eval.compare", given)
         write_json(options.out / "compare.json", {"meta": {"command": command}, "rows": rows})
         text = "\n\n".join(["# Comparison", f"```\n{command}\n```", *parts])
         (options.out / "compare.md").write_text(text + "\n", "utf-8")
@@ -85,18 +77,27 @@ def collect(folders: Sequence[Path]) -> dict[str, dict[str, Run]]:
     Raises:
         NothingToCompareError: a folder has no complete traces, or no environment has two agents.
     """
-    by_env: dict[str, list[tuple[Path, Run]]] = {}
-    for folder in dict.fromkeys(folder.resolve() for folder in folders):
-        try:
-            runs = load_runs(folder)
-        except ValueError as error:
-            raise NothingToCompareError(str(error)) from error
-        for run in runs:
-            by_env.setdefault(run.env, []).append((folder, run))
+    try:
+        by_env = gather(folders)
+    except ValueError as error:
+        raise NothingToCompareError(str(error)) from error
     if all(len(runs) == 1 for runs in by_env.values()):
         raise NothingToCompareError(
             f"Nothing to compare: one agent only met {', '.join(by_env)}. Name more folders."
         )
+    return by_env
+
+
+def gather(folders: Sequence[Path]) -> dict[str, dict[str, Run]]:
+    """Environment -> label -> run, see `collect`.
+
+    Raises:
+        ValueError: a folder has no complete traces.
+    """
+    by_env: dict[str, list[tuple[Path, Run]]] = {}
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        for run in load_runs(folder):
+            by_env.setdefault(run.env, []).append((folder, run))
     return {env: _labelled(runs) for env, runs in by_env.items()}
 
 
@@ -150,12 +151,7 @@ def _numbers(metric: Metric, agent: Floats, reference: Floats) -> dict[str, Any]
     if metric.combine is None and metric.better != "teacher":
         gain = (agent - reference) * (1 if metric.better == "higher" else -1)
         wins, ties, losses = (int(n.sum()) for n in (gain > 0, gain == 0, gain < 0))
-    return {
-        "mean": float(estimate.mean),
-        "low": float(estimate.low),
-        "high": float(estimate.high),
-        "users": int(estimate.users),
-        "failed": int(estimate.failed),
+    return numbers(estimate) | {
         "wins": wins,
         "ties": ties,
         "losses": losses,
@@ -192,9 +188,9 @@ def _labelled(runs: Sequence[tuple[Path, Run]]) -> dict[str, Run]:
 
 def _line(row: Mapping[str, Any]) -> list[str]:
     """The cells of `_HEADER`."""
-    wins = "–" if row["wins"] is None else f"{row['wins']}/{row['ties']}/{row['losses']}"
-    detectable = "–" if np.isnan(row["detectable"]) else f"{row['detectable']:.3f}"
-    needed = "–" if row["people_for_a_point"] is None else str(row["people_for_a_point"])
+    wins = DASH if row["wins"] is None else f"{row['wins']}/{row['ties']}/{row['losses']}"
+    detectable = DASH if np.isnan(row["detectable"]) else f"{row['detectable']:.3f}"
+    needed = DASH if row["people_for_a_point"] is None else str(row["people_for_a_point"])
     people = [str(row["users"]), str(row["failed"])]
     return [row["metric"], row["agent"], spread(row), *people, wins, detectable, needed]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,15 @@ from gymnasium.vector import AutoresetMode
 
 from agents.core import Agent
 from agents.registry import AgentSpec, agent_keys, parse_agent
-from envs.adaptors import UserEnv, UserVectorEnv
-from envs.core import make_task
+from envs.adaptors import UserVectorEnv
 from envs.names import closest
+from envs.registration import (
+    check_settings,
+    environment_spec,
+    import_package,
+    make_task,
+    task_keys,
+)
 from envs.users.population import PersonStreams
 from envs.users.respondents import locate
 from eval.clairvoyant import Clairvoyant
@@ -30,8 +35,6 @@ from eval.store import Store
 
 TEACHER = "bayes"
 """The agent whose decisions are recorded beside every other's: the exact teacher, as configured."""
-
-_ENVIRONMENT_KEYS = ("split", "suite_seed", "respondents", "observation", "render_mode")
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,12 @@ class Job:
                 f"{len(told.actions)} actions about {told.stimulus_high}, the environment has "
                 f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}."
             )
+        known, given = (str(task.context or "nothing") for task in (told, real))
+        if told.context is not None and known != given:
+            raise ValueError(
+                f"Agent {self.agent.label!r} believes in a context of {known}, the environment "
+                f"tells {given}; give both the same, or the agent context=none."
+            )
         observation, _ = env.reset(options={"person": 0})
         if isinstance(agent, Clairvoyant):
             if self.agent.label.partition(":")[2]:
@@ -205,49 +214,6 @@ def _agents(key: _Key) -> tuple[Agent, Agent]:
     return key.job.agents()
 
 
-def import_package(name: str) -> None:
-    """Imports a researcher's package, which registers its environments.
-
-    Raises:
-        ValueError: it cannot be found.
-    """
-    try:
-        import_module(name)
-    except (ImportError, SyntaxError, TypeError) as error:  # a TypeError for a relative name
-        raise ValueError(
-            f"--import {name}: {error}. Is it installed, or in this folder?"
-        ) from error
-
-
-def environments() -> dict[str, gym.envs.registration.EnvSpec]:
-    """Specs of all registered `UserTask` environments by id."""
-    entry = f"{UserEnv.__module__}:{UserEnv.__name__}"
-    return {key: spec for key, spec in gym.registry.items() if spec.entry_point == entry}
-
-
-def environment_spec(env_id: str) -> gym.envs.registration.EnvSpec:
-    """The spec of a registered `UserTask` environment.
-
-    Raises:
-        ValueError: no such id; the message names the nearest.
-    """
-    known = environments()
-    if env_id not in known:
-        raise ValueError(f"Unknown environment {closest(env_id, known)}")
-    return known[env_id]
-
-
-def task_keys(env_id: str) -> list[str]:
-    """Names of the arguments that an environment's task takes.
-
-    Raises:
-        ValueError: no such id.
-    """
-    target: str = environment_spec(env_id).kwargs["task"]
-    module, _, name = target.partition(":")
-    return list(inspect.signature(getattr(import_module(module), name)).parameters)
-
-
 def plan(
     env_id: str,
     agents: list[str],
@@ -271,14 +237,7 @@ def plan(
     prefix = "agent."
     common = {k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)}
     own = {key: value for key, value in settings.items() if not key.startswith(prefix)}
-    for key in own:
-        if key in _ENVIRONMENT_KEYS:
-            raise ValueError(
-                f"--set {key}: not a setting of the task; --split, --seed and --data choose the "
-                "people, agents always observe transcripts."
-            )
-        if key not in keys:
-            raise ValueError(f"{env_id} has no argument {closest(key, keys)}")
+    check_settings(env_id, own)
     specs = [parse_agent(text, keys, common) for text in agents]
     for key in common:
         if not any(key in {**spec.arguments, **spec.task_arguments} for spec in specs):

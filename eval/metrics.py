@@ -170,29 +170,56 @@ def _belief_nll(trace: Trace) -> Floats:
     return -np.log(believed).mean(axis=-1, keepdims=True)
 
 
-def _belief_moments(trace: Trace) -> Floats:
-    """`[N, T, F * 5]` x, y, x^2, y^2, xy of posterior mean level x and true level y."""
+def trait_moments(trace: Trace) -> Floats:
+    """`[N, T, F, 5]` x, y, x^2, y^2, xy of posterior mean level x after each turn, true level y.
+
+    NaN for an agent without a belief and for people whose level nobody knows; anything beyond
+    `length`.
+    """
     belief, levels = _belief_after(trace), _true_levels(trace)
     # Moments about the middle of the scale lose no digits, and a correlation ignores the shift.
     scale = np.arange(belief.shape[-1]) - (belief.shape[-1] - 1) / 2
     x = belief @ scale
     y = np.where(levels < 0, np.nan, levels - (belief.shape[-1] - 1) / 2)
-    return np.stack([x, y, x * x, y * y, x * y], axis=-1).reshape(*x.shape[:2], -1)
+    return np.stack([x, y, x * x, y * y, x * y], axis=-1)
+
+
+def correlation(moments: Floats) -> Floats:
+    """`[...]` Pearson correlation over people, -1..1; NaN where x or y is the same in everybody.
+
+    Args:
+        moments: `[..., 5]` means over people of what `trait_moments` gives.
+    """
+    x, y, _, _, xy = np.moveaxis(moments, -1, 0)
+    return (xy - x * y) / np.sqrt(_variances(moments).prod(axis=-1))
+
+
+def _variances(moments: Floats) -> Floats:
+    """`[..., 2]` variances of x and y; NaN for none."""
+    variance = moments[..., 2:4] - moments[..., :2] ** 2
+    # float32 beliefs that are equal differ by about 1e-7, so this much variance is none.
+    return np.where(variance > 1e-10, variance, np.nan)
+
+
+def _belief_moments(trace: Trace) -> Floats:
+    """`[N, T, F * 5]` the moments of all traits."""
+    return trait_moments(trace).reshape(*trace.answers.shape, -1)
 
 
 def _mean_correlation(moments: Floats) -> Floats:
-    """Pearson correlation over people, averaged over factors, -1..1.
+    """Pearson correlation over people, -1..1, averaged over the traits that were learned about.
 
-    NaN as long as one factor has the same posterior mean, or the same level, in everybody.
+    A trait of which the agent believes the same of everybody has no correlation and is left out:
+    in a task that three traits decide, the other two are nobody's merit or fault. NaN where all
+    are left out, or where everybody has the same level of a trait that was learned about.
 
     Args:
         moments: `[..., F * 5]` means over people of what `_belief_moments` gives.
     """
-    x, y, xx, yy, xy = np.moveaxis(moments.reshape(*moments.shape[:-1], -1, 5), -1, 0)
-    variance = np.stack([xx - x * x, yy - y * y])
-    # float32 beliefs that are equal differ by about 1e-7, so this much variance is none.
-    variance = np.where(variance > 1e-10, variance, np.nan)
-    return ((xy - x * y) / np.sqrt(variance.prod(axis=0))).mean(axis=-1)
+    apart = moments.reshape(*moments.shape[:-1], -1, 5)
+    learned = np.isfinite(_variances(apart)[..., 0])
+    count = learned.sum(axis=-1)
+    return correlation(apart).sum(axis=-1, where=learned) / np.where(count > 0, count, np.nan)
 
 
 METRICS = {

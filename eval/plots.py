@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from eval.trace import Trace
 # Okabe and Ito 2008, told apart by colour-blind readers; yellow is too pale on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vP"  # 7 and 6 have no common factor: 42 agents look different
+_CURVE = ("turn", "mean", "low", "high")
 _PANELS = {"accuracy": "accuracy (share of turns)", "nll": "negative log-likelihood (nats)"}
 
 
@@ -37,15 +38,11 @@ def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path)
     for axis, (metric, label) in zip(axes, _PANELS.items(), strict=True):
         for agent, style in styles.items():
             rows = [c for c in curves if c["agent"] == agent and c["metric"] == metric]
-            turn, mean, low, high = (
-                np.array([row[name] for row in rows]) for name in ("turn", "mean", "low", "high")
-            )
-            axis.plot(turn, mean, label=agent, markersize=5, linewidth=1.8, **style)
-            axis.fill_between(turn, low, high, color=style["color"], alpha=0.18, linewidth=0)
+            columns = (np.array([row[name] for row in rows]) for name in _CURVE)
+            _line(axis, *columns, label=agent, style=style)
         axis.set_ylabel(label)
-    axes[-1].set_xlabel("turn")
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    _save(figure, axes[0], path)
+    _turns(axes[-1])
+    _save(figure, axes[:1], path)
 
 
 def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:
@@ -81,7 +78,38 @@ def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:
     axes[0].set(ylabel="frequency of hits", xlim=(0, 1), ylim=(0, 1))
     axes[1].set(xlabel="probability of the most probable category", ylabel="decisions")
     axes[1].set_ylim(bottom=0)
-    _save(figure, axes[0], path)
+    _save(figure, axes[:1], path)
+
+
+def belief_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Correlation of belief and truth by turn: a panel a trait, a line an environment and agent.
+
+    Bands are 95 % bootstrap intervals over people; what is undefined is not drawn.
+
+    Args:
+        rows: env, agent, trait, turn, mean, low, high, as `eval.belief.curves` makes them.
+        path: a `.png`, overwritten.
+    """
+    drawn = [row for row in rows if np.isfinite(row["mean"])]
+    traits = list(dict.fromkeys(row["trait"] for row in rows))
+    styles = _styles((row["env"], row["agent"]) for row in drawn)
+    across = min(len(traits), 3)
+    figure, axes = _canvas(-(-len(traits) // across), across, sharey=True)
+    for axis, trait in zip(axes, traits, strict=False):
+        axis.set_title(trait, fontsize=13)
+        for (env, agent), style in styles.items():
+            curve = [r for r in drawn if (r["trait"], r["env"], r["agent"]) == (trait, env, agent)]
+            if not curve:
+                continue
+            columns = (np.array([row[name] for row in curve]) for name in _CURVE)
+            _line(axis, *columns, label=f"{agent} on {env}", style=style)
+    for axis in axes[len(traits) :]:
+        axis.remove()
+    axes[0].set_ylabel("correlation of belief and truth")
+    axes[0].set_ylim(top=1)
+    for axis in axes[max(0, len(traits) - across) : len(traits)]:
+        _turns(axis)
+    _save(figure, axes[: len(traits)], path)
 
 
 def _frequency(means: Floats) -> Floats:
@@ -89,22 +117,43 @@ def _frequency(means: Floats) -> Floats:
     return means[..., 1] / means[..., 0]
 
 
-def _styles(agents: Any) -> dict[str, dict[str, Any]]:
-    """Agent -> colour and marker, in the order given."""
+def _styles(names: Iterable[Any]) -> dict[Any, dict[str, Any]]:
+    """Name -> colour and marker, in the order given."""
     looks = zip(cycle(_COLOURS), cycle(_MARKERS), strict=False)
-    names = dict.fromkeys(agents)
     return {
         name: {"color": colour, "marker": marker}
-        for name, (colour, marker) in zip(names, looks, strict=False)
+        for name, (colour, marker) in zip(dict.fromkeys(names), looks, strict=False)
     }
 
 
+def _line(
+    axis: Axes, turn: Floats, mean: Floats, low: Floats, high: Floats, *, label: str, style: Any
+) -> None:
+    """A curve by turn with its band."""
+    axis.plot(turn, mean, label=label, markersize=5, linewidth=1.8, **style)
+    axis.fill_between(turn, low, high, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _turns(axis: Axes) -> None:
+    """Labels the axis of turns, of the lowest panel in a column."""
+    axis.set_xlabel("turn")
+    axis.tick_params(labelbottom=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
 def _figure(title: str, *, height_ratios: tuple[int, int]) -> tuple[Figure, Any]:
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-    figure = Figure(figsize=(12, 8), dpi=100, layout=layout)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 1, sharex=True, height_ratios=height_ratios)
+    """Two panels, one above the other."""
+    figure, axes = _canvas(2, 1, height_ratios=height_ratios)
     axes[0].set_title(title, fontsize=15, pad=12)
+    return figure, axes
+
+
+def _canvas(rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
+    """An empty figure, and its panels in one row of an array."""
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(12, 8), dpi=100, layout=engine)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, sharex=True, squeeze=False, **layout).ravel()
     for axis in axes:
         axis.grid(color="0.92")
         axis.set_axisbelow(True)
@@ -115,8 +164,20 @@ def _figure(title: str, *, height_ratios: tuple[int, int]) -> tuple[Figure, Any]
     return figure, axes
 
 
-def _save(figure: Figure, labelled: Axes, path: Path) -> None:
-    handles, labels = labelled.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=12)
+def _save(figure: Figure, labelled: Iterable[Axes], path: Path) -> None:
+    """Writes a figure with one legend for these panels; a name in several of them stands once."""
+    legend: dict[str, Any] = {}
+    for axis in labelled:
+        handles, labels = axis.get_legend_handles_labels()
+        legend = dict(zip(labels, handles, strict=True)) | legend
+    columns = min(4, 120 // max(map(len, legend), default=1))
+    figure.legend(
+        legend.values(),
+        legend.keys(),
+        loc="outside lower center",
+        ncols=max(columns, 1),
+        frameon=False,
+        fontsize=12,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

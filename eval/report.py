@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from eval.metrics import METRICS
 from eval.stats import Estimate, Floats, interval, paired
 from eval.store import slug
+from eval.tables import DASH, markdown_table, numbers, screen_table, spread
 from eval.trace import Trace, write_json
 
 NORMALISED = "normalised_score"
@@ -49,8 +49,8 @@ class Report:
         meta: how it was made; `meta["command"]` is printed in `report.md`.
         rows: env, agent, metric, mean, low, high, users, failed.
         curves: env, agent, metric, turn (1..T), mean, low, high, users (who had that turn).
-        paired: env, agent, reference, metric, mean, low, high, users; agent minus reference on
-            the same people.
+        paired: env, agent, reference, metric, mean, low, high, users, failed; agent minus
+            reference on the same people.
     """
 
     meta: dict[str, Any]
@@ -129,21 +129,21 @@ def build_report(
             statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
             for agent, trace in people.items():
                 key = {"env": env, "agent": agent, "metric": metric.name}
-                report.rows.append(key | _numbers(interval(statistics[agent], metric.combine)))
+                report.rows.append(key | numbers(interval(statistics[agent], metric.combine)))
                 if metric.curve:
                     curve = interval(metric.by_turn(trace), metric.combine)
                     report.curves.extend(_curve(key, curve))
                 if teacher in people and agent != teacher:
                     estimate = paired(statistics[agent], statistics[teacher], metric.combine)
                     key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
-                    report.paired.append(key | _numbers(estimate, failed=False))
+                    report.paired.append(key | numbers(estimate))
         reward = {name: METRICS["reward"].statistics(trace) for name, trace in people.items()}
         for agent, score in reward.items():
             unknown = np.full_like(score, np.nan)
             three = [score, reward.get(floor, unknown), reward.get(teacher, unknown)]
             estimate = interval(np.concatenate(three, axis=1), _normalised)
             key = {"env": env, "agent": agent, "metric": NORMALISED}
-            report.rows.append(key | _numbers(estimate))
+            report.rows.append(key | numbers(estimate))
     return report
 
 
@@ -151,16 +151,6 @@ def _normalised(means: Floats) -> Floats:
     """(agent - floor) / (teacher - floor) of mean rewards `[..., 3]` in that order."""
     agent, floor, teacher = np.moveaxis(means, -1, 0)
     return (agent - floor) / (teacher - floor)
-
-
-def _numbers(estimate: Estimate, *, failed: bool = True) -> dict[str, Any]:
-    numbers = {
-        "mean": float(estimate.mean),
-        "low": float(estimate.low),
-        "high": float(estimate.high),
-        "users": int(estimate.users),
-    }
-    return numbers | ({"failed": int(estimate.failed)} if failed else {})
 
 
 def _curve(key: dict[str, Any], curve: Estimate) -> list[dict[str, Any]]:
@@ -174,30 +164,7 @@ def _curve(key: dict[str, Any], curve: Estimate) -> list[dict[str, Any]]:
 
 def table(report: Report, env: str) -> Table:
     """One row an agent, at most 120 columns wide, without the metrics nobody has."""
-    header, lines = _summary(report, env)
-    shown = Table(title=env, caption=_LEGEND, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
-    for index, name in enumerate(header):
-        shown.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    for line in lines:
-        shown.add_row(*line)
-    return shown
-
-
-def markdown_table(
-    header: Sequence[str], lines: Sequence[Sequence[str]], text_columns: int = 1
-) -> str:
-    """A Markdown table; the first `text_columns` are left-aligned, the others right-aligned."""
-    rule = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
-
-
-def spread(row: Mapping[str, Any]) -> str:
-    """`0.512 [0.498, 0.526]` of a row's mean, low and high; a dash where undefined."""
-    if np.isnan(row["mean"]):
-        return "–"
-    if np.isnan(row["low"]):
-        return f"{row['mean']:.3f}"
-    return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return screen_table(env, *_summary(report, env), caption=_LEGEND)
 
 
 def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
@@ -261,7 +228,7 @@ def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
 
 def _cell(metric: str, row: Mapping[str, Any]) -> str:
     if np.isnan(row["mean"]):
-        return "–"
+        return DASH
     half = (row["high"] - row["low"]) / 2
     margin = f" ±{half:.3f}" if metric == "accuracy" and np.isfinite(half) else ""
     return f"{row['mean']:.3f}{margin}{'*' if row['failed'] else ''}"
@@ -286,6 +253,6 @@ def _details(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
             line += [str(row["users"]), str(row["failed"])]
             if references:
                 difference = differences.get((agent, metric))
-                line.append(spread(difference) if difference else "–")
+                line.append(spread(difference) if difference else DASH)
             lines.append(line)
     return header, lines

@@ -87,6 +87,7 @@ def rollout(
         teacher_actions=actions[1],
         teacher_probs=probs[1],
         belief=belief,
+        context=users.context.copy(),
     )
 
 

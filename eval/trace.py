@@ -31,6 +31,8 @@ class Trace:
         belief: `[N, T + 1, F, L]` float32, the agent's distribution over the levels of each
             factor before turn t, and after the person's last answer at t = `length`; NaN beyond.
             `[N, 0, 0, 0]` for an agent without a belief.
+        context: `[N, C * (S' + 1)]` float32, what was known of the person from another task, see
+            `envs.context`; C = 0 without one.
     """
 
     person: npt.NDArray[np.int64]
@@ -44,6 +46,7 @@ class Trace:
     teacher_actions: npt.NDArray[np.int16]
     teacher_probs: npt.NDArray[np.float64]
     belief: npt.NDArray[np.float32]
+    context: npt.NDArray[np.float32]
 
     @property
     def happened(self) -> npt.NDArray[np.bool_]:

@@ -375,15 +375,15 @@ class SameWorlds(Toy):
 
 
 class ForgetsPrior(Toy):
-    def inference(self):
+    def inference(self, form=None):
         flat = replace(self.population, prior=np.full(9, 1 / 9))
-        return Inference(flat, self.model, self.form)
+        return Inference(flat, self.model, form or self.form)
 
 
 class BackwardPrior(Toy):
-    def inference(self):
+    def inference(self, form=None):
         backward = replace(self.population, prior=PRIOR[::-1])
-        return Inference(backward, self.model, self.form)
+        return Inference(backward, self.model, form or self.form)
 
 
 class DrawsEvenly(Population):

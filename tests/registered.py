@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.job import environments
+from envs.registration import environments
 
 
 def ids() -> list[str]:

@@ -13,8 +13,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from agents.registry import agent_names
+from envs.registration import environments
 from envs.users.item_bank import ItemBank
-from eval.job import Job, environments
+from eval.job import Job
 from eval.run import main
 from eval.store import Store, load_runs, slug
 from eval.trace import Trace
@@ -386,8 +387,8 @@ def refused(capsys, out: Path, *arguments: object) -> str:
         (["--workers", "0"], ["--workers 0"]),
         (["--seed", "-1"], ["--seed -1"]),
         (["--data", "nowhere.csv"], ["nowhere.csv", "no such file"]),
-        (["--import", "no_such_package"], ["--import no_such_package", "No module named"]),
-        (["--import", ".relative"], ["--import .relative"]),
+        (["--import", "no_such_package"], ["Package 'no_such_package'", "No module named"]),
+        (["--import", ".relative"], ["Package '.relative'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -492,7 +493,8 @@ OWN_TASK = '''
 
 import numpy as np
 
-from envs.core import UserTask, register_task
+from envs.core import UserTask
+from envs.registration import register_task
 from envs.users.population import Population
 from envs.users.response_models import TableModel
 

@@ -39,6 +39,7 @@ def play(seed: int) -> Trace:
         teacher_actions=teacher.argmax(axis=-1).astype(np.int16),
         teacher_probs=teacher,
         belief=np.zeros((PEOPLE, 0, 0, 0), np.float32),
+        context=np.zeros((PEOPLE, 0), np.float32),
     )
 
 

@@ -14,13 +14,31 @@ from envs.contract import CHECKS, RESPONDENT_CHECKS
 from envs.users.item_bank import ItemBank
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
-FLIGHTS = "acquaint/FlightChoice-v0"
-REGISTERED = 3
+OPTIONS = "acquaint/FlightChoice-v0"
+FLIGHTS = "acquaint/Flights-v0"
+REGISTERED = 11
 
 # Beside the defaults, which every environment is checked with.
 SETTINGS: dict[str, list[dict[str, object]]] = {
     FLIGHTS: [
+        {"feedback": "choice", "context": "traits"},
+        {"context": "answers:10", "parameters": "human", "num_turns": 3},
+        {
+            "quirks": "skepticism:0.3+careless:0.1",
+            "context": "acquaint/ForcedChoice-v0:3",
+            "levels": 3,
+        },
+        {"mapping": {"everyone": {"price": -1.0}, "Openness": {"price": 0.5}}, "levels": 3},
+    ],
+    "acquaint/ForcedChoice-v0": [
+        {"parameters": "human", "reward": "log_score", "num_turns": 4},
+        {"context": "acquaint/Flights-v0:2", "num_turns": 4},
+    ],
+    "acquaint/ShopChoice-v0": [{"feedback": "accept", "num_options": 2}],
+    "acquaint/SingleTraitOpenness-v0": [{"feedback": "choice", "context": "answers:5"}],
+    OPTIONS: [
         {"feedback": "accept"},
+        {"quirks": "careless:0.2+impatience:0.2"},
         {"features": 2, "num_turns": 3},
         {"features": 8, "num_turns": 2, "num_options": 4},
         {"likelihood": "softmax", "rule": "vote", "reward": "log_score", "num_turns": 3},
@@ -37,6 +55,10 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
         {"questionnaire": "bfi25", "parameters": "human"},
         {"population": "classes", "num_turns": 6},
         {"split": "test", "suite_seed": 7, "num_turns": 5},
+        {"context": "traits", "num_turns": 5},
+        {"quirks": "acquiescence:1+extremity:-0.5", "num_turns": 5, "wording": 1},
+        {"quirks": "impatience:0.2", "num_turns": 6},
+        {"option_order": "reversed", "labels": "letters", "wording": 2, "num_turns": 3},
     ],
 }
 
@@ -44,7 +66,7 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
 def test_nothing_vanished():
     assert len(ids()) == REGISTERED
     assert set(SETTINGS) <= set(ids())
-    assert len(cases(SETTINGS)) == 18
+    assert len(cases(SETTINGS)) == 39
     assert {env_id for env_id, _ in cases(SETTINGS)} == set(ids())
 
 

@@ -37,6 +37,7 @@ def hand_trace() -> Trace:
         teacher_actions=np.array([[0, 0], [2, -1]], np.int16),
         teacher_probs=np.array([[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]]),
         belief=belief.astype(np.float32),
+        context=np.zeros((2, 0), np.float32),
     )
 
 
@@ -112,6 +113,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         teacher_actions=np.where(over, -1, np.nan_to_num(teacher).argmax(-1)).astype(np.int16),
         teacher_probs=teacher,
         belief=belief,
+        context=np.zeros((people, 0), np.float32),
     )
 
 
@@ -267,6 +269,33 @@ def test_a_constant_belief_has_no_correlation():
         METRICS["belief_correlation"].statistics(same), METRICS["belief_correlation"].combine
     )
     assert np.isnan([combined.mean, combined.low, combined.high]).all()
+
+
+def test_traits_that_nothing_was_learned_about_are_left_out():
+    trace = random_trace(9, people=40, turns=3, factors=3)
+    belief = trace.belief.copy()
+    belief[:, :, 1] = [0.1, 0.2, 0.4, 0.2, 0.1]
+    # What is believed of all alike may differ by a rounding error of float32.
+    belief[::2, :, 1] += np.float32(3e-8) * np.arange(-2, 3, dtype=np.float32)
+    partly = replace(trace, belief=belief)
+    metric = METRICS["belief_correlation"]
+    last = belief[np.arange(40), trace.length].astype(float) @ np.arange(5)
+    expected = [pearsonr(last[:, f], trace.levels[:, f]).statistic for f in (0, 2)]
+    estimate = interval(metric.statistics(partly), metric.combine)
+    assert_allclose(estimate.mean, np.mean(expected), atol=1e-7)
+    assert (estimate.users, estimate.failed) == (40, 0)
+    assert estimate.low < estimate.mean < estimate.high
+    curve = interval(metric.by_turn(partly), metric.combine)
+    assert np.isfinite(curve.mean).all()
+
+
+def test_people_who_are_all_alike_have_no_correlation():
+    trace = random_trace(10, people=20, turns=3)
+    levels = trace.levels.copy()
+    levels[:, 1] = 3
+    metric = METRICS["belief_correlation"]
+    estimate = interval(metric.statistics(replace(trace, levels=levels)), metric.combine)
+    assert np.isnan([estimate.mean, estimate.low, estimate.high]).all()
 
 
 def failed(name: str, trace: Trace) -> int:

@@ -43,8 +43,43 @@ def test_the_published_curve(env_id, settings, expected, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("env_id", "settings", "expected"), GOLDEN)
 def test_the_published_curve_closely(env_id, settings, expected, tmp_path):
-    # A standard error of .0025 at most; the expected values were simulated as well.
-    np.testing.assert_allclose(curve(env_id, 40_000, tmp_path, **settings), expected, atol=0.012)
+    # A standard error of .0025 at most. The expected values come from one hundred option sets that
+    # everybody is asked about: sets differ in difficulty, and theirs is about .01.
+    np.testing.assert_allclose(curve(env_id, 40_000, tmp_path, **settings), expected, atol=0.015)
+
+
+# Other numbers of features: 24, 124, 300 sampled and 120 sampled people on 100 shared option sets
+# in the re-computation, so these are rough beyond two digits.
+FEATURES = {
+    2: [0.34, 0.65, 0.85, 0.90, 0.92, 0.92],
+    3: [0.37, 0.61, 0.72, 0.78, 0.83, 0.88],
+    5: [0.32, 0.53, 0.62, 0.68, 0.72, 0.76],
+    6: [0.34, 0.52, 0.59, 0.64, 0.70, 0.73],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", FEATURES)
+def test_other_numbers_of_features(features, tmp_path):
+    found = curve("acquaint/FlightChoice-v0", 10_000, tmp_path, features=features)
+    # Two features: many ties in a hundred sets of few distinct options.
+    slack = 0.09 if features == 2 else 0.04
+    np.testing.assert_allclose(found, FEATURES[features], atol=slack)
+    np.testing.assert_allclose(found[-1], FEATURES[features][-1], atol=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "expected"), [(0.1, 0.768), (0.2, 0.713), (0.4, 0.615)])
+def test_what_random_answers_cost(share, expected, tmp_path):
+    """After five choices of which a share was random: does the teacher find what they prefer?"""
+    people = np.arange(10_000)
+    env_id, settings = "acquaint/FlightChoice-v0", {"quirks": f"careless:{share}"}
+    (job,) = plan(env_id, ["bayes"], People("test", 0, None), settings)
+    job.evaluate(tmp_path, 0, len(people))
+    with np.load(next(tmp_path.rglob("*.npz"))) as trace:
+        last = trace["actions"][:, -1]
+    preferred = Simulator(FlightChoice(), "test", 0).draw(people).answers[:, -1]
+    np.testing.assert_allclose((last == preferred).mean(), expected, atol=0.015)
 
 
 def test_624_people_and_none_of_them_indifferent():

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.registry import parse_agent, parse_settings
-from eval.job import People, plan, task_keys
+from agents.registry import parse_agent
+from envs.names import parse_settings
+from envs.registration import task_keys
+from eval.job import People, plan
 from eval.run import parser
 from train import fit_items, fit_population
 

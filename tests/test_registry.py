@@ -16,19 +16,23 @@ from numpy.testing import assert_allclose
 
 from agents.baselines import RandomAgent
 from agents.core import Agent
-from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, parse_settings
+from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent
 from agents.teacher import BayesTeacher
 from envs.adaptors import UserEnv, UserVectorEnv
-from envs.core import Users, make_task
+from envs.core import Users
 from envs.episodes import Episodes
+from envs.names import parse_settings
+from envs.registration import make_task, task_keys
 from envs.simulator import Simulator
 from envs.tasks.questionnaire import Questionnaire
 from envs.users.population import PersonStreams
 from envs.users.respondents import Respondents
-from eval.job import Job, People, plan, task_keys
+from eval.job import Job, People, plan
 from eval.run import parser
 
 ENV = "acquaint/Questionnaire-v0"
+# A task that every shipped agent can play: its options have features.
+FOR_ALL = "acquaint/FlightChoice-v0"
 TARGET = "envs.tasks.questionnaire:Questionnaire"
 KEYS = list(inspect.signature(Questionnaire).parameters)
 
@@ -301,7 +305,7 @@ def leaks(agent: object) -> list[str]:
 
 @pytest.mark.parametrize("name", agent_names())
 def test_no_person_can_be_reached_from_an_agent_as_built(name):
-    (job,) = plan(ENV, [name], People("test", 12345, None), {})
+    (job,) = plan(FOR_ALL, [name], People("test", 12345, None), {})
     env, (agent, teacher) = job.environment(3), job.agents()
     env.reset(seed=0)
     assert leaks(agent) == []
@@ -353,7 +357,9 @@ def test_the_search_for_leaks_finds_them(hidden_in):
 
 
 def test_a_clairvoyant_alone_has_a_door_and_it_is_the_evaluators():
-    doors = [name for name in agent_names() if hasattr(build(name), "look_at")]
+    people = People("test", 0, None)
+    jobs = plan(FOR_ALL, agent_names(), people, {})
+    doors = [job.agent.label for job in jobs if hasattr(job.agents()[0], "look_at")]
     assert doors == ["clairvoyant"]
     assert type(build("clairvoyant")).__module__.startswith("eval.")
 

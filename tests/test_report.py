@@ -20,12 +20,11 @@ from eval.report import (
     NORMALISED,
     DifferentPeopleError,
     build_report,
-    markdown_table,
-    spread,
     table,
     write_report,
 )
 from eval.stats import interval
+from eval.tables import markdown_table, spread
 from eval.trace import Trace
 
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
@@ -54,6 +53,7 @@ def play(skill: float, *, believes: bool = True) -> Trace:
         teacher_actions=teacher.argmax(axis=-1).astype(np.int16),
         teacher_probs=teacher,
         belief=belief.astype(np.float32) if believes else np.zeros((PEOPLE, 0, 0, 0), np.float32),
+        context=np.zeros((PEOPLE, 0), np.float32),
     )
 
 

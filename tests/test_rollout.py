@@ -369,6 +369,9 @@ def test_the_clairvoyant_refuses_people_of_latent_classes():
         np.zeros((2, 1, 1), dtype=np.float32),
         np.zeros((2, 1), dtype=np.int8),
         np.ones(2, dtype=np.int16),
+        np.zeros(2, dtype=bool),
+        np.ones((2, 1), dtype=bool),
+        np.zeros((2, 0), dtype=np.float32),
     )
     with pytest.raises(ValueError, match="no task settings of its own"):
         Clairvoyant(TASK).look_at(users, Questionnaire(population="classes"))

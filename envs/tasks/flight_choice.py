@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from envs.tasks.preferences import Feature, PreferenceTask
+from envs.tasks.options import Feature
+from envs.tasks.preferences import PreferenceTask
 
 
 def _clock(start: int, step: int) -> tuple[str, ...]:
@@ -111,8 +112,12 @@ class FlightChoice(PreferenceTask):
 
     def instructions(self) -> str:
         """See `UserTask.instructions`."""
-        return (
+        return self.phrase(
             "You recommend flights to a person whose preferences are specific, unknown to you and "
             "always the same. Work them out from what happens, and each time recommend the flight "
-            "that the person prefers."
+            "that the person prefers.",
+            "A traveller has fixed tastes in flights that you do not know. Learn them from the "
+            "traveller's reactions, and name the flight that the traveller would take.",
+            "Somebody is looking for flights. What they care about never changes, but nobody tells "
+            "you; infer it as you go, and pick the flight that they like best.",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from envs.tasks.preferences import Feature, PreferenceTask
+from envs.tasks.options import Feature
+from envs.tasks.preferences import PreferenceTask
 
 VARIANTS = {
     4: (
@@ -92,8 +93,12 @@ class HotelChoice(PreferenceTask):
 
     def instructions(self) -> str:
         """See `UserTask.instructions`."""
-        return (
+        return self.phrase(
             "You recommend hotels to a person whose preferences are specific, unknown to you and "
             "always the same. Work them out from what happens, and each time recommend the hotel "
-            "that the person prefers."
+            "that the person prefers.",
+            "A traveller has fixed tastes in hotels that you do not know. Learn them from the "
+            "traveller's reactions, and name the hotel that the traveller would take.",
+            "Somebody is looking for hotels. What they care about never changes, but nobody tells "
+            "you; infer it as you go, and pick the hotel that they like best.",
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from envs.context import make_context
 from envs.core import UserTask
 from envs.names import closest
 from envs.users.classes import load_classes
-from envs.users.item_bank import GradedParameters, ItemBank
+from envs.users.item_bank import ItemBank
 from envs.users.population import Population
+from envs.users.profiles import load_profiles
 from envs.users.response_models import Floats, Ints, TableModel
-
-MOST_PROFILES = 1_000_000  # of more, one posterior would no longer fit into memory with others
 
 
 class Questionnaire(UserTask):
@@ -40,6 +40,7 @@ class Questionnaire(UserTask):
     | `stimuli` | `[T]` | index of each item asked, the present one included |
     | `actions` | `[T]` | the agent's predictions |
     | `answers` | `[T]` | the person's answers |
+    | `context` | `[C * (S' + 1)]` | only with a context: its stimuli and answers |
 
     With `observation="turn"` only this turn's `stimulus` `[1]` and the last `action` and `answer`.
 
@@ -67,10 +68,8 @@ class Questionnaire(UserTask):
     | `form` | `auto` | exact inference `factored` or `joint` |
     | `order` | `fixed` | `fixed` as printed, or `shuffled` per person |
     | `num_turns` | all items | items asked |
+    | `context` | `none` | known beforehand: `none`, `traits`, `ID:K`, see `envs.context` |
     | `reward` | `accuracy` | `accuracy` or `log_score` |
-
-    Environment arguments: `split` (`train`, `dev`, `test`; for respondents `train`, `dev`, `all`),
-    `suite_seed`, `respondents`, `observation` (`transcript` or `turn`), `render_mode`.
 
     ## References
     Goldberg (1992), Psychological Assessment 4, 26-42; Samejima (1969), Psychometrika Monograph 17.
@@ -80,6 +79,7 @@ class Questionnaire(UserTask):
     """
 
     bank: ItemBank
+    wordings = 3
 
     def __init__(
         self,
@@ -90,30 +90,30 @@ class Questionnaire(UserTask):
         form: str = "auto",
         order: str = "fixed",
         num_turns: int | None = None,
+        context: str = "none",
         reward: str = "accuracy",
     ) -> None:
         """Loads the bank, the hypotheses and how they answer."""
         super().__init__(reward)
-        self.bank = bank = ItemBank.load(questionnaire)
+        people = load_profiles(questionnaire, parameters, levels)
+        self.bank = bank = people.bank
         if order not in ("fixed", "shuffled"):
             raise ValueError(f"Unknown order {closest(order, ('fixed', 'shuffled'))}")
         if num_turns is not None and not 1 <= num_turns <= bank.num_items:
             raise ValueError(
                 f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items."
             )
-        if levels < 2 or levels ** len(bank.traits) > MOST_PROFILES:
-            most = f"{MOST_PROFILES:,} profiles of {len(bank.traits)} traits"
-            raise ValueError(f"levels={levels}; expected at least 2, and at most {most}.")
         if population == "profiles":
-            graded = GradedParameters.load(bank, parameters)
-            grid = np.linspace(-2.0, 2.0, levels)
-            self.population = Population.profiles(bank.traits, grid, graded.correlation)
-            self.model = TableModel(bank.response_table(grid, graded), bank.trait)
+            self.population = people.population
+            table = bank.response_table(np.asarray(people.population.grid), people.parameters)
+            self.model = TableModel(table, bank.trait)
         else:
             prior, probs = load_classes(bank, population)
             self.population = Population.classes(prior)
             every = np.zeros(bank.num_items, dtype=np.int64)
             self.model = TableModel(np.ascontiguousarray(probs.transpose(1, 0, 2)), every)
+        shared = {"questionnaire": questionnaire, "parameters": parameters, "levels": levels}
+        self.context = make_context(context, self, shared)
         self.form = form
         self.num_turns = num_turns or bank.num_items
         self.actions = bank.labels
@@ -134,15 +134,29 @@ class Questionnaire(UserTask):
 
     def instructions(self) -> str:
         """See `UserTask.instructions`."""
-        return (
+        return self.phrase(
             "A person is filling in a personality questionnaire. For each statement, predict which "
-            "option the person picks to say how accurately it describes them."
+            "option the person picks to say how accurately it describes them.",
+            "Somebody rates how well statements about personality fit them. Say in advance which "
+            "rating this person will give to each statement.",
+            "You watch a person answer a personality test. Before every answer, guess how accurate "
+            "the person will call the statement as a description of themselves.",
         )
 
     def question(self, stimulus: Floats) -> str:
         """See `UserTask.question`."""
-        return f'The statement is: "{self.bank.text[int(stimulus[0])]}"'
+        text = self.bank.text[int(stimulus[0])]
+        return self.phrase(
+            f'The statement is: "{text}"', f'Next statement: "{text}"', f'Now the item: "{text}"'
+        )
 
     def revealed(self, shown: int) -> str:
         """See `UserTask.revealed`."""
-        return f"The person answered {self.replies[shown]} ({self.actions[shown]})."
+        given = f"{self.replies[shown]} ({self.actions[shown]})"
+        return self.phrase(
+            f"The person answered {given}.", f"They chose {given}.", f"The answer was {given}."
+        )
+
+    def noted(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.noted`."""
+        return f'"{self.bank.text[int(stimulus[0])]}" {self.actions[answer]}'

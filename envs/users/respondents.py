@@ -12,6 +12,7 @@ import numpy.typing as npt
 from envs.core import Users, UserTask
 from envs.users.humans import load_respondents, split_rows
 from envs.users.population import PersonStreams
+from envs.users.quirks import Quirks
 
 
 def locate(path: str) -> Path:
@@ -42,6 +43,8 @@ class Respondents:
             raise ValueError(
                 f"{type(task).__name__} asks no questionnaire items; drop respondents."
             )
+        if task.context is not None or task.quirks != Quirks():
+            raise ValueError("Recorded respondents have no context and no quirks; drop them.")
         recorded = load_respondents(locate(path), task.bank)
         chosen = split_rows(recorded.row, split)
         if not chosen.any():
@@ -75,4 +78,7 @@ class Respondents:
         length = (answers >= 0).sum(axis=1).astype(np.int16)
         stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
         levels = np.full((len(person), len(task.population.factors)), -1, dtype=np.int32)
-        return Users(person, levels, stimuli, answers, length)
+        num, turns = answers.shape
+        left, willing = np.zeros(num, dtype=bool), np.ones((num, turns), dtype=bool)
+        none = np.zeros((num, 0), dtype=np.float32)
+        return Users(person, levels, stimuli, answers, length, left, willing, none)

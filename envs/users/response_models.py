@@ -41,6 +41,11 @@ class ResponseModel(ABC):
         return False
 
     @property
+    def timed(self) -> bool:
+        """Whether answers depend on the turn, which then stands at the end of each stimulus."""
+        return False
+
+    @property
     def separable(self) -> bool:
         """Whether every stimulus informs one factor only, so that factors can be kept apart."""
         return False
@@ -63,6 +68,29 @@ class ResponseModel(ABC):
         """
         cumulative = np.cumsum(self.probs(levels[:, None, :], stimuli), axis=-1)[..., :-1]
         return (uniform[..., None] >= cumulative.astype(np.float32)).sum(-1, dtype=np.int8)
+
+    def sample_near(
+        self, cumulative: Floats, slack: float, levels: Ints, stimuli: Floats, uniform: Floats
+    ) -> npt.NDArray[np.int8]:
+        """As `sample`, from cumulative probabilities worked out quickly instead of exactly.
+
+        People with a number too close to one of them to be sure are sampled by the general form,
+        so that all answers are exactly its answers.
+
+        Args:
+            cumulative: `[K-1, B, T]` float32, within `slack` of the model's own, or NaN.
+            slack: how far they may be off; more than the rounding of float32, 1e-7.
+            levels: of `sample`, as are the others.
+            stimuli: its stimuli.
+            uniform: its numbers.
+        """
+        beyond = uniform - cumulative
+        answers = (beyond >= 0).sum(axis=0, dtype=np.int8)
+        distance = np.abs(beyond, out=beyond)
+        if not distance.min(initial=np.inf) > slack:  # nor is NaN
+            some = np.flatnonzero(~(distance > slack).all(axis=(0, 2)))
+            answers[some] = ResponseModel.sample(self, levels[some], stimuli[some], uniform[some])
+        return answers
 
 
 class TableModel(ResponseModel):

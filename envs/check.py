@@ -1,0 +1,220 @@
+"""Runs the whole contract on tasks of one's own, and says in words what they break.
+
+python -m envs.check my_package:my/Task-v0 --set num_turns=5
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from traceback import walk_tb
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from envs.console import screen
+from envs.contract import CHECKS, RESPONDENT_CHECKS, Check
+from envs.contract_people import scalar
+from envs.names import parse_settings
+from envs.registration import check_settings, environment_spec, environments, import_package
+from envs.users.quirks import Quirks
+
+# What the code of others may raise. It is reported with its place, and counts as a broken check.
+_ANYTHING = (Exception, SystemExit)
+# Modules that find faults in others.
+_FINDERS = ("envs.check", "envs.contract")
+
+
+class Subject(NamedTuple):
+    """An environment to check.
+
+    Attributes:
+        env_id: its id.
+        owner: the package of its task.
+        fault: what keeps it from being made at all, in words; "" where nothing does.
+    """
+
+    env_id: str
+    owner: str
+    fault: str
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    cli = argparse.ArgumentParser(
+        prog="python -m envs.check",
+        description="Runs the contract of an environment on tasks of one's own, and says what they "
+        "break. The exit code is 0 if all checks hold, and 1 if not.",
+        epilog=f"environments that need no package: {', '.join(environments())}.",
+    )
+    cli.add_argument(
+        "env",
+        nargs="+",
+        metavar="[PACKAGE:]ID",
+        help="environments, each after the module that registers it",
+    )
+    cli.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="argument of the environments' tasks",
+    )
+    cli.add_argument(
+        "--data",
+        metavar="PATH",
+        help="file of real respondents to meet, with the checks that need no simulated people",
+    )
+    cli.add_argument(
+        "--split",
+        help="people to meet: train (the default), dev or test; of --data: train, dev or all",
+    )
+    cli.add_argument("--seed", type=int, metavar="S", help="which world of people (0)")
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code.
+
+    It is 1 for a broken contract, 2 for bad input, 130 for an interrupt.
+    """
+    options = parser().parse_args(arguments)
+    errors, checks = Console(stderr=True), RESPONDENT_CHECKS if options.data else CHECKS
+    chosen = {"respondents": options.data, "split": options.split, "suite_seed": options.seed}
+    people = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        try:
+            if options.seed is not None and options.seed < 0:
+                raise ValueError(f"--seed {options.seed}: expected at least 0.")
+            settings = parse_settings(options.settings)
+            subjects = [prepare(text, settings, people) for text in options.env]
+        except ValueError as error:
+            errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            return 2
+        held = examine(subjects, checks, {**settings, **people}, errors)
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        return 130
+    total = len(subjects) * len(checks)
+    screen().print(f"{held} of {total} checks hold", highlight=False)
+    return int(held < total)
+
+
+def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -> Subject:
+    """Everything that can be wrong with the input is found here, before anything is checked.
+
+    Args:
+        text: `[PACKAGE:]ID`.
+        settings: arguments of the task.
+        people: arguments of its environment that say whom to meet.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do.
+    """
+    package, _, env_id = text.rpartition(":")
+    if package:
+        try:
+            import_package(package)
+        except _ANYTHING as error:
+            cause = error.__cause__ or error
+            if not place(cause, package):
+                raise
+            said = in_words(cause, package)
+            raise ValueError(f"Package {package!r} cannot be imported: {said}") from error
+    check_settings(env_id, settings)
+    quirks = Quirks.parse(str(settings.get("quirks", "none")))
+    if quirks.drift or quirks.incoherence:
+        raise ValueError(
+            "--set quirks: the contract is about people who stay as they are from turn to turn; "
+            "check without drift and incoherence."
+        )
+    owner = environment_spec(env_id).kwargs["task"].partition(":")[0]
+    try:
+        scalar(env_id, **settings, **people)
+    except _ANYTHING as error:
+        if isinstance(error, ValueError) and (settings or people):
+            raise
+        return Subject(env_id, owner, in_words(error, owner))
+    return Subject(env_id, owner, "")
+
+
+def examine(
+    subjects: Sequence[Subject],
+    checks: Sequence[Check],
+    arguments: Mapping[str, Any],
+    errors: Console,
+) -> int:
+    """Runs the checks with a progress bar and prints a line for each; how many hold."""
+    held, out = 0, screen()
+    # On a terminal the bar has to know of the lines that are printed above it.
+    on = out if sys.stdout.isatty() else errors
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("checks"),
+        console=on,
+        transient=True,
+        disable=not on.is_terminal,
+    ) as bar:
+        row = bar.add_task("", total=len(subjects) * len(checks))
+        for env_id, owner, fault in subjects:
+            out.print(Text(env_id, "bold"), soft_wrap=True)
+            if fault:
+                out.print(line("cannot be made", fault, broken=True), soft_wrap=True)
+                bar.advance(row, len(checks))
+                continue
+            for check in checks:
+                bar.update(row, description=check.__name__)
+                said = (inspect.getdoc(check) or "").partition("\n")[0]
+                try:
+                    check(env_id, **arguments)
+                except _ANYTHING as error:
+                    out.print(line(check.__name__, in_words(error, owner), True), soft_wrap=True)
+                else:
+                    held += 1
+                    out.print(line(check.__name__, said, False), soft_wrap=True)
+                bar.advance(row)
+    return held
+
+
+def line(name: str, said: str, broken: bool) -> Text:
+    """What is printed of one check."""
+    verdict = ("broken  ", "red") if broken else ("ok      ", "green")
+    return Text.assemble(verdict, f"{name:<26}", said)
+
+
+def in_words(error: BaseException, owner: str) -> str:
+    """An error in one line: the sentence of a check, or else what was raised, and where."""
+    message, where = " ".join(str(error).split()), place(error, owner)
+    if isinstance(error, AssertionError) and not where:
+        return message
+    cause = error.__cause__ or error  # gym.make raises some errors anew
+    where = where or place(cause, owner) or place(error, "")
+    return f"{type(error).__name__}: {message} ({where})"
+
+
+def place(error: BaseException, owner: str) -> str:
+    """The innermost line of a package that an error came through, "" if it came through none.
+
+    Args:
+        error: the error.
+        owner: a module of the package; "" for any package.
+    """
+    top, found = owner.partition(".")[0], ""
+    for frame, number in walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if not owner or (module.partition(".")[0] == top and not module.startswith(_FINDERS)):
+            file = frame.f_code.co_filename.removeprefix(os.path.join(os.getcwd(), ""))
+            found = f"{file}, line {number}"
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

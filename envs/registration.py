@@ -1,0 +1,130 @@
+"""Tasks by name: how they are registered with Gymnasium, found again, and built from arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+from envs.core import UserTask
+from envs.names import check_types, closest
+
+_ENTRY = "envs.adaptors:UserEnv"
+# Arguments of an environment that are not its task's.
+_NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "observation", "render_mode")
+
+
+def task_arguments(target: str) -> list[str]:
+    """Names of the arguments of a task `module:Class`: its constructor's, and every task's.
+
+    Raises:
+        ValueError: no such class.
+    """
+    own = inspect.signature(_task_class(target)).parameters
+    return [*own, *list(inspect.signature(UserTask.configure).parameters)[1:]]
+
+
+def _task_class(target: str) -> type[UserTask]:
+    module, _, name = target.partition(":")
+    try:
+        task_class: type[UserTask] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"Task {target!r} cannot be had: {error}.") from error
+    return task_class
+
+
+def make_task(target: str, **arguments: Any) -> UserTask:
+    """Builds a task from `module:Class`, its constructor's arguments and those of every task.
+
+    Raises:
+        ValueError: an argument that the task does not take; the message names those it takes.
+    """
+    task_class, known = _task_class(target), task_arguments(target)
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{task_class.__name__} has no argument {closest(key, known)}")
+    own = list(inspect.signature(task_class).parameters)
+    common = {key: value for key, value in arguments.items() if key not in own}
+    check_types(task_class.__name__, UserTask.configure, common)
+    check_types(task_class.__name__, task_class, arguments)
+    task = task_class(**{key: value for key, value in arguments.items() if key in own})
+    task.configure(**common)
+    return task
+
+
+def register_task(env_id: str, task: str, **arguments: Any) -> None:
+    """Registers a task as a Gymnasium environment and as a native vector environment.
+
+    Args:
+        env_id: `namespace/Name-vN`; raise N when a change can move a score.
+        task: `module:Class` of a `UserTask`; a string, so that the spec stays JSON.
+        **arguments: fixed arguments of the task, for several ids from one class.
+    """
+    gym.register(
+        id=env_id,
+        entry_point=_ENTRY,
+        vector_entry_point="envs.adaptors:UserVectorEnv",
+        kwargs={"task": task, **arguments},
+    )
+
+
+def import_package(name: str) -> None:
+    """Imports a researcher's package, which registers its environments.
+
+    Raises:
+        ValueError: it cannot be found.
+    """
+    try:
+        import_module(name)
+    except (ImportError, SyntaxError, TypeError) as error:  # a TypeError for a relative name
+        raise ValueError(
+            f"Package {name!r} cannot be imported: {error}. Is it installed, or in this folder?"
+        ) from error
+
+
+def environments() -> dict[str, EnvSpec]:
+    """Specs of all registered `UserTask` environments by id."""
+    return {key: spec for key, spec in gym.registry.items() if spec.entry_point == _ENTRY}
+
+
+def environment_spec(env_id: str) -> EnvSpec:
+    """The spec of a registered `UserTask` environment.
+
+    Raises:
+        ValueError: no such id; the message names the nearest.
+    """
+    known = environments()
+    if env_id not in known:
+        raise ValueError(f"Unknown environment {closest(env_id, known)}")
+    return known[env_id]
+
+
+def task_keys(env_id: str) -> list[str]:
+    """Names of the arguments that an environment's task takes.
+
+    Raises:
+        ValueError: no such id, or no such task.
+    """
+    return task_arguments(environment_spec(env_id).kwargs["task"])
+
+
+def check_settings(env_id: str, keys: Iterable[str]) -> None:
+    """Compares names that were typed after `--set` with the arguments of an environment's task.
+
+    Raises:
+        ValueError: no such id, no such task, or an argument that the task does not take; the
+            message names the nearest.
+    """
+    known = task_keys(env_id)
+    for key in keys:
+        if key in _NOT_OF_THE_TASK:
+            raise ValueError(
+                f"--set {key}: not a setting of the task; --split, --seed and --data choose the "
+                "people, agents always observe transcripts."
+            )
+        if key not in known:
+            raise ValueError(f"{env_id} has no argument {closest(key, known)}")

@@ -1,0 +1,98 @@
+"""The flights of `envs.tasks.flights`, with a single trait deciding."""
+
+from __future__ import annotations
+
+from envs.tasks.flights import Flights, one_trait
+
+
+class SingleTrait(Flights):
+    """Recommend the flight that suits a person, where one trait alone decides which does.
+
+    ## Description
+    `acquaint/Flights-v0` with one trait instead of three, so that what an accepted or rejected
+    recommendation says can be attributed: what the study named as its next step. There is
+    an id for each of the five traits, `acquaint/SingleTraitOpenness-v0` and so on.
+
+    ## Hidden person
+    One of the 3,125 profiles of the questionnaire. A person weighs the normalised features; each
+    standard deviation of the trait adds:
+
+    | trait | to the weights of |
+    |---|---|
+    | Extraversion | departure time 0.8, stops 0.4 |
+    | Agreeableness | price 0.8, duration -0.4 |
+    | Conscientiousness | departure time -0.8, price -0.4 |
+    | Emotional Stability | duration 0.8, stops 0.4 |
+    | Openness | stops 0.8, duration 0.4 |
+
+    They take a flight with probability proportional to exp(temperature * utility).
+
+    ## Action Space
+    `Discrete(N)`: the flight recommended; with `reward="log_score"` a `Box(-1, 1, (N,))`.
+
+    ## Observation Space
+    As `acquaint/Flights-v0`.
+
+    ## Rewards
+    `accuracy`: 1 for recommending what the person takes, else 0. `log_score`: the logarithm in nats
+    of the stated probability of that flight.
+
+    ## Starting State
+    `reset(seed=s)` meets person s, who has the same profile in all personality tasks.
+
+    ## Episode End
+    `terminated` after `num_turns` rounds.
+
+    ## Information
+    `person`, the number of the person met, on reset.
+
+    ## Arguments
+    | name | default | meaning |
+    |---|---|---|
+    | `trait` | by id | the trait that decides |
+    | `feedback` | `accept` | `accept` or `choice` |
+    | `context` | `none` | `none`, `traits`, `answers:K` or `ID:K`, see `envs.context` |
+    | `num_turns` | 6 | rounds |
+    | `num_options` | 3 | flights a round |
+    | `temperature` | 5.0 | inverse temperature of the choice |
+    | `parameters` | `study` | of the questionnaire, which make the prior over profiles |
+    | `levels` | 5 | levels per trait, equally spaced on theta -2..2 |
+    | `reward` | `accuracy` | `accuracy` or `log_score` |
+
+    ## References
+    "Bayesian Teaching for Persistent User Modelling in LLMs", University of Edinburgh (2026).
+
+    ## Version History
+    v0: first version.
+    """
+
+    def __init__(
+        self,
+        trait: str,
+        feedback: str = "accept",
+        context: str = "none",
+        num_turns: int = 6,
+        num_options: int = 3,
+        temperature: float = 5.0,
+        parameters: str = "study",
+        levels: int = 5,
+        reward: str = "accuracy",
+    ) -> None:
+        """Lays out people and flights."""
+        self._trait = trait
+        super().__init__(
+            feedback=feedback,
+            context=context,
+            num_turns=num_turns,
+            num_options=num_options,
+            temperature=temperature,
+            mapping=one_trait(trait),
+            parameters=parameters,
+            levels=levels,
+            reward=reward,
+        )
+
+    @property
+    def stream(self) -> str:
+        """See `UserTask.stream`: the five tasks have numbers of their own."""
+        return f"{super().stream}/{self._trait}"

@@ -1,0 +1,236 @@
+"""What difficult people cost each agent: the same people, with a quirk and without it.
+
+python -m eval.stress --agent bayes bayes:quirks=known prior --users 2000 --out runs/stress
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from agents.registry import agent_names
+from envs.console import screen
+from envs.names import parse_settings
+from envs.registration import environments
+from envs.users.quirks import NONE, Quirks
+from eval.job import People, plan
+from eval.stress_report import Note, StressReport, print_report, rows_of, write_report
+from eval.trace import Trace
+from eval.work import (
+    DEFAULT_USERS,
+    Errand,
+    add_options,
+    carry_out,
+    check_options,
+    command_line,
+    guarded,
+    how_made,
+    refusing,
+)
+
+ENVIRONMENTS = ("acquaint/Questionnaire-v0", "acquaint/Flights-v0", "acquaint/FlightChoice-v0")
+AGENTS = ("bayes", "bayes-discounted", "prior")
+
+
+@dataclass(frozen=True)
+class Strength:
+    """A quirk at one strength.
+
+    Attributes:
+        quirk: a field of `envs.users.quirks.Quirks`.
+        strength: its value.
+        reason: why this strength.
+    """
+
+    quirk: str
+    strength: float
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """As the argument `quirks` of an environment has it."""
+        return f"{self.quirk}:{self.strength:g}"
+
+
+# Every quirk, mild and strong. Odds are those of an answer against its alternative, exp(strength).
+STRENGTHS = (
+    Strength("careless", 0.1, "one in ten, as 10-12 % of students are (Meade & Craig, 2012)"),
+    Strength("careless", 0.3, "three times that"),
+    Strength("acquiescence", 0.5, "odds 1.6 for the last category over the first"),
+    Strength("acquiescence", 1.5, "odds 4.5"),
+    Strength("extremity", 0.5, "odds 1.6 for an outer category over the middle"),
+    Strength("extremity", 1.5, "odds 4.5"),
+    Strength("skepticism", 0.1, "one right recommendation in ten is turned down"),
+    Strength("skepticism", 0.3, "nearly one in three"),
+    Strength("impatience", 0.05, "77 % stay for six turns, 8 % for fifty"),
+    Strength("impatience", 0.2, "33 % stay for six turns, 1 % for twenty"),
+    Strength("drift", 0.02, "one move of each trait in fifty turns"),
+    Strength("drift", 0.1, "one move in ten turns"),
+    Strength("incoherence", 0.05, "temperature 1.25 in the sixth turn, 3.5 in the fiftieth"),
+    Strength("incoherence", 0.2, "temperature 2 in the sixth turn, 11 in the fiftieth"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One agent on one environment, with the people's quirk, or None without."""
+
+    errand: Errand
+    strength: Strength | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    known = ", ".join(field.name for field in fields(Quirks))
+    cli = argparse.ArgumentParser(
+        prog="python -m eval.stress",
+        description="The stress table: each agent with people who have a quirk, and with the same "
+        "people (same numbers, traits, questions and chance) who have not. The loss is how much "
+        "worse an agent does with the quirk, positive is worse, with the paired 95 % interval over "
+        "people; of accuracy, and of negative log-likelihood in nats. It is taken over the turns "
+        "that took place in both: people who leave early are compared on the turns before they "
+        "left, and the column `turns` says how many those are. Agents do not know of quirks, "
+        "unless told: bayes:quirks=known is the exact teacher who does.",
+        epilog=f"Quirks: {known}; see python -m pydoc envs.users.quirks. Agents: "
+        f"{', '.join(agent_names())}. Environments: {', '.join(environments())}. Traces lie in "
+        "DIR/NAME=STRENGTH and DIR/none, each a folder as eval.run leaves it.",
+    )
+    cli.add_argument(
+        "--agent",
+        nargs="+",
+        default=list(AGENTS),
+        metavar="NAME[:key=value,...]",
+        help=f"agents, as in eval.run ({' '.join(AGENTS)})",
+    )
+    cli.add_argument(
+        "--env",
+        nargs="+",
+        default=list(ENVIRONMENTS),
+        metavar="ID",
+        help=f"environments ({' '.join(ENVIRONMENTS)})",
+    )
+    cli.add_argument(
+        "--quirks",
+        nargs="+",
+        metavar="NAME:STRENGTH",
+        help=f"instead of: {' '.join(strength.text for strength in STRENGTHS)}",
+    )
+    cli.add_argument(
+        "--split", default="test", help="people to meet: train, dev or test (the default)"
+    )
+    cli.add_argument(
+        "--users",
+        type=int,
+        default=DEFAULT_USERS,
+        metavar="N",
+        help=f"how many people ({DEFAULT_USERS})",
+    )
+    add_options(cli, "runs/stress")
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
+    return guarded(partial(_run, options, command_line("eval.stress", given)), options.out)
+
+
+def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
+    with refusing():
+        strengths = chosen(options.quirks)
+        cases, notes = prepare(options, strengths)
+    users = options.users
+    carry_out([case.errand for case in cases], users, options, errors)
+    meta = how_made(command, options, users, cases[0].errand.job.people)
+    meta["strengths"] = [asdict(strength) for strength in strengths]
+    report = StressReport(meta, [], notes)
+    plain: dict[tuple[str, str], Trace] = {}
+    for case in cases:  # one trace at a time beside those without a quirk
+        job, trace = case.errand.job, case.errand.trace(users)
+        if case.strength is None:
+            plain[job.env, job.agent.label] = trace
+        key = {
+            "env": job.env,
+            "quirk": case.strength.quirk if case.strength else NONE,
+            "strength": case.strength.strength if case.strength else None,
+            "agent": job.agent.label,
+        }
+        without = plain[job.env, job.agent.label]
+        report.rows.extend(key | row for row in rows_of(without, trace))
+    write_report(report, Path(options.out))
+    print_report(report, screen(), options.out)
+
+
+def chosen(texts: Sequence[str] | None) -> list[Strength]:
+    """The quirks of the command line; the committed ones where it names none.
+
+    Raises:
+        ValueError: an unknown quirk, a strength out of range, several in one, or one named twice.
+    """
+    if texts is None:
+        return list(STRENGTHS)
+    found = []
+    for text in texts:
+        quirks = asdict(Quirks.parse(text))
+        name, _, strength = text.partition(":")
+        if name not in quirks or "+" in strength:
+            raise ValueError(f"--quirks {text}: expected one NAME:STRENGTH, e.g. careless:0.2.")
+        found.append(Strength(name, quirks[name], "chosen on the command line"))
+    if len({strength.text for strength in found}) < len(found):
+        raise ValueError(f"--quirks {' '.join(texts)}: each may be named once.")
+    return found
+
+
+def prepare(
+    options: argparse.Namespace, strengths: Sequence[Strength]
+) -> tuple[list[Case], list[Note]]:
+    """Everything that can be wrong with the input is found here, before anything is computed.
+
+    Returns:
+        What is to be done, in each environment first without a quirk; and what cannot be done
+        because a quirk has no meaning there, with the reason.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do.
+    """
+    check_options(options)
+    settings, people = parse_settings(options.settings), People(options.split, options.seed, None)
+    if "quirks" in settings:
+        raise ValueError("--set quirks: the quirks of a stress table are chosen with --quirks.")
+    out, packages = Path(options.out), tuple(options.packages)
+    cases, notes = [], []
+    for env_id in options.env:
+        for job in plan(env_id, options.agent, people, settings, packages):
+            cases.append(Case(Errand(job, out / NONE, options.fresh), None))
+            cases[-1].errand.try_out(options.users)
+        # What could be played without a quirk and cannot with it is refused for the quirk.
+        for strength in strengths:
+            jobs = plan(
+                env_id, options.agent, people, {**settings, "quirks": strength.text}, packages
+            )
+            try:
+                jobs[0].environment(1)
+            except ValueError as error:
+                notes += [Note(env_id, strength.text, job.agent.label, str(error)) for job in jobs]
+                continue
+            for job in jobs:
+                folder = out / strength.text.replace(":", "=")
+                errand = Errand(job, folder, options.fresh)
+                try:
+                    errand.try_out(options.users)
+                except ValueError as error:
+                    notes.append(Note(env_id, strength.text, job.agent.label, str(error)))
+                else:
+                    cases.append(Case(errand, strength))
+    return cases, notes
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""One number of each agent over combinations of settings, with the same people throughout.
+
+python -m eval.sweep --agent prior bayes --env acquaint/Flights-v0 --vary context=none,traits
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from agents.registry import agent_names
+from envs.console import screen
+from envs.names import closest, parse_settings
+from envs.registration import environments
+from eval.job import People, plan
+from eval.metrics import METRICS
+from eval.stats import interval
+from eval.tables import DASH, markdown_table, numbers, screen_table
+from eval.trace import write_json
+from eval.work import (
+    DEFAULT_USERS,
+    Errand,
+    add_options,
+    carry_out,
+    check_options,
+    command_line,
+    guarded,
+    how_made,
+    refusing,
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """An agent at one combination of settings."""
+
+    errand: Errand
+    settings: dict[str, Any]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    cli = argparse.ArgumentParser(
+        prog="python -m eval.sweep",
+        description="Scores agents at every combination of some settings of the environments, "
+        "always with the same people, and prints one number of each, with 95 % intervals.",
+        epilog=f"Agents: {', '.join(agent_names())}. Environments: {', '.join(environments())}. "
+        "Traces lie in DIR/KEY=VALUE,..., each a folder as eval.run leaves it.",
+    )
+    cli.add_argument(
+        "--agent",
+        nargs="+",
+        required=True,
+        metavar="NAME[:key=value,...]",
+        help="agents, as in eval.run",
+    )
+    cli.add_argument("--env", nargs="+", required=True, metavar="ID", help="environments")
+    cli.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="KEY=VALUE,VALUE,...",
+        help="a setting of the environments and its values; several make all combinations",
+    )
+    cli.add_argument(
+        "--metric", default="accuracy", metavar="NAME", help=f"{', '.join(METRICS)} (accuracy)"
+    )
+    cli.add_argument(
+        "--split", default="test", help="people to meet: train, dev or test (the default)"
+    )
+    cli.add_argument(
+        "--users",
+        type=int,
+        default=DEFAULT_USERS,
+        metavar="N",
+        help=f"how many people ({DEFAULT_USERS})",
+    )
+    add_options(cli, "runs/sweep")
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
+    return guarded(partial(_run, options, command_line("eval.sweep", given)), options.out)
+
+
+def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
+    with refusing():
+        points = prepare(options)
+    carry_out([point.errand for point in points], options.users, options, errors)
+    metric = METRICS[options.metric]
+    rows = []
+    for point in points:
+        job = point.errand.job
+        estimate = interval(metric.statistics(point.errand.trace(options.users)), metric.combine)
+        key = {"env": job.env, "settings": point.settings, "agent": job.agent.label}
+        rows.append(key | {"metric": metric.name} | numbers(estimate))
+    meta = how_made(command, options, options.users, points[0].errand.job.people)
+    out = Path(options.out)
+    write_json(out / "report.json", {"meta": meta, "rows": rows})
+    header, lines = _table(rows)
+    words = len(header) - len(options.agent)
+    title = f"{metric.name}, {metric.unit}, {options.users} people, ± 95 %"
+    text = [f"# {title}", f"```\n{command}\n```", markdown_table(header, lines, words)]
+    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
+    screen().print(screen_table(title, header, lines, words))
+    screen().print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
+
+
+def prepare(options: argparse.Namespace) -> list[Point]:
+    """Everything that can be wrong with the input is found here, before anything is computed.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do.
+    """
+    check_options(options)
+    if options.metric not in METRICS:
+        raise ValueError(f"Unknown metric {closest(options.metric, METRICS)}")
+    common, people = parse_settings(options.settings), People(options.split, options.seed, None)
+    varied: dict[str, list[Any]] = {}
+    for text in options.vary:
+        key, _, values = text.partition("=")
+        some = [parse_settings([f"{key}={value}"])[key] for value in values.split(",") if value]
+        if key in varied or key in common or not some or len(set(map(str, some))) < len(some):
+            raise ValueError(f"--vary {text}: expected KEY=VALUE,VALUE,..., each once.")
+        varied[key] = some
+    points = []
+    for env_id, values in product(options.env, product(*varied.values())):
+        settings = dict(zip(varied, values, strict=True))
+        folder = Path(options.out) / ",".join(f"{k}={v}" for k, v in settings.items()).replace(
+            "/", "-"
+        )
+        jobs = plan(env_id, options.agent, people, {**common, **settings}, tuple(options.packages))
+        for job in jobs:
+            points.append(Point(Errand(job, folder, options.fresh), settings))
+            points[-1].errand.try_out(options.users)
+    return points
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines: a row an environment and combination, a column an agent."""
+    agents = list(dict.fromkeys(row["agent"] for row in rows))
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        place = (row["env"], *map(str, row["settings"].values()))
+        half = (row["high"] - row["low"]) / 2
+        cell = DASH if np.isnan(row["mean"]) else f"{row['mean']:.3f} ±{half:.3f}"
+        lines.setdefault(place, {})[row["agent"]] = cell + ("*" if row["failed"] else "")
+    header = ["environment", *rows[0]["settings"], *agents]
+    return header, [[*place, *(cells[a] for a in agents)] for place, cells in lines.items()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
