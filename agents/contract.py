@@ -81,7 +81,7 @@ def _equal(one: Floats | None, other: Floats | None) -> bool:
 
 def _part(decision: Decision, rows: Any) -> Decision:
     """Some rows of a decision."""
-    action, probs, belief = decision
+    action, probs, belief, _ = decision
     return Decision(action[rows], probs[rows], None if belief is None else belief[rows])
 
 
@@ -91,7 +91,7 @@ def check_decision(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     agent = make_agent(task)
     name, shape = type(agent).__name__, (PEOPLE, len(task.actions))
     for shown in _several(task, users):
-        action, probs, _ = agent.act(shown, _uniform())
+        action, probs, *_ = agent.act(shown, _uniform())
         legal, everyone = task.legal(shown), np.arange(PEOPLE)
         came = f"{np.asarray(action).dtype.kind} {list(np.shape(action))}"
         assert came in (f"i [{PEOPLE}]", f"u [{PEOPLE}]"), (

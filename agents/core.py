@@ -21,11 +21,14 @@ class Decision(NamedTuple):
         action_probs: `[B, A]` float64, rows sum to one, zero where an action is illegal. The stated
             distribution: what metrics score and students imitate.
         belief: `[B, F, L]` distribution over the levels of each trait, or None without one.
+        answer_mass: `[B]` probability that a language model put on the legal replies, before they
+            were normalised; None for agents that choose among actions and nothing else.
     """
 
     action: Ints
     action_probs: Floats
     belief: Floats | None = None
+    answer_mass: Floats | None = None
 
 
 class Agent(ABC):

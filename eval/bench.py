@@ -1,7 +1,10 @@
 """Speed, side by side in one run, as ratios; absolute figures depend on the machine.
 
-python -m eval.bench envs       environments, against Gymnasium's own vector CartPole
-python -m eval.bench teacher    exact inference, against the memory bandwidth it needs
+python -m eval.bench envs       environments, against Gymnasium's own vector CartPole, and all of
+                                them against the questionnaire
+python -m eval.bench teacher    exact inference, against the memory bandwidth it needs, and the
+                                other teachers against the seconds they should take
+python -m eval.bench llm        a language model, against loops that keep nothing between turns
 """
 
 from __future__ import annotations
@@ -21,16 +24,24 @@ from rich.progress import track
 from rich.table import Table
 
 from agents.teacher import BayesTeacher
+from envs.console import screen
 from envs.contract_people import transcript
-from envs.core import make_task
+from envs.core import UserTask
+from envs.registration import environment_spec, environments, make_task
 from envs.simulator import Simulator
-from eval.console import screen
-from eval.job import environment_spec
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"
 SCALAR = "scalar under SyncVectorEnv, at most 1,024"
 TURNS_OF_STUDY, PEOPLE_OF_STUDY = 50, 15_625
+# Environments are to stay within this factor of the questionnaire's steps per second.
+SLOWEST = 3
+# Seconds that all decisions for so many people should take one core, by environment and settings.
+PEOPLE_OF_GOALS = 10_000
+GOALS: tuple[tuple[str, dict[str, Any], float], ...] = (
+    ("acquaint/FlightChoice-v0", {}, 2.0),
+    ("acquaint/Flights-v0", {"context": "answers:50"}, 10.0),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     teacher = what.add_parser("teacher", help="decisions per second of the exact teacher")
     teacher.add_argument("--people", type=int, default=PEOPLE_OF_STUDY, metavar="N")
     teacher.add_argument("--batch-size", type=int, default=512, metavar="B")
+    llm = what.add_parser("llm", help="decisions of a language model with random weights")
+    llm.add_argument("--arch", default="micro", metavar="NAME", help="micro, llama-100m, llama-8b")
+    llm.add_argument(
+        "--random-weights", action="store_true", help="always so: they take as long as any others"
+    )
+    llm.add_argument("--people", type=int, default=16, metavar="N")
+    llm.add_argument("--turns", type=int, default=TURNS_OF_STUDY, metavar="T")
+    llm.add_argument("--batch-size", type=int, default=64, metavar="B")
     options = cli.parse_args(arguments)
-    for name in ("rounds", "people", "batch_size"):
+    for name in ("rounds", "people", "turns", "batch_size"):
         if getattr(options, name, 1) < 1:
             cli.error(f"--{name.replace('_', '-')} must be at least 1")
     console = screen()
@@ -57,8 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.what == "envs":
         for size in options.sizes:
             console.print(bench_envs(size, options.rounds, options.seconds))
-    else:
+            console.print(bench_all(size, options.rounds, options.seconds))
+    elif options.what == "teacher":
         console.print(bench_teacher(options.people, options.batch_size))
+        console.print(bench_goals(min(options.people, PEOPLE_OF_GOALS), options.batch_size))
+    else:
+        from eval.bench_llm import bench_llm  # torch, which the others do without
+
+        task = make_task(environment_spec(ENV).kwargs["task"], num_turns=options.turns)
+        try:
+            console.print(bench_llm(task, options.arch, options.people, options.batch_size))
+        except ValueError as error:
+            print(error, file=sys.stderr)  # noqa: T201 - one line instead of a table
+            return 2
     return 0
 
 
@@ -118,6 +148,36 @@ def bench_envs(size: int, rounds: int, seconds: float) -> Table:
     return table
 
 
+def bench_all(size: int, rounds: int, seconds: float) -> Table:
+    """Every registered environment beside the questionnaire, in both forms of observation."""
+    measures = {
+        (env_id, form): stepper(gym.make_vec(env_id, num_envs=size, observation=form), seconds)
+        for env_id in environments()
+        for form in ("turn", "transcript")
+    }
+    speeds: dict[tuple[str, str], list[float]] = {key: [] for key in measures}
+    for _ in track(range(rounds), f"all at {size:,}", console=Console(stderr=True)):
+        for key, measure in measures.items():
+            speeds[key].append(measure())
+    table = Table(
+        title=f"Every environment at {size:,}, median of {rounds} rounds",
+        title_justify="left",
+        caption="slower: how many times slower than the questionnaire in the same form and round; "
+        f"the aim is {SLOWEST} at most",
+    )
+    table.add_column("environment")
+    for form in ("this turn", "transcript"):
+        table.add_column(f"{form}, M steps/s", justify="right")
+        table.add_column("slower", justify="right")
+    for env_id in environments():
+        row = [env_id]
+        for form in ("turn", "transcript"):
+            own = speeds[env_id, form]
+            row += [f"{statistics.median(own) / 1e6:.2f}", f"{ratio(speeds[ENV, form], own):.2f}"]
+        table.add_row(*row)
+    return table
+
+
 def ratio(ours: list[float], theirs: list[float]) -> float:
     """Median over rounds of the ratio within a round, which a busy moment cannot skew."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
@@ -136,8 +196,9 @@ def bench_teacher(people: int, batch_size: int) -> Table:
     bandwidth = copy_bandwidth()
     for form in ("factored", "joint"):
         for order in ("fixed", "shuffled"):
-            seconds, hypotheses = time_teacher(form, order, people, batch_size)
-            moved = 4 * 8 * hypotheses * people * TURNS_OF_STUDY
+            task = make_task(environment_spec(ENV).kwargs["task"], form=form, order=order)
+            seconds = time_teacher(task, people, batch_size, f"{form}, {order}")
+            moved = 4 * 8 * task.inference().prior.size * people * TURNS_OF_STUDY
             bound = moved / bandwidth
             table.add_row(
                 form,
@@ -161,12 +222,31 @@ def copy_bandwidth() -> float:
     return 2 * source.nbytes / best
 
 
-def time_teacher(form: str, order: str, people: int, batch_size: int) -> tuple[float, int]:
-    """Seconds that the teacher's `act` takes for everybody, and the hypotheses it weighs."""
-    task = make_task(environment_spec(ENV).kwargs["task"], form=form, order=order)
+def bench_goals(people: int, batch_size: int) -> Table:
+    """All decisions of the teachers that have a time to keep, set for 10,000 people."""
+    table = Table(
+        title=f"{people:,} people in batches of {batch_size}",
+        title_justify="left",
+        caption=f"goal: for {PEOPLE_OF_GOALS:,} people",
+    )
+    for column in ("environment", "turns", "seconds", "us/decision", "goal"):
+        table.add_column(column, justify="left" if column == "environment" else "right")
+    for env_id, settings, goal in GOALS:
+        fixed = dict(environment_spec(env_id).kwargs)
+        task = make_task(fixed.pop("task"), **fixed, **settings)
+        name = " ".join([env_id, *(f"{key}={value}" for key, value in settings.items())])
+        seconds = time_teacher(task, people, batch_size, name)
+        turns = task.num_turns
+        each = 1e6 * seconds / people / turns
+        table.add_row(name, str(turns), f"{seconds:.2f}", f"{each:.2f}", f"{goal:.0f}")
+    return table
+
+
+def time_teacher(task: UserTask, people: int, batch_size: int, words: str) -> float:
+    """Seconds that the teacher's `act` takes for everybody."""
     teacher, simulator, seconds = BayesTeacher(task), Simulator(task, "train", 0), 0.0
     starts = range(0, people, batch_size)
-    for first in track(starts, f"{form}, {order}", console=Console(stderr=True)):
+    for first in track(starts, words, console=Console(stderr=True)):
         person = np.arange(first, min(first + batch_size, people))
         users = simulator.draw(person)
         for turn in range(task.num_turns):
@@ -174,7 +254,7 @@ def time_teacher(form: str, order: str, people: int, batch_size: int) -> tuple[f
             start = time.perf_counter()
             teacher.act(observation, np.zeros(len(person)))
             seconds += time.perf_counter() - start
-    return seconds, task.inference().prior.size
+    return seconds
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 HEAVY = {"torch", "transformers", "peft", "trl", "stable_baselines3", "sb3_contrib", "wandb"}
 # Modules outside train/ that need a heavy package, and so are imported by nobody but their users.
-MAY_BE_HEAVY = {"agents/llm.py"}
+MAY_BE_HEAVY = {"agents/llm/cache.py", "agents/llm/hugging_face.py", "eval/bench_llm.py"}
 LONGEST = 300
 
 
@@ -144,10 +144,19 @@ def test_no_module_outgrows_its_reader(path):
     lines = len(path.read_text("utf-8").splitlines())
     limit = LONGEST
     if name.startswith("envs/tasks/"):
-        limit = 150
+        # An environment's manual page comes on top of its code.
+        page = manual(path)
+        limit = 100 + page if page else 150
     elif name.startswith("agents/") and is_agent(path):
         limit = 100
     assert lines <= limit, f"{name} has {lines} lines, more than {limit}"
+
+
+def manual(path: Path) -> int:
+    """Lines of the manual page in a module, the docstring of its environment; 0 without one."""
+    classes = [node for node in tree(path).body if isinstance(node, ast.ClassDef)]
+    pages = [c.body[0] for c in classes if "## Arguments" in (ast.get_docstring(c) or "")]
+    return sum((page.end_lineno or 0) - page.lineno + 1 for page in pages)
 
 
 def is_agent(path: Path) -> bool:

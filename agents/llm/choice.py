@@ -1,0 +1,78 @@
+"""The probabilities of the task's replies, under any language model, as a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import softmax
+
+from agents.core import Agent, Decision, decide
+from agents.llm.dialogue import Dialogue
+from agents.llm.probe import PROBES, ended
+from agents.llm.scorer import ChoiceScorer
+from envs.core import UserTask
+from envs.names import closest
+from envs.transcript import Observation
+from envs.users.response_models import Floats
+
+
+class ChoiceAgent(Agent):
+    """A model that is in memory already. Nothing is generated and nothing parsed.
+
+    Args:
+        task: gives the prompt and the replies.
+        dialogue: writes the prompt as tokens.
+        scorer: gives the probabilities of the replies.
+        probe: also ask what the model believes of the person: `levels`, where they stand on each
+            trait; `items`, how they would answer each item of the bank (I questions a turn). The
+            question is put to a copy of the transcript, as if the conversation ended there.
+
+    Raises:
+        ValueError: an unknown probe, or one that makes no sense in this task.
+    """
+
+    def __init__(
+        self,
+        task: UserTask,
+        dialogue: Dialogue,
+        scorer: ChoiceScorer,
+        probe: str | None = None,
+    ) -> None:
+        """Writes the replies as tokens."""
+        super().__init__(task)
+        if probe is not None and probe not in PROBES:
+            raise ValueError(f"Unknown probe {closest(probe, PROBES)}")
+        self.scorer = scorer
+        self._dialogue = dialogue
+        self._replies = dialogue.replies(task.replies)
+        self._probe = None if probe is None else PROBES[probe](task)
+
+    def act(self, observation: Observation, uniform: Floats) -> Decision:
+        """See `Agent.act`: the most probable legal reply."""
+        belief = self.believe(observation)
+        scores = self.scorer.score(self._conversations(observation), self._replies)
+        scores = np.where(self.task.legal(observation), scores, -np.inf)
+        decision = decide(self.task, observation, softmax(scores, axis=1), belief)
+        return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
+
+    def believe(self, observation: Observation) -> Floats | None:
+        """See `Agent.believe`: what the probe reports; None without one."""
+        if self._probe is None:
+            return None
+        replies, past = self._dialogue.replies(self._probe.replies), ended(observation)
+        scores = [
+            self.scorer.score(self._conversations(past, question), replies)
+            for question in self._probe.questions
+        ]
+        return self._probe.belief(softmax(np.stack(scores, axis=1), axis=2))
+
+    def _conversations(self, observation: Observation, more: str = "") -> Sequence[list[int]]:
+        """B transcripts as token ids; `more` is said at the end of the last user turn."""
+        found = []
+        for row in range(len(observation["turn"])):
+            messages = self.task.prompt({key: value[row] for key, value in observation.items()})
+            if more:
+                messages[-1]["content"] += f"\n{more}"
+            found.append(self._dialogue.encode(messages).ids)
+        return found

@@ -1,0 +1,232 @@
+"""Models of Hugging Face transformers, whose keys and values are kept from turn to turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agents.llm.cache import SlotCache
+from agents.llm.dialogue import common
+from agents.llm.scorer import Ids
+from envs.users.response_models import Floats
+
+ATTENTION = {"full_attention", "sliding_attention"}
+
+
+def load(
+    model: str,
+    adapter: str | None = None,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    attention: str | None = None,
+) -> tuple[Any, Any]:
+    """A causal model and its tokenizer, ready for `HuggingFaceScorer`.
+
+    Args:
+        model: folder or hub id; weights as safetensors only, and no code of its own.
+        adapter: folder of a PEFT adapter. In float32 it is added to the weights, which is faster;
+            in shorter types, where the sum would be rounded, it stays beside them.
+        revision: commit of a hub model, so that a score belongs to fixed weights.
+        dtype: `auto` (as stored), `float32`, `bfloat16` or `float16`.
+        device: `cpu`, `cuda`, `cuda:1`, or `auto` to spread a large model over all of them; by
+            default the first accelerator, or else the processor.
+        attention: implementation, e.g. `sdpa`, `eager`, `flash_attention_2`; by default the
+            model's own.
+
+    Raises:
+        ValueError: weights or adapter cannot be had.
+    """
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model,
+            revision=revision,
+            dtype=dtype,
+            device_map=place,
+            attn_implementation=attention,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"Model {model!r} cannot be had: {reason} Expected a folder with safetensors and a "
+            f"tokenizer, or a hub id that `hf download {model}` can fetch (gated ones after "
+            "`hf auth login`)."
+        ) from error
+    if adapter is not None:
+        loaded = _adapted(loaded, adapter)
+    return loaded.train(False), tokenizer
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    """The model with a PEFT adapter."""
+    from peft import PeftModel  # takes seconds, and only adapters need it
+
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (Path(adapter) / name).is_file():
+            raise ValueError(
+                f"Adapter {adapter!r} cannot be had: it has no {name}. Expected a folder that PEFT "
+                "saved as safetensors."
+            )
+    try:
+        adapted: Any = PeftModel.from_pretrained(model, adapter)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Adapter {adapter!r} does not fit the model: {reason}") from error
+    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
+
+
+class HuggingFaceScorer:
+    """Probabilities of replies under a causal language model; see `ChoiceScorer`.
+
+    Between calls the keys and values of all conversations are kept. A call compares its
+    conversations, token by token, with what is known of them, and computes the rest: the new turns
+    of conversations that went on, and once for all what the others begin with. Results are those
+    of encoding everything anew. The order of people is to be kept from call to call, though some
+    may leave; otherwise nothing is found, and everything computed.
+
+    Memory: each conversation of a call takes 2 x layers x key-value heads x head size numbers per
+    token until a call with more of them, and up to a quarter beside. `batch_size` bounds what a
+    pass takes beside that.
+
+    Args:
+        model: in evaluation mode; its weights must not change as long as the scorer is used.
+        batch_size: conversations in a forward pass.
+        cache: whether keys and values are kept. Without, each call encodes everything.
+
+    Raises:
+        ValueError: a model in training mode, or one whose layers do not keep keys and values.
+
+    Attributes:
+        tokens_computed: tokens that went through the model so far.
+    """
+
+    def __init__(self, model: Any, batch_size: int = 32, cache: bool = True) -> None:
+        """Looks at the model's layers."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}; expected at least 1.")
+        if model.training:
+            raise ValueError("The model is in training mode; call model.eval() first.")
+        config = model.config.get_text_config(decoder=True)
+        plain = set(getattr(config, "layer_types", None) or ATTENTION) <= ATTENTION
+        shared = getattr(config, "num_kv_shared_layers", 0)
+        if cache and (shared or not plain or getattr(model, "_is_stateful", False)):
+            raise ValueError(
+                f"Not every layer of {type(model).__name__} keeps keys and values of its own, and "
+                "nothing else; set cache=False."
+            )
+        self.tokens_computed = 0
+        self._model = model
+        self._batch_size = batch_size
+        self._layers = config.num_hidden_layers if cache else 0
+        self._cache = SlotCache(self._layers, 1)
+
+    @torch.inference_mode()
+    def score(self, conversations: Sequence[Ids], replies: Sequence[Ids]) -> Floats:
+        """See `ChoiceScorer.score`."""
+        try:
+            # The first tokens of all replies are read from one distribution.
+            scores = self._log_probs(conversations, [[reply[0] for reply in replies]])[:, 0]
+            for column, reply in enumerate(replies):
+                if len(reply) > 1:
+                    begun = [[*ids, *reply[:-1]] for ids in conversations]
+                    rest = self._log_probs(begun, [[token] for token in reply[1:]])
+                    scores[:, column] += rest.sum(axis=(1, 2))
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"{len(conversations)} people at a time do not fit into memory, where their keys "
+                f"and values take {self._cache.gib:.1f} GiB so far; meet fewer at a time "
+                f"(--batch-size of eval.run), or set agent.batch_size below {self._batch_size}."
+            ) from error
+        return scores
+
+    def _log_probs(self, sequences: Sequence[Ids], wanted: Sequence[Ids]) -> Floats:
+        """`[B, n, J]` log-probabilities of J wanted tokens after each of the last n tokens."""
+        slots, starts = self._places(sequences, len(wanted))
+        new = [len(ids) - start for ids, start in zip(sequences, starts, strict=True)]
+        order = sorted(range(len(sequences)), key=lambda row: (new[row], starts[row]))
+        result = np.empty((len(sequences), len(wanted), len(wanted[0])))
+        targets = torch.tensor(wanted, device=self._model.device)
+        while order:
+            rows = [row for row in order[: self._batch_size] if new[row] == new[order[0]]]
+            order = order[len(rows) :]
+            logits = self._logits(
+                [sequences[row] for row in rows],
+                [slots[row] for row in rows],
+                [starts[row] for row in rows],
+                keep=len(wanted),
+            )
+            scores = logits.float().log_softmax(-1)
+            taken = scores.gather(-1, targets.expand(len(rows), -1, -1))
+            result[rows] = taken.double().cpu().numpy()
+        return result
+
+    def _places(self, sequences: Sequence[Ids], keep: int) -> tuple[list[int], list[int]]:
+        """Each row's slot and how many of its tokens are known there, all but `keep` at most."""
+        if not self._layers:
+            return [0] * len(sequences), [0] * len(sequences)
+        if len(self._cache.known) <= len(sequences):
+            self._cache = SlotCache(self._layers, 1 + len(sequences))
+        known = self._cache.known
+        slots: list[int] = []
+        starts: list[int] = []
+        left = len(known) - 1 - len(sequences)
+        for ids in sequences:
+            first = 1 + (slots[-1] if slots else 0)
+            found = [_common(ids, known[slot]) for slot in range(first, first + left + 1)]
+            starts.append(min(max(found), len(ids) - keep))
+            slots.append(first + found.index(max(found)))
+            left -= slots[-1] - first
+        # What all begin with is computed in slot 0, for all who do not have it yet.
+        shortest = min(map(len, sequences)) - keep
+        shared = sequences[0][: min(shortest, common(min(sequences), max(sequences)))]
+        behind = [row for row, start in enumerate(starts) if start < len(shared)]
+        if len(behind) > 1:
+            start = _common(shared, known[0])
+            if start < len(shared):
+                self._logits([shared], [0], [start], keep=1)
+            since = min(starts[row] for row in behind)
+            self._cache.share([slots[row] for row in behind], since, len(shared))
+            for row in behind:
+                known[slots[row]], starts[row] = list(shared), len(shared)
+        return slots, starts
+
+    def _logits(
+        self, sequences: Sequence[Ids], slots: list[int], starts: list[int], keep: int
+    ) -> torch.Tensor:
+        """`[b, keep, V]` logits after the last tokens of b rows with equally many new ones."""
+        device, new = self._model.device, len(sequences[0]) - starts[0]
+        tokens = [ids[start:] for ids, start in zip(sequences, starts, strict=True)]
+        settings: dict[str, Any] = {"use_cache": False}
+        if self._layers:
+            for slot, ids, start in zip(slots, sequences, starts, strict=True):
+                # Until the pass is over a slot holds no more than it did: it may be interrupted.
+                self._cache.known[slot] = ids[:start]
+            mask, positions = self._cache.aim(slots, starts, new)
+            settings = {
+                "use_cache": True,
+                "past_key_values": self._cache,
+                "attention_mask": None if mask is None else mask.to(device),
+                "position_ids": positions.to(device),
+            }
+        given = torch.tensor(tokens, device=device)
+        logits: torch.Tensor = self._model(input_ids=given, logits_to_keep=keep, **settings).logits
+        self.tokens_computed += given.numel()
+        if self._layers:
+            for slot, sequence in zip(slots, sequences, strict=True):
+                self._cache.known[slot] = list(sequence)
+        return logits
+
+
+def _common(one: Ids, other: Ids) -> int:
+    """Number of tokens with which both begin."""
+    if one[: len(other)] == other:
+        return len(other)
+    return common(one, other)

@@ -1,0 +1,687 @@
+"""The agent that asks a server, against a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents import api_client
+from agents.api import ApiAgent
+from agents.api_cache import AnswerCache, digest
+from agents.api_reply import Message, by_opening, by_text, read_message
+from agents.contract import CHECKS
+from agents.registry import parse_agent
+from envs.contract_people import transcript
+from envs.registration import make_task
+from envs.simulator import Simulator
+from eval.run import main
+
+TASK = "envs.tasks.questionnaire:Questionnaire"
+KEY = "sk-very-secret"
+ALL = np.ones(5, dtype=bool)
+# Status, headers, content; None closes the connection without a word.
+Answer = tuple[int, dict[str, str], Any] | None
+
+
+def completion(text: str, *steps: dict[str, float]) -> Answer:
+    """A completion; a step lists alternatives to a token, the first of which was written."""
+    listed = [
+        {
+            "token": next(iter(step)),
+            "logprob": math.log(next(iter(step.values()))),
+            "top_logprobs": [{"token": t, "logprob": math.log(p)} for t, p in step.items()],
+        }
+        for step in steps
+    ]
+    choice = {
+        "message": {"role": "assistant", "content": text},
+        "logprobs": {"content": listed} if steps else None,
+    }
+    usage = {"prompt_tokens": 100, "completion_tokens": 2}
+    return 200, {}, {"choices": [choice], "usage": usage}
+
+
+def distribution(messages: list[dict[str, str]]) -> np.ndarray:
+    """`[5]` what the served model thinks of the five replies: anything, but a function of these."""
+    words = bytes.fromhex(digest(messages))
+    weights = 1.0 + np.frombuffer(words[:5], dtype=np.uint8)
+    return 0.9 * weights / weights.sum()
+
+
+def scoring(body: dict[str, Any]) -> Answer:
+    """A server with log-probabilities: a tenth of the mass lies on other words."""
+    probs = distribution(body["messages"])
+    return completion("", {"The": 0.1, **{str(n): p for n, p in enumerate(probs, start=1)}})
+
+
+def writing(body: dict[str, Any]) -> Answer:
+    """A server without any: the most probable reply, with a blank and a stop."""
+    return completion(f" {distribution(body['messages']).argmax() + 1}.\n")
+
+
+class Server:
+    """What was asked, and the function that answers."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[dict[str, Any]], Answer] = scoring
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.url = ""
+
+    def script(self, *answers: Answer) -> None:
+        """Answers with these, one after the other, and with the last one from then on."""
+        left = list(answers)
+        self.answer = lambda body: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.asked.append(body)
+            state.keys.append(self.headers["Authorization"])
+            answer = state.answer(body) if self.path == "/v1/chat/completions" else (404, {}, "")
+            if answer is None:
+                return
+            status, headers, content = answer
+            raw = (content if isinstance(content, str) else json.dumps(content)).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(raw))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{http.server_port}/v1"
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+    thread.start()
+    yield state
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between tries, none of which is made."""
+    made: list[float] = []
+    monkeypatch.setattr(api_client, "sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def build(server: Server, tmp_path: Path) -> Callable[..., ApiAgent]:
+    def built(num_turns: int = 4, **arguments: Any) -> ApiAgent:
+        task = make_task(TASK, num_turns=num_turns)
+        plain = {"base_url": server.url, "cache": str(tmp_path / "cache"), "backoff": 0.001}
+        return ApiAgent(task, "served", **{**plain, **arguments})
+
+    return built
+
+
+def observed(turn: int = 2, people: int = 3) -> dict[str, np.ndarray]:
+    task = make_task(TASK, num_turns=4)
+    users = Simulator(task, "test", 0).draw(np.arange(people))
+    return transcript(task, users, np.full(people, turn))
+
+
+def chats(agent: ApiAgent, observation: dict[str, np.ndarray]) -> list[list[dict[str, str]]]:
+    rows = range(len(observation["turn"]))
+    return [agent.task.prompt({k: v[row] for k, v in observation.items()}) for row in rows]
+
+
+def usage(tmp_path: Path) -> list[dict[str, Any]]:
+    files = sorted((tmp_path / "cache").glob("chat/completions/served/usage/*.json"))
+    return [json.loads(file.read_text("utf-8")) for file in files]
+
+
+# What comes back, and what it says.
+
+
+def test_log_probabilities_are_those_of_the_server(build, server):
+    agent, observation = build(logprobs=True), observed()
+    decision = agent.act(observation, np.zeros(3))
+    expected = np.stack([distribution(chat) for chat in chats(agent, observation)]) / 0.9
+    np.testing.assert_allclose(decision.action_probs, expected, rtol=1e-12)
+    np.testing.assert_allclose(decision.answer_mass, 0.9)
+    np.testing.assert_array_equal(decision.action, expected.argmax(axis=1))
+    assert len(np.unique(decision.action)) > 1
+    assert sorted(body["messages"][-1]["content"] for body in server.asked) == sorted(
+        chat[-1]["content"] for chat in chats(agent, observation)
+    )
+    fields = {key: value for key, value in server.asked[0].items() if key != "messages"}
+    assert fields == {
+        "model": "served",
+        "logprobs": True,
+        "top_logprobs": 20,
+        "temperature": 1,
+        "top_p": 1,
+        "max_tokens": 8,
+    }
+
+
+def opened(*steps: dict[str, float]) -> Message:
+    answer = completion("", *steps)
+    assert answer is not None
+    return read_message(answer[2])
+
+
+REPLIES = ("1", "2", "3", "4", "5")
+
+
+def test_a_reply_has_the_tokens_with_which_it_begins_and_no_other():
+    listed = {"1": 0.3, " 1": 0.1, "\n2": 0.2, "12": 0.1, "3.": 0.1, "4": 0.05, "5": 0.05, "0": 0.1}
+    read = by_opening([opened(listed)], REPLIES, ALL)
+    assert read.mass == pytest.approx(0.7)
+    # Nothing is left, so that 3, which is not listed, has nothing.
+    np.testing.assert_allclose(read.weights, [0.4, 0.2, 0, 0.05, 0.05])
+    words = by_opening([opened({"ye": 0.5, "no": 0.3, "y": 0.1})], ("yes", "no"), ALL[:2])
+    np.testing.assert_allclose(words.weights, [0.6, 0.3])
+
+
+def test_white_space_before_a_reply_is_followed():
+    read = by_opening(
+        [opened({" ": 0.8, "1": 0.1, "x": 0.1}, {"2": 0.5, "1": 0.25, "y": 0.25}, {"5": 1.0})],
+        REPLIES[:2],
+        ALL[:2],
+    )
+    np.testing.assert_allclose(read.weights, [0.1 + 0.8 * 0.25, 0.8 * 0.5])
+    assert read.mass == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ({"1": 0.5, "2": 0.3, "x": 0.02}, [0.5, 0.3, 0.02, 0.02, 0.02]),  # no more than the least
+        ({"1": 0.5, "2": 0.3, "x": 0.17}, [0.5, 0.3, 0.01, 0.01, 0.01]),  # no more than the rest
+        ({"1": 0.6, "2": 0.4}, [0.6, 0.4, 0, 0, 0]),
+    ],
+)
+def test_replies_that_are_not_listed_share_what_is_left(listed, expected):
+    np.testing.assert_allclose(by_opening([opened(listed)], REPLIES, ALL).weights, expected)
+
+
+def test_illegal_replies_are_none():
+    legal = np.array([True, False, True, True, True])
+    read = by_opening([opened({"2": 0.5, "1": 0.4, "x": 0.04})], REPLIES, legal)
+    np.testing.assert_allclose(read.weights, [0.4, 0, 0.02, 0.02, 0.02])
+    assert read.mass == pytest.approx(0.4)
+    read = by_text([Message("2", None, None)], REPLIES, legal)
+    np.testing.assert_allclose(read.weights, legal / 4)
+    assert read.unparsed == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2", 1),
+        (" 2.\n", 1),
+        ("<think>1 or 3?</think>\n\n2", 1),
+        ("**2**", None),
+        ("2..", None),
+        ("2. Agree", None),
+        ("Option 2", None),
+        ("22", None),
+        ("6", None),
+        ("", None),
+    ],
+)
+def test_a_message_has_to_be_a_reply(text, meant):
+    read = by_text([Message(text, None, None)], REPLIES, ALL)
+    expected = np.full(5, 0.2) if meant is None else np.eye(5)[meant]
+    np.testing.assert_array_equal(read.weights, expected)
+    assert read.unparsed == (meant is None)
+    assert math.isnan(read.mass)
+
+
+def test_messages_are_points(build, server):
+    server.answer = writing
+    agent, observation = build(logprobs=False), observed()
+    decision = agent.act(observation, np.zeros(3))
+    best = [distribution(chat).argmax() for chat in chats(agent, observation)]
+    np.testing.assert_array_equal(decision.action_probs, np.eye(5)[best])
+    np.testing.assert_array_equal(decision.action, best)
+    assert np.isnan(decision.answer_mass).all()
+    assert server.asked[0]["temperature"] == 0
+    assert "logprobs" not in server.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "answer"),
+    [(False, completion("I'd say 2")), (True, completion("", {"I": 0.9, "Well": 0.1}))],
+    ids=["text", "logprobs"],
+)
+def test_the_unparseable_is_counted_and_even(build, server, tmp_path, logprobs, answer):
+    server.script(answer)
+    decision = build(logprobs=logprobs).act(observed(), np.array([0.1, 0.5, 0.99]))
+    np.testing.assert_array_equal(decision.action_probs, np.full((3, 5), 0.2))
+    np.testing.assert_array_equal(decision.action, [0, 2, 4])
+    assert usage(tmp_path)[0]["unparsed"] == usage(tmp_path)[0]["decisions"] == 3
+
+
+def test_samples_are_frequencies_after_one_of_each(build, server, tmp_path):
+    said = ("1", "1", "4", "who knows")
+    server.answer = lambda body: completion(said[len(server.asked) % 4])
+    agent = build(samples=4, concurrency=1)
+    decision = agent.act(observed(people=2), np.zeros(2))
+    expected = np.array([1 + 2 + 0.2, 1.2, 1.2, 2.2, 1.2]) / 9
+    np.testing.assert_allclose(decision.action_probs, [expected, expected])
+    # Another seed for each message, and for another chat.
+    assert len({body["seed"] for body in server.asked}) == 8
+    assert {body["temperature"] for body in server.asked} == {1}
+    again = build(samples=4).act(observed(people=2), np.zeros(2))
+    np.testing.assert_array_equal(again.action_probs, decision.action_probs)
+    assert len(server.asked) == 8
+    assert usage(tmp_path)[0]["unparsed"] == 2
+    # Without a seed, equal requests are still asked as often as they are needed.
+    build(samples=4, extra={"seed": None}, temperature=0.7).act(observed(people=1), np.zeros(1))
+    assert len(server.asked) == 12
+    assert server.asked[-1]["temperature"] == 0.7
+
+
+# Does the server have log-probabilities?
+
+
+def without_alternatives(body: dict[str, Any]) -> Answer:
+    """A server that tells the log-probability of what it wrote, and no other."""
+    status, headers, content = scoring(body)
+    content["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = []
+    return (status, headers, content) if "logprobs" in body else writing(body)
+
+
+def unwilling(body: dict[str, Any]) -> Answer:
+    return (400, {}, {"error": "no logprobs here"}) if "logprobs" in body else writing(body)
+
+
+@pytest.mark.parametrize("answer", [writing, without_alternatives, unwilling])
+def test_without_log_probabilities_messages_are_read(build, server, answer):
+    server.answer = answer
+    with pytest.warns(UserWarning, match="Messages are read as text"):
+        first = build().act(observed(), np.zeros(3))
+    assert set(first.action_probs.ravel()) == {0.0, 1.0}
+    assert ["logprobs" in body for body in server.asked] == [True, *[False] * 4]
+    with pytest.warns(UserWarning, match="Messages are read as text"):
+        again = build().act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(again.action_probs, first.action_probs)
+    assert len(server.asked) == 5
+
+
+def test_log_probabilities_are_taken_where_there_are_any(build, server):
+    auto = build().act(observed(), np.zeros(3))
+    told = build(logprobs=True).act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(auto.action_probs, told.action_probs)
+    assert len(server.asked) == 4  # one to find out
+
+
+def test_missing_log_probabilities_are_an_error_where_they_were_asked_for(build, server):
+    server.answer = writing
+    with pytest.raises(ValueError, match="Set logprobs: false"):
+        build(logprobs=True).act(observed(), np.zeros(3))
+    server.answer = scoring  # and nothing of it was kept
+    build(logprobs=True).act(observed(), np.zeros(3))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_other_refusals_say_nothing_about_log_probabilities(build, server, status):
+    server.script((status, {}, {"error": {"message": "Who are you?"}}))
+    with pytest.raises(ValueError, match=f"HTTP {status}, Who are you"):
+        build().act(observed(), np.zeros(3))
+    server.answer = scoring  # and nothing of it was kept
+    assert build().act(observed(), np.zeros(3)).action_probs.max() < 1
+
+
+def test_replies_that_begin_alike_are_not_told_apart_by_a_token(build, server, monkeypatch):
+    task = type(make_task(TASK))
+    monkeypatch.setattr(task, "replies", ("1", "2", "3", "4", "10"))
+    with pytest.raises(ValueError, match="begin alike"):
+        build(logprobs=True)
+    server.answer = lambda body: completion("10")
+    np.testing.assert_array_equal(build().act(observed(), np.zeros(3)).action, [4, 4, 4])
+    assert "logprobs" not in server.asked[0]
+
+
+# Trouble on the line.
+
+
+def test_a_busy_server_is_asked_again_when_it_says(build, server, pauses, tmp_path):
+    date = formatdate(time() + 30, usegmt=True)
+    server.script(
+        (429, {"Retry-After": "7"}, "slow down"),
+        (503, {"Retry-After": date}, ""),
+        (500, {"Retry-After": "soon"}, ""),
+        None,
+        scoring({"messages": []}),
+    )
+    build(logprobs=True, backoff=0.5).act(observed(people=1), np.zeros(1))
+    assert pauses[0] == 7
+    assert 20 < pauses[1] <= 30
+    assert pauses[2:] == [2, 4]
+    assert len(server.asked) == 5
+    counted = usage(tmp_path)[0]
+    assert (counted["requests"], counted["retries"]) == (1, 4)
+
+
+def test_a_broken_server_is_given_up(build, server, pauses):
+    server.script((500, {}, {"error": {"message": "CUDA\nout of memory."}}))
+    with pytest.raises(
+        ValueError, match=r"HTTP 500, CUDA out of memory\. Given up at try 4"
+    ) as error:
+        build(logprobs=True, retries=3, backoff=20.0).act(observed(people=1), np.zeros(1))
+    assert str(error.value).startswith(f"{server.url}/chat/completions: ")
+    assert "retries" in str(error.value)
+    assert pauses == [20, 40, 60]
+    assert len(server.asked) == 4
+
+
+def test_nobody_waits_for_hours(build, server, pauses):
+    server.script((429, {"Retry-After": "86400"}, {"error": {"message": "quota"}}))
+    with pytest.raises(ValueError, match=r"quota, to be asked again in 86400 s\. Given up"):
+        build(logprobs=True).act(observed(people=1), np.zeros(1))
+    assert pauses == []
+
+
+def test_a_server_that_says_nothing_is_given_up(build, server, pauses):
+    over = threading.Event()
+    server.answer = lambda body: over.wait(10) and None
+    with pytest.raises(ValueError, match=r"timed out\. Given up at try 2\..*timeout=0\.02"):
+        build(logprobs=True, timeout=0.02, retries=1).act(observed(people=1), np.zeros(1))
+    over.set()
+    assert len(pauses) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"error": {"message": "Context is 8 tokens."}}, "Context is 8 tokens"),
+        ({"error": "Context is 8 tokens"}, "Context is 8 tokens"),
+        ({"detail": [{"msg": "Context is 8 tokens"}]}, "Context is 8 tokens"),
+        ({"object": "error", "message": "Context is 8 tokens"}, "Context is 8 tokens"),
+        ("Context is\n8 tokens", "Context is 8 tokens"),
+        ("", "without a word"),
+    ],
+)
+def test_what_is_refused_is_not_asked_again(build, server, content, said):
+    server.script((400, {}, content))
+    with pytest.raises(ValueError, match=rf"HTTP 400, .*{said}.*`extra`"):
+        build(logprobs=True).act(observed(people=1), np.zeros(1))
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<html>Welcome</html>",
+        {"error": {"message": "Welcome"}},
+        {"choices": [], "message": "Welcome"},
+        {"choices": [{"message": "Welcome"}], "detail": "Welcome"},
+    ],
+)
+def test_what_is_no_completion_is_refused(build, server, content):
+    server.script((200, {}, content))
+    with pytest.raises(ValueError, match=r"Welcome.*base_url"):
+        build(logprobs=True).act(observed(people=1), np.zeros(1))
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("logprob", [math.nan, 1.0, None, "low"])
+def test_an_impossible_log_probability_is_refused(build, server, logprob):
+    step = {"token": "1", "logprob": logprob, "top_logprobs": [{"token": "1", "logprob": logprob}]}
+    choice = {"message": {"content": "1"}, "logprobs": {"content": [step]}}
+    server.script((200, {}, {"choices": [choice]}))
+    with pytest.raises(ValueError, match="no chat completion"):
+        build(logprobs=True).act(observed(people=1), np.zeros(1))
+
+
+def test_a_redirect_is_not_followed(build, server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.script((302, {"Location": f"{server.url}/elsewhere"}, ""))
+    with pytest.raises(ValueError, match=r"HTTP 302, without a word\. Is base_url right"):
+        build(logprobs=True).act(observed(people=1), np.zeros(1))
+    assert len(server.asked) == 1
+
+
+def test_a_missing_server_is_one_line(build, server):
+    with pytest.raises(ValueError, match=r"refused. Given up at try 2. Is the server running") as e:
+        build(base_url="http://127.0.0.1:9/v1", retries=1).act(observed(), np.zeros(3))
+    assert "\n" not in str(e.value)
+
+
+# The key.
+
+
+def test_the_key_is_sent_and_kept_nowhere(build, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("MY_KEY", f" {KEY}\n")
+    agent = build(logprobs=True, key_variable="MY_KEY")
+    agent.act(observed(), np.zeros(3))
+    assert set(server.keys) == {f"Bearer {KEY}"}
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 4
+    assert not any(KEY in file.read_text("utf-8") for file in files)
+    build(logprobs=True, cache=str(tmp_path / "other")).act(observed(), np.zeros(3))
+    assert server.keys[-1] is None
+
+
+def test_a_wrong_key_is_one_line_without_the_key(build, server, monkeypatch):
+    server.script((401, {}, {"error": {"message": f"Incorrect API key: {KEY}"}}))
+    agent = build(logprobs=True, key_variable="MY_KEY")
+    with pytest.raises(ValueError, match="from the variable MY_KEY, which is not set"):
+        agent.act(observed(), np.zeros(3))
+    monkeypatch.setenv("MY_KEY", KEY)
+    with pytest.raises(ValueError, match="from the variable MY_KEY, which is set") as error:
+        agent.act(observed(), np.zeros(3))
+    assert "Incorrect API key: [key]. The key" in str(error.value)
+    assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\nx", f"{KEY}ö"])
+def test_a_key_that_cannot_be_sent_is_not_shown(build, server, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ValueError, match="OPENAI_API_KEY: holds characters") as error:
+        build(logprobs=True).act(observed(), np.zeros(3))
+    assert KEY not in str(error.value)
+
+
+# The cache, and what it is all worth.
+
+
+def test_a_second_run_asks_nothing(build, server, tmp_path):
+    prices = {"price_in": 2.0, "price_out": 10.0}
+    first = build(logprobs=True, **prices).act(observed(), np.zeros(3))
+    server.answer = writing
+    again = build(logprobs=True, **prices).act(observed(), np.zeros(3))
+    assert len(server.asked) == 3
+    np.testing.assert_array_equal(again.action_probs, first.action_probs)
+    np.testing.assert_array_equal(again.action, first.action)
+    asked, kept = usage(tmp_path)
+    assert asked == {
+        "model": "served",
+        "url": f"{server.url}/chat/completions",
+        "decisions": 3,
+        "unparsed": 0,
+        "requests": 3,
+        "from_cache": 0,
+        "retries": 0,
+        "prompt_tokens": 300,
+        "completion_tokens": 6,
+        "without_usage": 0,
+        "cost": pytest.approx((300 * 2 + 6 * 10) / 1e6),
+    }
+    assert (kept["requests"], kept["from_cache"], kept["cost"]) == (0, 3, 0)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_every_part_of_a_request_counts(build, server):
+    changes = [{}, {"temperature": 0.5}, {"max_tokens": 9}, {"extra": {"min_p": 0}}]
+    for number, change in enumerate(changes, start=1):
+        build(logprobs=True, **change).act(observed(people=1), np.zeros(1))
+        assert len(server.asked) == number
+    build(logprobs=True, extra={"max_tokens": None, "max_completion_tokens": 8}).act(
+        observed(people=1), np.zeros(1)
+    )
+    assert "max_tokens" not in server.asked[-1]
+    assert server.asked[-1]["max_completion_tokens"] == 8
+    # How it is asked does not.
+    build(logprobs=True, concurrency=1, timeout=9.0, price_in=1.0).act(
+        observed(people=1), np.zeros(1)
+    )
+    assert len(server.asked) == 5
+
+
+def test_equal_transcripts_are_asked_once(build, server):
+    shown = {key: np.repeat(value, 6, axis=0) for key, value in observed(people=1).items()}
+    decision = build(logprobs=True).act(shown, np.zeros(6))
+    assert len(server.asked) == 1
+    assert len(np.unique(decision.action_probs, axis=0)) == 1
+
+
+def test_a_server_that_does_not_count_tokens_is_counted(build, server, tmp_path):
+    status, headers, content = scoring({"messages": []})
+    del content["usage"]
+    server.script((status, headers, content))
+    build(logprobs=True).act(observed(), np.zeros(3))
+    assert usage(tmp_path)[0]["without_usage"] == 3
+
+
+def test_what_was_answered_before_an_error_is_kept_and_counted(build, server, tmp_path):
+    good = scoring({"messages": []})
+    server.script(good, good, (400, {}, "no more"))
+    agent = build(logprobs=True, concurrency=1)
+    with pytest.raises(ValueError, match="no more"):
+        agent.act(observed(), np.zeros(3))
+    assert usage(tmp_path)[0]["requests"] == 2
+    server.script(good)
+    agent.act(observed(), np.zeros(3))
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("content", ["", '{"choices": [', "[]", "{}", '{"choices": []}'])
+def test_a_damaged_answer_is_an_error(build, server, tmp_path, content):
+    build(logprobs=True).act(observed(), np.zeros(3))
+    file = min((tmp_path / "cache").glob("chat/completions/served/[0-9a-f][0-9a-f]/*.json"))
+    file.write_text(content, "utf-8")
+    with pytest.raises(ValueError, match=re.escape(str(file)) + ": damaged.*Delete it"):
+        build(logprobs=True).act(observed(), np.zeros(3))
+    file.unlink()
+    build(logprobs=True).act(observed(), np.zeros(3))
+    assert len(server.asked) == 4
+
+
+def test_the_first_of_two_answers_stays(tmp_path):
+    cache = AnswerCache(str(tmp_path), "served")
+    for text in ("1", "2"):  # as two processes that asked the same at a time
+        answer = completion(text)
+        assert answer is not None
+        cache.keep("abc", answer[2])
+    assert cache.load("abc").text == "1"
+
+
+def test_a_cache_that_cannot_be_made_is_an_error(build, tmp_path):
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(ValueError, match=r"cache=.*cannot make"):
+        build(cache=str(tmp_path / "file"))
+
+
+def test_neither_batches_nor_threads_matter(build, server, tmp_path):
+    observation, uniform = observed(people=12), np.zeros(12)
+    one = build(logprobs=True, concurrency=1, cache=str(tmp_path / "1")).act(observation, uniform)
+    many = build(logprobs=True, concurrency=8, cache=str(tmp_path / "8"))
+    together = many.act(observation, uniform)
+    np.testing.assert_array_equal(one.action_probs, together.action_probs)
+    apart = build(logprobs=True, cache=str(tmp_path / "batches"))
+    for rows in (slice(0, 5), slice(5, 12)):
+        part = apart.act({key: value[rows] for key, value in observation.items()}, uniform[rows])
+        np.testing.assert_array_equal(part.action_probs, one.action_probs[rows])
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("answer", [scoring, writing])
+def test_contract(server, tmp_path, check, answer):
+    server.answer = answer
+
+    def make_agent(task: Any) -> ApiAgent:
+        logprobs = answer is scoring
+        return ApiAgent(task, "served", server.url, logprobs=logprobs, cache=str(tmp_path))
+
+    check(make_agent, "acquaint/Questionnaire-v0", num_turns=3)
+
+
+# Arguments, and the command line.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"logprobs": "maybe"}, "logprobs='maybe'; expected true, false or auto"),
+        ({"extra": "min_p"}, "extra='min_p'; expected a mapping"),
+        ({"samples": 0}, "samples=0; expected at least 1"),
+        ({"samples": 2, "logprobs": True}, "samples=2 are for reading"),
+        ({"concurrency": 0}, "concurrency=0; expected at least 1"),
+        ({"retries": -1}, "retries=-1; expected at least 0"),
+        ({"timeout": 0.0}, "timeout=0.0; expected at least 0.001"),
+        ({"base_url": "localhost:8000/v1"}, "base_url='localhost:8000/v1'; expected e.g. http"),
+        ({"base_url": "https://me:word@host/v1"}, "expected e.g. http"),
+    ],
+)
+def test_bad_arguments_are_refused(build, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(**arguments)
+
+
+def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys):
+    own, out = tmp_path / "served.yaml", tmp_path / "out"
+    own.write_text(
+        f"agent: agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\n"
+        f"cache: {tmp_path / 'cache'}\nextra:\n  min_p: 0\n",
+        "utf-8",
+    )
+    assert parse_agent(str(own), []).arguments["extra"] == {"min_p": 0}
+    # Two batches: the folder of answers grows in between, and that is no other configuration.
+    command = ["--agent", str(own), "--set", "num_turns=3", "--batch-size", "3"]
+    command += ["--out", str(out), "--users"]
+    assert main([*command, "6"]) == 0
+    asked = len(server.asked)
+    assert asked > 6
+    report = (out / "report.json").read_text("utf-8")
+    nll = {r["agent"]: r["mean"] for r in json.loads(report)["rows"] if r["metric"] == "nll"}
+    assert nll[str(own)] > 0
+    server.answer = writing
+    assert main([*command, "6", "--fresh"]) == 0
+    assert len(server.asked) == asked
+    again = json.loads((out / "report.json").read_text("utf-8"))["rows"]
+    assert again == json.loads(report)["rows"]
+    server.answer = scoring
+    assert main([*command, "8"]) == 0
+    assert len(server.asked) > asked
+    capsys.readouterr()
+
+
+def test_a_missing_server_stops_a_run_with_one_line(server, tmp_path, capsys):
+    own = tmp_path / "gone.yaml"
+    own.write_text(
+        "agent: agents.api:ApiAgent\nmodel: served\nbase_url: http://127.0.0.1:9/v1\n"
+        f"cache: {tmp_path / 'cache'}\nretries: 1\nbackoff: 0.001\n",
+        "utf-8",
+    )
+    assert main(["--agent", str(own), "--users", "2", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Is the server running" in said
