@@ -1,4 +1,4 @@
-"""From traces to a report: tidy numbers, a table for the screen, Markdown and plots."""
+"""From traces to a report: tidy curve_rows, numbers, a table for the screen, Markdown and plots."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from rich.table import Table
 
 from eval.metrics import METRICS
-from eval.stats import Estimate, Floats, interval, paired
+from eval.stats import Floats, interval, paired
 from eval.store import slug
-from eval.tables import DASH, markdown_table, numbers, screen_table, spread
+from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table, spread
 from eval.trace import Trace, write_json
 
 NORMALISED = "normalised_score"
@@ -132,7 +132,7 @@ def build_report(
                 report.rows.append(key | numbers(interval(statistics[agent], metric.combine)))
                 if metric.curve:
                     curve = interval(metric.by_turn(trace), metric.combine)
-                    report.curves.extend(_curve(key, curve))
+                    report.curves.extend(key | row for row in curve_rows(curve))
                 if teacher in people and agent != teacher:
                     estimate = paired(statistics[agent], statistics[teacher], metric.combine)
                     key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
@@ -151,15 +151,6 @@ def _normalised(means: Floats) -> Floats:
     """(agent - floor) / (teacher - floor) of mean rewards `[..., 3]` in that order."""
     agent, floor, teacher = np.moveaxis(means, -1, 0)
     return (agent - floor) / (teacher - floor)
-
-
-def _curve(key: dict[str, Any], curve: Estimate) -> list[dict[str, Any]]:
-    columns = (curve.mean, curve.low, curve.high, curve.users)
-    names = ("mean", "low", "high", "users")
-    return [
-        key | {"turn": turn} | dict(zip(names, values, strict=True))
-        for turn, values in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1)
-    ]
 
 
 def table(report: Report, env: str) -> Table:

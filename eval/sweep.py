@@ -24,7 +24,7 @@ from envs.registration import environments
 from eval.job import People, plan
 from eval.metrics import METRICS
 from eval.stats import interval
-from eval.tables import DASH, markdown_table, numbers, screen_table
+from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table
 from eval.trace import write_json
 from eval.work import (
     DEFAULT_USERS,
@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
         "--metric", default="accuracy", metavar="NAME", help=f"{', '.join(METRICS)} (accuracy)"
     )
     cli.add_argument(
+        "--by-turn",
+        action="store_true",
+        help="a column for each turn, and a row for each agent, instead of the mean over turns",
+    )
+    cli.add_argument(
         "--split", default="test", help="people to meet: train, dev or test (the default)"
     )
     cli.add_argument(
@@ -100,17 +105,22 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
         points = prepare(options)
     carry_out([point.errand for point in points], options.users, options, errors)
     metric = METRICS[options.metric]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for point in points:
-        job = point.errand.job
-        estimate = interval(metric.statistics(point.errand.trace(options.users)), metric.combine)
+        job, trace = point.errand.job, point.errand.trace(options.users)
         key = {"env": job.env, "settings": point.settings, "agent": job.agent.label}
-        rows.append(key | {"metric": metric.name} | numbers(estimate))
+        key["metric"] = metric.name
+        if options.by_turn:
+            curve = interval(metric.by_turn(trace), metric.combine)
+            rows += [key | row for row in curve_rows(curve)]
+        else:
+            estimate = interval(metric.statistics(trace), metric.combine)
+            rows.append(key | numbers(estimate))
     meta = how_made(command, options, options.users, points[0].errand.job.people)
     out = Path(options.out)
     write_json(out / "report.json", {"meta": meta, "rows": rows})
     header, lines = _table(rows)
-    words = len(header) - len(options.agent)
+    words = 1 + len(points[0].settings) + options.by_turn
     title = f"{metric.name}, {metric.unit}, {options.users} people, ± 95 %"
     text = [f"# {title}", f"```\n{command}\n```", markdown_table(header, lines, words)]
     (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
@@ -149,16 +159,19 @@ def prepare(options: argparse.Namespace) -> list[Point]:
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: a row an environment and combination, a column an agent."""
-    agents = list(dict.fromkeys(row["agent"] for row in rows))
+    """Header and lines: a row an environment and combination, a column an agent or a turn."""
+    by_turn = "turn" in rows[0]
     lines: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
         place = (row["env"], *map(str, row["settings"].values()))
+        column = str(row["turn"]) if by_turn else row["agent"]
+        place += (row["agent"],) * by_turn
         half = (row["high"] - row["low"]) / 2
         cell = DASH if np.isnan(row["mean"]) else f"{row['mean']:.3f} ±{half:.3f}"
-        lines.setdefault(place, {})[row["agent"]] = cell + ("*" if row["failed"] else "")
-    header = ["environment", *rows[0]["settings"], *agents]
-    return header, [[*place, *(cells[a] for a in agents)] for place, cells in lines.items()]
+        lines.setdefault(place, {})[column] = cell + "*" * bool(row.get("failed"))
+    columns = list(dict.fromkeys(column for cells in lines.values() for column in cells))
+    header = ["environment", *rows[0]["settings"], *["agent"] * by_turn, *columns]
+    return header, [[*place, *(of.get(c, DASH) for c in columns)] for place, of in lines.items()]
 
 
 if __name__ == "__main__":

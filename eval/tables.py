@@ -25,6 +25,16 @@ def numbers(estimate: Estimate) -> dict[str, Any]:
     }
 
 
+def curve_rows(curve: Estimate) -> list[dict[str, Any]]:
+    """Turn (1..T), mean, low, high and users of estimates `[T]`, as plain numbers."""
+    columns = (curve.mean, curve.low, curve.high, curve.users)
+    names = ("mean", "low", "high", "users")
+    return [
+        {"turn": turn} | dict(zip(names, values, strict=True))
+        for turn, values in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1)
+    ]
+
+
 def spread(row: Mapping[str, Any]) -> str:
     """`0.512 [0.498, 0.526]` of a row's mean, low and high; a dash where undefined."""
     if np.isnan(row["mean"]):

@@ -79,3 +79,14 @@ def test_what_cannot_be_swept_is_refused(extra, problem, tmp_path, capsys):
     assert main([*AGENTS, "--env", FLIGHTS, "--out", str(tmp_path / "out"), *extra]) == 2
     assert problem in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_turn_by_turn(tmp_path, capsys):
+    command = ["--agent", "bayes", "--env", FLIGHTS, "--users", "40"]
+    assert main([*command, "--vary", "context=none", "--by-turn", "--out", str(tmp_path / "a")]) == 0
+    rows = report(tmp_path / "a")["rows"]
+    assert [row["turn"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert capsys.readouterr().out.count(" ±") == 1 + 6  # the title says what ± is
+    assert run([*command, "--out", str(tmp_path / "b")]) == 0
+    curves = [row for row in report(tmp_path / "b")["curves"] if row["metric"] == "accuracy"]
+    assert [row["mean"] for row in curves] == [row["mean"] for row in rows]
