@@ -16,6 +16,7 @@ from urllib.request import HTTPErrorProcessor, Request, build_opener
 
 from agents.api_cache import AnswerCache, Usage, digest
 from agents.api_reply import Message, RefusedError, read_message
+from agents.core import OutsideError
 
 Body = dict[str, Any]
 
@@ -142,7 +143,7 @@ class ChatServer:
             message = read_message(response)
         except ValueError as error:
             said = f"{error}: {self._said(raw)}"
-            raise ValueError(f"{self.url}: {said}. {self._hint(404)}") from error
+            raise OutsideError(f"{self.url}: {said}. {self._hint(404)}") from error
         prompt, written = message.tokens or (0, 0)
         self.usage.add(requests=1, prompt_tokens=prompt, completion_tokens=written)
         self.usage.add(without_usage=message.tokens is None)
@@ -174,7 +175,7 @@ class ChatServer:
             if attempt < self._retries:
                 self.usage.add(retries=1)
                 sleep(pause)
-        raise ValueError(
+        raise OutsideError(
             f"{self.url}: {problem}. Given up at try {attempt + 1}. {advice} What was answered is "
             "kept: the same command goes on from there."
         )

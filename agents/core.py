@@ -31,6 +31,10 @@ class Decision(NamedTuple):
     answer_mass: Floats | None = None
 
 
+class OutsideError(ValueError):
+    """What an agent relies on fails in the midst of things, e.g. a server; says what to do."""
+
+
 class Agent(ABC):
     """A function of transcripts. Keeps nothing about people between calls.
 

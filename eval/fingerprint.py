@@ -39,12 +39,17 @@ def of_code(modules: tuple[str, ...]) -> str:
 
 
 def of_settings(settings: Iterable[Any]) -> dict[str, str]:
-    """Digests of files that settings name; of a folder, of its files' names, sizes and times."""
+    """Digests of files that settings name; of a folder of weights, of names, sizes and times.
+
+    Other folders are written to, as the cache of a server's answers is, and decide nothing.
+    """
     found = {}
     for value in settings:
         if not isinstance(value, str) or not value or not Path(value).exists():
             continue
         path = Path(value)
+        if path.is_dir() and not list(path.glob("*.safetensors")):
+            continue
         if path.is_dir():
             parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
             found[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]

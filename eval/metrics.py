@@ -146,6 +146,10 @@ def _kl_from_teacher(trace: Trace) -> Floats:
     return rel_entr(trace.teacher_probs, trace.action_probs).sum(axis=-1, keepdims=True)
 
 
+def _answer_mass(trace: Trace) -> Floats:
+    return trace.answer_mass[..., None]
+
+
 def _regret(trace: Trace) -> Floats:
     taken = _probability(trace.teacher_probs, trace.actions)
     return (trace.teacher_probs.max(axis=-1) - taken)[..., None]
@@ -231,6 +235,7 @@ METRICS = {
         Metric("regret", "expected hits lost per turn", "lower", _regret),
         Metric("predictive_entropy", "nats", "teacher", _predictive_entropy),
         Metric("nll", "nats", "lower", _nll),
+        Metric("answer_mass", "probability", "higher", _answer_mass, curve=False),
         Metric("brier", "squared error", "lower", _brier),
         Metric("ece", "share of turns", "lower", _calibration_gaps, _ece, curve=False),
         Metric("kl_from_teacher", "nats", "lower", _kl_from_teacher),

@@ -25,6 +25,7 @@ _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 colu
     "ece": "ECE",
     "kl_from_teacher": "KL",
     "belief_correlation": "belief r",
+    "answer_mass": "mass",
     NORMALISED: "norm.",
 }
 _ARROWS = {"higher": "↑", "lower": "↓", "teacher": "≈"}

@@ -43,7 +43,7 @@ def rollout(
     num, turns = len(person), task.num_turns
     actions = np.full((2, num, turns), -1, dtype=np.int16)
     probs = np.full((2, num, turns, len(task.actions)), np.nan)
-    rewards = np.zeros((num, turns))
+    rewards, mass = np.zeros((num, turns)), np.full((num, turns), np.nan)
     # A belief about other levels than the people have cannot be compared with them.
     ours, theirs = task.population, agent.task.population
     comparable = (
@@ -65,6 +65,8 @@ def rollout(
         taught = decision if agent is teacher else teacher.act(shown, uniform[live, turn])
         for side, made in enumerate((decision, taught)):
             actions[side, live, turn], probs[side, live, turn] = made.action, made.action_probs
+        if decision.answer_mass is not None:
+            mass[live, turn] = decision.answer_mass
         if first is not None and decision.belief is not None:
             belief[live, turn] = decision.belief
         # Lanes that are over stand still whatever they are sent.
@@ -84,6 +86,7 @@ def rollout(
         answers=users.answers.astype(np.int16),
         rewards=rewards,
         action_probs=probs[0],
+        answer_mass=mass,
         teacher_actions=actions[1],
         teacher_probs=probs[1],
         belief=belief,

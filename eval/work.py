@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from agents.core import OutsideError
 from envs.names import parse_settings
 from envs.registration import import_package
 from eval.job import Job, People
@@ -31,11 +32,12 @@ class RefusedError(Exception):
 
 
 @contextmanager
-def refusing(kind: type[ValueError] = ValueError) -> Iterator[None]:
+def refusing(*kinds: type[ValueError]) -> Iterator[None]:
     """Turns errors about the input into a `RefusedError`; all others stay what they are."""
+    refused = kinds or (ValueError,)
     try:
         yield
-    except kind as error:
+    except refused as error:
         raise RefusedError(str(error)) from error
 
 
@@ -159,7 +161,7 @@ def carry_out(
     """Computes the traces that are not there yet, with a progress bar; with `--fresh`, all.
 
     Raises:
-        RefusedError: an agent breaks its contract.
+        RefusedError: an agent breaks its contract, or cannot go on.
     """
     for errand in errands if options.fresh else []:  # only now: a refused command loses nothing
         errand.store.clear()
@@ -168,7 +170,7 @@ def carry_out(
         for errand in errands
         for first, end in errand.store.missing(users, options.batch_size)
     ]
-    with progress(console) as bar, refusing(BrokenAgentError):
+    with progress(console) as bar, refusing(BrokenAgentError, OutsideError):
         rows = {
             label: bar.add_task(label, total=users * count, completed=users * count)
             for label, count in Counter(errand.label for errand in errands).items()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from agents.registry import agent_names, parse_agent
 from envs.registration import environments
+
+ROOT = Path(__file__).parent.parent
 
 
 def ids() -> list[str]:
@@ -20,3 +25,15 @@ def words(value: object) -> str | None:
     if isinstance(value, dict):
         return ",".join(f"{key}={of}" for key, of in value.items()) or "default"
     return getattr(value, "__name__", None)
+
+
+def from_the_hub() -> list[str]:
+    """Agents without weights: they name a model, and no folder of that name is here."""
+    named = {name: parse_agent(name, []).arguments.get("model") for name in agent_names()}
+    return [name for name, model in named.items() if model and not (ROOT / str(model)).is_dir()]
+
+
+def at_hand() -> list[str]:
+    """Agents that can be built here and now."""
+    missing = from_the_hub()
+    return [name for name in agent_names() if name not in missing]

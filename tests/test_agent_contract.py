@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from registered import cases, ids, words
+from registered import at_hand, cases, from_the_hub, ids, words
 
 from agents.contract import CHECKS
 from agents.core import Agent
@@ -16,6 +16,8 @@ from envs.core import Users, UserTask
 from eval.clairvoyant import Clairvoyant
 
 AGENTS = 8
+# The six models of the study and their adapters: their weights are on the hub, or to be trained.
+FROM_THE_HUB = 12
 ENVIRONMENTS = 11
 # Agents that cannot be had on an environment: `cheapest` where nothing has a price (three
 # environments and five settings of one of them), `shortest` where nothing takes time (and one).
@@ -55,7 +57,7 @@ def sorted_out() -> tuple[list[tuple[Any, ...]], dict[tuple[Any, ...], str]]:
     fit, refused = [], {}
     for env_id, settings in cases(SETTINGS):
         task = gym.make_vec(env_id, num_envs=1, **settings).unwrapped.task
-        for name in agent_names():
+        for name in at_hand():
             try:
                 build(name, task)
             except ValueError as error:
@@ -69,7 +71,8 @@ FIT, NOT_FIT = sorted_out()
 
 
 def test_nothing_vanished():
-    assert len(agent_names()) == AGENTS
+    assert len(at_hand()) == AGENTS
+    assert len(agent_names()) == AGENTS + FROM_THE_HUB
     assert len(ids()) == ENVIRONMENTS
     assert set(SETTINGS) <= set(ids())
     assert len(NOT_FIT) == REFUSED
@@ -82,6 +85,15 @@ def test_who_is_refused_is_told_why_in_a_line():
         assert "has no options with a '" in message
         assert message.endswith("leave it out here.")
         assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", from_the_hub())
+def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    task = gym.make_vec("acquaint/Questionnaire-v0", num_envs=1).unwrapped.task
+    with pytest.raises(ValueError, match=r"hf download|make it with: python -m train") as refused:
+        build(name, task)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=words)

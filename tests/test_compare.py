@@ -40,6 +40,7 @@ def play(seed: int) -> Trace:
         teacher_probs=teacher,
         belief=np.zeros((PEOPLE, 0, 0, 0), np.float32),
         context=np.zeros((PEOPLE, 0), np.float32),
+        answer_mass=np.full(answers.shape, np.nan),
     )
 
 

@@ -38,6 +38,7 @@ def hand_trace() -> Trace:
         teacher_probs=np.array([[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]]),
         belief=belief.astype(np.float32),
         context=np.zeros((2, 0), np.float32),
+        answer_mass=np.full((2, 2), np.nan),
     )
 
 
@@ -80,6 +81,7 @@ def test_registry_is_what_reports_promise():
         "regret",
         "predictive_entropy",
         "nll",
+        "answer_mass",
         "brier",
         "ece",
         "kl_from_teacher",
@@ -88,7 +90,7 @@ def test_registry_is_what_reports_promise():
     ]
     assert all(metric.name == name for name, metric in METRICS.items())
     # Turn by turn its bias would differ from that of the whole.
-    assert [name for name, metric in METRICS.items() if not metric.curve] == ["ece"]
+    assert [name for name, metric in METRICS.items() if not metric.curve] == ["answer_mass", "ece"]
 
 
 def random_trace(seed: int, people: int, turns: int, early: bool = True, factors: int = 2) -> Trace:
@@ -114,6 +116,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         teacher_probs=teacher,
         belief=belief,
         context=np.zeros((people, 0), np.float32),
+        answer_mass=np.where(over, NAN, rng.random(over.shape)),
     )
 
 

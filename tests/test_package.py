@@ -34,7 +34,10 @@ def test_the_packages_listed_are_those_on_disk():
 
 def test_every_package_has_a_docstring_of_its_own():
     of_code = {path.parent for path in on_disk() if path.suffix == ".py"}
-    assert {".".join(folder.parts) for folder in of_code} == set(LISTED) - {"configs.agents"}
+    assert {".".join(folder.parts) for folder in of_code} == set(LISTED) - {
+        "configs.agents",
+        "configs.train",
+    }
     for folder in of_code:
         assert (ROOT / folder / "__init__.py").read_text("utf-8").startswith('"""')
 

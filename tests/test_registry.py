@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.testing import assert_allclose
+from registered import at_hand
 
 from agents.baselines import RandomAgent
 from agents.core import Agent
@@ -303,7 +304,7 @@ def leaks(agent: object) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize("name", agent_names())
+@pytest.mark.parametrize("name", at_hand())
 def test_no_person_can_be_reached_from_an_agent_as_built(name):
     (job,) = plan(FOR_ALL, [name], People("test", 12345, None), {})
     env, (agent, teacher) = job.environment(3), job.agents()
@@ -358,7 +359,7 @@ def test_the_search_for_leaks_finds_them(hidden_in):
 
 def test_a_clairvoyant_alone_has_a_door_and_it_is_the_evaluators():
     people = People("test", 0, None)
-    jobs = plan(FOR_ALL, agent_names(), people, {})
+    jobs = plan(FOR_ALL, at_hand(), people, {})
     doors = [job.agent.label for job in jobs if hasattr(job.agents()[0], "look_at")]
     assert doors == ["clairvoyant"]
     assert type(build("clairvoyant")).__module__.startswith("eval.")

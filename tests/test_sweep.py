@@ -83,7 +83,9 @@ def test_what_cannot_be_swept_is_refused(extra, problem, tmp_path, capsys):
 
 def test_turn_by_turn(tmp_path, capsys):
     command = ["--agent", "bayes", "--env", FLIGHTS, "--users", "40"]
-    assert main([*command, "--vary", "context=none", "--by-turn", "--out", str(tmp_path / "a")]) == 0
+    assert (
+        main([*command, "--vary", "context=none", "--by-turn", "--out", str(tmp_path / "a")]) == 0
+    )
     rows = report(tmp_path / "a")["rows"]
     assert [row["turn"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert capsys.readouterr().out.count(" ±") == 1 + 6  # the title says what ± is

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from agents.llm.adapter import check_adapter
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from envs.core import UserTask
+
+# Where the folders lie that this project ships, e.g. agents/models/micro.
+ROOT = Path(__file__).parent.parent.parent
 
 
 class LLMAgent(ChoiceAgent):
@@ -12,11 +18,14 @@ class LLMAgent(ChoiceAgent):
 
     Args:
         task, probe: see `ChoiceAgent`.
-        model, adapter, revision, dtype, device, attention: see `agents.llm.hugging_face.load`.
+        model, revision, dtype, device, attention: see `agents.llm.hugging_face.load`.
+        adapter: folder of a PEFT adapter; see `agents.llm.adapter` for when it is refused.
         batch_size, cache: see `agents.llm.hugging_face.HuggingFaceScorer`.
+        made_by: the command that makes the adapter, for the message where it is missing.
 
     Raises:
-        ValueError: what cannot be had, and where it could be.
+        ValueError: what cannot be had, and where it could be; or an adapter that was trained on
+            another base or on prompts that are written otherwise.
     """
 
     def __init__(
@@ -31,12 +40,24 @@ class LLMAgent(ChoiceAgent):
         batch_size: int = 32,
         cache: bool = True,
         probe: str | None = None,
+        made_by: str | None = None,
     ) -> None:
         """Loads model and tokenizer."""
         try:
             from agents.llm.hugging_face import HuggingFaceScorer, load
         except ModuleNotFoundError as error:
             raise ValueError(f"{error}: pip install -e '.[llm]'") from error
+        model = folder(model)
+        if adapter is not None:
+            adapter = folder(adapter)
+            if made_by and not Path(adapter).is_dir():
+                raise ValueError(f"There is no adapter {adapter!r} yet; make it with: {made_by}")
         loaded, tokenizer = load(model, adapter, revision, dtype, device, attention)
-        scorer = HuggingFaceScorer(loaded, batch_size, cache)
-        super().__init__(task, Dialogue(tokenizer, model), scorer, probe)
+        dialogue = Dialogue(tokenizer, model)
+        check_adapter(adapter or model, model, revision, dialogue)
+        super().__init__(task, dialogue, HuggingFaceScorer(loaded, batch_size, cache), probe)
+
+
+def folder(name: str) -> str:
+    """A folder as named, or else the one of that name that is shipped; a hub id as it is."""
+    return str(ROOT / name) if not Path(name).is_dir() and (ROOT / name).is_dir() else name

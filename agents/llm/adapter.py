@@ -1,0 +1,174 @@
+"""What a trained model says of how it was made, and whether it is used as it was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.llm.dialogue import Dialogue
+from envs.context import Context
+from envs.core import UserTask
+from envs.registration import make_task
+from envs.transcript import Observation
+from envs.users.population import PersonStreams
+
+FILE = "adapter.json"
+# People whose prompts stand for all; of a large file so many blocks, evenly spread, stand for it.
+_PEOPLE, _BLOCKS, _BLOCK = 3, 256, 2**16
+
+Messages = list[dict[str, str]]
+
+
+def read_adapter(folder: str | Path) -> dict[str, Any] | None:
+    """What `train.distill` wrote beside the weights; None where somebody else trained them.
+
+    Raises:
+        ValueError: a damaged file.
+    """
+    file = Path(folder) / FILE
+    if not file.is_file():
+        return None
+    try:
+        made: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{file}: no JSON ({error}); train again, or get the file anew."
+        ) from error
+    return made
+
+
+def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue: Dialogue) -> None:
+    """Refuses weights that were trained on another base, or on prompts that are written otherwise.
+
+    Other tasks and settings than those of training are welcome: that is transfer. What may not
+    happen is that the same task with the same settings reads otherwise than in training.
+
+    Args:
+        folder: of the adapter, or of the whole model where all its weights were trained.
+        model: the base, a folder or a hub id that is on this disk.
+        revision: of a hub model.
+        dialogue: how the base's tokenizer and chat template write conversations.
+
+    Raises:
+        ValueError: one line that says what differs. Nothing is refused without an `adapter.json`.
+    """
+    made = read_adapter(folder)
+    if made is None:
+        return
+    base = made["base"]
+    if made["tuning"] == "lora":
+        weights = weights_digest(model, revision)
+        if weights != base["weights"]:
+            raise ValueError(
+                f"Adapter {str(folder)!r} was trained on {base['model']} (weights "
+                f"{base['weights']}, revision {base['revision']}), {model!r} has weights "
+                f"{weights}: name the base it was trained on, or train an adapter for this one."
+            )
+    for env in made["environments"]:
+        task = _task(env["task"], env["arguments"])
+        if task is None:
+            continue  # a task of somebody else's, which is not what is asked about here
+        now = {"prompts": prompt_digest(task), "tokens": token_digest(task, dialogue)}
+        for part, culprit in (("prompts", "this task's prompts"), ("tokens", "chat template")):
+            if now[part] != env[part]:
+                raise ValueError(
+                    f"{folder}: trained on {env['env']} with {part} {env[part]}, which are "
+                    f"{now[part]} here; the {culprit} or the tokenizer changed since. Use the "
+                    f"version of then ({made['versions']['acquaint']}), or train again."
+                )
+
+
+def _task(target: str, arguments: Mapping[str, Any]) -> UserTask | None:
+    """A task of training, None where its module or its data are not here."""
+    try:
+        return make_task(target, **arguments)
+    except ValueError:
+        return None
+
+
+def fixed_prompts(task: UserTask) -> list[Messages]:
+    """The finished conversations of a few made-up people, the same on every machine.
+
+    They depend on what is asked and how it is written, not on how people answer.
+    """
+    told = _transcripts(task)
+    return [task.prompt({key: part[row] for key, part in told.items()}) for row in range(_PEOPLE)]
+
+
+def prompt_digest(task: UserTask) -> str:
+    """Digest of how a task writes its prompts."""
+    return _short(json.dumps(fixed_prompts(task)).encode())
+
+
+def token_digest(task: UserTask, dialogue: Dialogue) -> str:
+    """Digest of how a tokenizer and its chat template write a task's prompts."""
+    return _short(json.dumps([dialogue.encode(m).ids for m in fixed_prompts(task)]).encode())
+
+
+def weights_digest(model: str, revision: str | None = None) -> str:
+    """Digest of a model's weights as they lie on disk; of large files 256 blocks of 64 KiB each.
+
+    Raises:
+        ValueError: there are none.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(
+                snapshot_download(
+                    model,
+                    revision=revision,
+                    local_files_only=True,
+                    allow_patterns=["model*.safetensors"],
+                )
+            )
+        except OSError as error:
+            raise ValueError(f"{model}: not on this disk ({error}).") from error
+    files = sorted(folder.glob("model*.safetensors"))
+    if not files:
+        raise ValueError(f"{model}: no model*.safetensors in {folder}.")
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as content:
+            for start in np.linspace(0, max(0, size - _BLOCK), _BLOCKS).astype(np.int64):
+                content.seek(int(start))
+                digest.update(content.read(_BLOCK))
+    return digest.hexdigest()[:16]
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _transcripts(task: UserTask) -> Observation:
+    """Finished transcripts of made-up people who give each answer in turn."""
+    uniform = PersonStreams(0, "prompts", task.num_uniforms).uniform(np.arange(_PEOPLE))
+    stimuli = task.settle(task.draw_stimuli(uniform)[:, : task.num_turns], "train")
+    told = {
+        "turn": np.full((_PEOPLE, 1), task.num_turns, dtype=np.float32),
+        "stimuli": stimuli.reshape(_PEOPLE, -1).astype(np.float32),
+        "actions": _pattern(task.num_turns, 1, len(task.actions)),
+        "answers": _pattern(task.num_turns, 2, 2 if task.accepts else len(task.actions)),
+    }
+    return told if task.context is None else {**told, "context": _known(task.context)}
+
+
+def _known(context: Context) -> Any:
+    """`[P, C * (S' + 1)]` the beginning of another task with the same made-up people."""
+    told = _transcripts(context.task)
+    stimuli = told["stimuli"].reshape(_PEOPLE, context.task.num_turns, -1)
+    return context.pack(stimuli, told["answers"].astype(np.int64))
+
+
+def _pattern(turns: int, step: int, number: int) -> Any:
+    """`[P, T]` float32, 0..number-1 in turn, another beginning for each person."""
+    return ((np.arange(turns) * step + np.arange(_PEOPLE)[:, None]) % number).astype(np.float32)

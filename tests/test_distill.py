@@ -1,0 +1,520 @@
+"""Distillation: what is read, what is asked, what is rewarded, and a few steps of it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr, softmax
+from tiny_llm import naive, random_model, tokenizer
+from tiny_train import SETTINGS, TURNS, base, recipe, taught, traces
+from transformers import TrainingArguments
+
+import train.distill
+from agents.llm.choice import ChoiceAgent
+from agents.llm.dialogue import Dialogue
+from agents.llm.hugging_face import HuggingFaceScorer
+from envs.contract_people import transcript
+from envs.simulator import Simulator
+from train.batches import ByLength, Collator, choices
+from train.distill import Distill, distill, main
+from train.lessons import lessons, reports, sources, transcripts, until
+from train.objectives import OBJECTIVES, Choices, kl, scored
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return traces(tmp_path_factory.mktemp("traces"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return base(tmp_path_factory.mktemp("base"))
+
+
+def recipe_of(folder, model, out, **given):
+    settings = {"traces": str(folder), "model": str(model), "out": str(out), **given}
+    return recipe(Distill, TrainingArguments, **settings)
+
+
+def losses(made):
+    return [line["loss"] for line in made["history"] if "loss" in line]
+
+
+def weights(out):
+    from safetensors.torch import load_file
+
+    return load_file(out / "adapter_model.safetensors")
+
+
+# What is read.
+
+
+def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
+    [source] = sources([str(folder)])
+    dialogue, observation = Dialogue(tokenizer(), "tiny"), transcripts(source)
+    for row, lesson in enumerate(lessons(source, dialogue)):
+        assert len(lesson.positions) == TURNS
+        for turn in range(TURNS):
+            past = until(observation, np.full(len(observation["turn"]), turn))
+            messages = source.task.prompt({key: value[row] for key, value in past.items()})
+            alone = dialogue.encode(messages).ids
+            assert lesson.positions[turn] == len(alone) - 1
+            assert lesson.ids[: len(alone)].tolist() == alone
+            if turn:
+                said = lesson.options[lesson.action[turn - 1]]
+                assert lesson.ids[lesson.positions[turn - 1] + 1] == said
+        assert len(lesson.ids) == lesson.positions[-1] + 1  # nothing follows that nobody predicts
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--env", "acquaint/FlightChoice-v0"],
+        ["--env", "acquaint/FlightChoice-v0", "--set", "feedback=accept"],
+        ["--env", "acquaint/FlightChoice-v0", "--set", "feedback=accept",
+         "--set", "quirks=skepticism:0.5"],
+        ["--env", "acquaint/Questionnaire-v0", "--set", "num_turns=8",
+         "--set", "quirks=impatience:0.3"],
+        ["--env", "acquaint/Questionnaire-v0", "--set", "num_turns=4",
+         "--set", "reward=log_score", "--set", "context=acquaint/FlightChoice-v0:2"]
+    ],
+    ids=["choice", "accept", "sceptical", "impatient", "stated"],
+)  # fmt: skip
+def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
+    if "context=acquaint/FlightChoice-v0:2" in arguments:
+        arguments = [*arguments[:-1], "context=acquaint/Flights-v0:2"]
+    [source] = sources([str(traces(tmp_path, *arguments, users=5))])
+    trace, task = source.run.trace, source.task
+    users = Simulator(task, "train", 0).draw(trace.person)
+    told = transcripts(source)
+    assert np.array_equal(users.answers, trace.answers)
+    shown = task.shown(trace.actions.astype(int), trace.answers.astype(int), users.willing)
+    assert np.array_equal(told["answers"], np.where(trace.happened, shown, -1))
+    seen = transcript(task, users, trace.length.astype(int))
+    for key in ("turn", "stimuli", *(["context"] if task.context else [])):
+        assert np.array_equal(told[key], seen[key]), key
+
+
+def test_an_answer_of_several_tokens_is_refused(folder):
+    from train.lessons import single_tokens
+
+    dialogue = Dialogue(tokenizer(), "tiny")
+    with pytest.raises(ValueError, match=r"some: reply '1 2' takes 3 tokens.*labels=letters") as no:
+        single_tokens(dialogue, ["3", "1 2", "1"], "some")
+    assert single_tokens(dialogue, ["3", "1"], "some").shape == (2,)
+    assert "\n" not in str(no.value)
+
+
+def test_questions_are_those_of_the_probe(folder):
+    [source] = sources([str(folder)])
+    dialogue = Dialogue(tokenizer(), "tiny")
+    rng = np.random.default_rng(0)
+    groups = list(reports(source, dialogue, 3, rng))
+    assert [len(group) for group in groups] == [3] * 8
+    asked: list[list[int]] = []
+
+    class Listening:
+        def score(self, conversations, replies):
+            asked.extend(list(ids) for ids in conversations)
+            return np.zeros((len(conversations), len(replies)))
+
+    agent = ChoiceAgent(source.task, dialogue, Listening(), probe="levels")
+    told = transcripts(source)
+    for turn in range(TURNS + 1):
+        agent.believe(until(told, np.full(8, turn)))
+    heard = {tuple(ids) for ids in asked}
+    for row, group in enumerate(groups):
+        for lesson in group:
+            assert tuple(lesson.ids.tolist()) in heard
+            assert lesson.positions.tolist() == [len(lesson.ids) - 1]
+            assert lesson.report
+            every = source.run.trace.belief[row].reshape(-1, 5)
+            assert np.abs(every - lesson.target[0]).max(axis=1).min() < 1e-6
+    again = list(reports(source, dialogue, 3, np.random.default_rng(0)))
+    assert all(np.array_equal(a.ids, b.ids) for a, b in zip(groups[3], again[3], strict=True))
+
+
+# Batches.
+
+
+def test_the_collator_pads_what_no_position_sees(folder):
+    some = taught(folder)
+    shorter = [
+        lesson._replace(
+            ids=lesson.ids[: lesson.positions[turn] + 1],
+            positions=lesson.positions[: turn + 1],
+            legal=lesson.legal[: turn + 1],
+            target=lesson.target[: turn + 1],
+            action=lesson.action[: turn + 1],
+            answer=lesson.answer[: turn + 1],
+        )
+        for lesson, turn in zip(some, (3, 2, 0, 1), strict=False)
+    ]  # fmt: skip
+    batch = Collator(pad=7)([[lesson] for lesson in shorter])
+    wanted, mask = choices(batch), batch["answer_mask"]
+    assert batch["input_ids"].shape == mask.shape == (4, max(len(s.ids) for s in shorter))
+    assert mask.sum(1).tolist() == [4, 3, 1, 2]
+    assert wanted.weight.tolist() == [1.0] * 10
+    net, at = random_model().double(), 0
+    with torch.no_grad():
+        logits = net(batch["input_ids"], logits_to_keep=mask).logits
+    said = scored(logits, wanted)
+    divergence = kl(said, wanted)
+    for lesson in shorter:
+        replies = [[int(token)] for token in lesson.options]
+        for turn, position in enumerate(lesson.positions):
+            alone = naive(net, lesson.ids[: position + 1].tolist(), replies)
+            assert (said.among[at] - said.elsewhere[at]).numpy() == pytest.approx(alone, abs=1e-9)
+            brute = rel_entr(lesson.target[turn].astype(float), softmax(alone)).sum()
+            assert divergence[at].item() == pytest.approx(brute, abs=1e-9)
+            at += 1
+    assert at == len(logits)
+
+
+def test_fewer_options_than_others_in_a_batch_are_not_legal_beyond(folder):
+    lesson = taught(folder)[0]
+    three = lesson._replace(
+        options=lesson.options[:3],
+        legal=lesson.legal[:, :3],
+        target=lesson.target[:, :3] / lesson.target[:, :3].sum(1, keepdims=True),
+    )
+    alone = Collator(0)([[three]])
+    batch = Collator(0)([[lesson], [three]])
+    assert batch["legal"][TURNS:].tolist() == [[True] * 3 + [False] * 2] * TURNS
+    torch.manual_seed(0)
+    logits = torch.randn(2 * TURNS, len(tokenizer()))
+    for name in ("kl", "reverse-kl"):
+        both = OBJECTIVES[name](scored(logits, choices(batch)), choices(batch))[TURNS:]
+        own = OBJECTIVES[name](scored(logits[TURNS:], choices(alone)), choices(alone))
+        assert torch.allclose(both, own, atol=1e-6)
+
+
+def test_a_persons_questions_weigh_as_much_as_their_replies(folder):
+    [source] = sources([str(folder)])
+    dialogue = Dialogue(tokenizer(), "tiny")
+    asked = reports(source, dialogue, 2, np.random.default_rng(0))
+    groups = [[a, *b] for a, b in zip(lessons(source, dialogue), asked, strict=True)][:3]
+    batch = Collator(0, belief_weight=0.5)(groups)
+    assert batch["reports"].sum() == 6
+    assert batch["weight"][batch["reports"]].tolist() == [0.5 * TURNS / 2] * 6
+    assert batch["weight"][~batch["reports"]].tolist() == [1.0] * 3 * TURNS
+
+
+def test_neighbours_are_of_similar_length_and_the_order_is_that_of_seed_and_epoch():
+    lengths = np.random.default_rng(0).integers(10, 1000, 1003)
+    sampler = ByLength(lengths, 8, seed=3)
+    first = list(sampler)
+    assert sorted(first) == list(range(1003))
+    assert list(ByLength(lengths, 8, seed=3)) == first
+    assert list(ByLength(lengths, 8, seed=4)) != first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    batches = [lengths[first[at : at + 8]] for at in range(0, 1000, 8)]
+    padded = sum(batch.max() * len(batch) for batch in batches)
+    assert padded < 1.05 * sum(batch.sum() for batch in batches)
+    assert np.corrcoef(np.arange(125), [batch.mean() for batch in batches])[0, 1] < 0.3
+
+
+# Objectives, by hand: two replies of four tokens.
+
+
+def toy(target=((0.8, 0.2),), dtype=torch.float64):
+    logits = torch.tensor([[1.0, 2.0, 0.5, -1.0]], dtype=dtype, requires_grad=True)
+    known = Choices(
+        options=torch.tensor([[2, 1]]),
+        legal=torch.ones(1, 2, dtype=torch.bool),
+        target=torch.tensor(target),
+        action=torch.tensor([0]),
+        answer=torch.tensor([1]),
+        weight=torch.ones(1),
+        reports=torch.zeros(1, dtype=torch.bool),
+    )
+    return logits, known
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_objectives_are_what_they_are_by_hand(name):
+    logits, known = toy()
+    student = softmax([0.5, 2.0])
+    teacher = known.target[0].double().numpy()
+    expected = {
+        "kl": rel_entr(teacher, student).sum(),
+        "kl+belief": rel_entr(teacher, student).sum(),
+        "reverse-kl": rel_entr(student, teacher).sum(),
+        "ce-teacher": -np.log(student[0]),
+        "ce-user": -np.log(student[1]),
+    }
+    said = scored(logits, known)
+    assert OBJECTIVES[name](said, known).item() == pytest.approx(expected[name], abs=1e-12)
+    mass = softmax([1, 2, 0.5, -1])[[1, 2]].sum()
+    assert said.elsewhere.item() == pytest.approx(-np.log(mass), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_objective_moves_replies_only_and_the_mass_moves_all_tokens(name):
+    logits, known = toy()
+    OBJECTIVES[name](scored(logits, known), known).sum().backward()
+    assert logits.grad[0, [0, 3]].tolist() == [0, 0]
+    assert logits.grad[0, 1] == pytest.approx(-logits.grad[0, 2])
+    assert logits.grad[0, 1].abs() > 0.01
+    logits, known = toy()
+    scored(logits, known).elsewhere.sum().backward()
+    assert (logits.grad[0, [0, 3]] > 0).all()
+    assert (logits.grad[0, [1, 2]] < 0).all()
+
+
+def test_the_command_knows_the_objectives_without_torch():
+    assert tuple(OBJECTIVES) == train.distill.OBJECTIVES
+
+
+def test_with_weight_one_the_sum_is_the_cross_entropy_minus_the_teachers_entropy():
+    logits, known = toy()
+    said, target = scored(logits, known), known.target.double()
+    whole = logits.log_softmax(1).gather(1, known.options)
+    cross_entropy = -(target * whole).sum()
+    entropy = -(target * target.log()).sum()
+    assert (kl(said, known) + said.elsewhere).item() == pytest.approx(
+        (cross_entropy - entropy).item()
+    )
+
+
+def test_a_reply_that_is_not_legal_gets_nothing_and_gives_nothing():
+    for name, objective in OBJECTIVES.items():
+        logits, known = toy(target=((1.0, 0.0),))
+        known = known._replace(legal=torch.tensor([[True, False]]), answer=torch.tensor([0]))
+        said = scored(logits, known)
+        objective(said, known).sum().backward()
+        assert objective(said, known).item() == pytest.approx(0, abs=1e-7), name
+        assert torch.isfinite(logits.grad).all(), name
+
+
+def test_a_teacher_who_is_certain_costs_reverse_kl_no_infinity():
+    logits, known = toy(target=((1.0, 0.0),))
+    OBJECTIVES["reverse-kl"](scored(logits, known), known).sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_kl_of_a_model_is_that_of_the_loop(folder):
+    """The loss on the teacher's transcripts, against the agent's decisions on the same."""
+    [source] = sources([str(folder)])
+    dialogue, net = Dialogue(tokenizer(), "tiny"), random_model()
+    agent = ChoiceAgent(source.task, dialogue, HuggingFaceScorer(net))
+    told, teacher = transcripts(source), source.run.trace.teacher_probs
+    cells = np.empty((8, TURNS))
+    mass = np.empty((8, TURNS))
+    for turn in range(TURNS):
+        decision = agent.act(until(told, np.full(8, turn)), np.zeros(8))
+        cells[:, turn] = rel_entr(teacher[:, turn], decision.action_probs).sum(1)
+        mass[:, turn] = decision.answer_mass
+    batch = Collator(0)([[lesson] for lesson in lessons(source, dialogue)])
+    with torch.no_grad():
+        whole = net(batch["input_ids"]).logits[batch["answer_mask"]]
+        kept = net(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
+    assert torch.allclose(whole, kept, atol=1e-5)
+    said = scored(kept, choices(batch))
+    assert kl(said, choices(batch)).numpy() == pytest.approx(cells.ravel(), abs=1e-5)
+    assert said.elsewhere.numpy() == pytest.approx(-np.log(mass.ravel()), abs=1e-4)
+
+
+# A few steps.
+
+
+def test_the_loss_falls_and_the_result_is_an_adapter_that_says_how_it_was_made(
+    folder, model, tmp_path
+):
+    out = tmp_path / "out"
+    settings = {"eval_strategy": "steps", "eval_steps": 3, "eval_users": 3, "seed": 1}
+    made = distill(recipe_of(folder, model, out, **settings))
+    loss = losses(made)
+    assert loss[-1] < 0.9 * loss[0]
+    first = made["history"][0]
+    assert first["loss"] == pytest.approx(first["kl"] + first["elsewhere"], rel=1e-4)
+    assert first["tokens_per_second"] > 0
+    examined = [line for line in made["history"] if "eval_kl_from_teacher" in line]
+    assert [line["step"] for line in examined] == [3, 6]
+    assert json.loads((out / "adapter.json").read_text()) == json.loads(json.dumps(made))
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "adapter.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "recipe.yaml",
+    ]
+    assert made["steps"] == 6
+    assert made["seed"] == 1
+    assert made["recipe"]["objective"] == "kl"
+    assert made["environments"][0]["people"] == {"split": "train", "suite_seed": 0, "data": None}
+    assert made["environments"][0]["arguments"] == SETTINGS
+    assert str(tmp_path) not in json.dumps(made)
+
+
+def test_examined_people_are_scored_as_the_saved_adapter_is(folder, model, tmp_path):
+    from peft import PeftModel
+
+    from eval.job import People, plan
+    from eval.rollout import rollout
+    from train.examine import summary
+
+    out = tmp_path / "out"
+    settings = {"eval_strategy": "steps", "eval_steps": 3, "eval_users": 4, "max_steps": 3}
+    made = distill(recipe_of(folder, model, out, **settings))
+    [examined] = [line for line in made["history"] if "eval_nll" in line]
+    [job] = plan("acquaint/Questionnaire-v0", ["bayes"], People("dev", 0, None), SETTINGS)
+    env, (teacher, _) = job.environment(4), job.agents()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
+        net = PeftModel.from_pretrained(random_model(), out).eval()
+    agent = ChoiceAgent(teacher.task, Dialogue(tokenizer(), "x"), HuggingFaceScorer(net))
+    trace = rollout(env, agent, teacher, np.arange(4), np.zeros((4, TURNS)))
+    for name, value in summary(trace).items():
+        assert examined[f"eval_{name}"] == pytest.approx(value, abs=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["kl+belief", "ce-user", "reverse-kl"])
+def test_other_objectives_learn_too(objective, folder, model, tmp_path):
+    made = distill(recipe_of(folder, model, tmp_path / "out", objective=objective, max_steps=4))
+    assert losses(made)[-1] < losses(made)[0]
+    assert ("belief_kl" in made["history"][0]) == (objective == "kl+belief")
+
+
+def test_batches_cut_otherwise_give_the_same_weights(folder, model, tmp_path):
+    cut = {
+        "whole": {},
+        "accumulated": {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4},
+        "checkpointed": {"gradient_checkpointing": True},
+    }
+    found = {}
+    for name, settings in cut.items():
+        out = tmp_path / name
+        distill(recipe_of(folder, model, out, max_steps=2, objective="kl+belief", **settings))
+        found[name] = weights(out)
+    for name in ("accumulated", "checkpointed"):
+        for key, value in found["whole"].items():
+            assert torch.allclose(value, found[name][key], atol=1e-5), (name, key)
+
+
+def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
+    folder, model, tmp_path, monkeypatch
+):
+    from transformers import TrainerCallback
+
+    from train import session
+
+    settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "lora_dropout": 0.1}
+    straight = tmp_path / "straight" / "out"
+    distill(recipe_of(folder, model, straight, **settings))
+
+    class Interrupts(session._Beside, TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    broken = tmp_path / "broken" / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_Beside", Interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            distill(recipe_of(folder, model, broken, **settings))
+    assert sorted(path.name for path in broken.glob("checkpoint-*")) == ["checkpoint-3"]
+    assert json.loads((broken / "checkpoint-3" / "adapter.json").read_text())["steps"] == 3
+    assert not (broken / "adapter.json").exists()
+    made = distill(recipe_of(folder, model, broken, **settings))
+    assert made["steps"] == 6
+    assert len(losses(made)) == 6
+    for key, value in weights(straight).items():
+        assert torch.equal(value, weights(broken)[key]), key
+    # A finished run stays as it is, another recipe is refused, and --fresh replaces.
+    assert distill(recipe_of(folder, model, broken, **settings)) == json.loads(json.dumps(made))
+    with pytest.raises(ValueError, match="another recipe: max_steps was 6, is 1"):
+        distill(recipe_of(folder, model, broken, **{**settings, "max_steps": 1}))
+    assert distill(recipe_of(folder, model, broken, max_steps=1), fresh=True)["steps"] == 1
+
+
+def test_all_weights_can_be_trained_in_bfloat16(folder, model, tmp_path):
+    from agents.llm.hugging_face import load
+
+    settings = {"tuning": "full", "dtype": "bfloat16", "bf16": True, "max_steps": 4}
+    made = distill(recipe_of(folder, model, tmp_path / "out", **settings))
+    assert losses(made)[-1] < losses(made)[0]
+    trained, words = load(str(tmp_path / "out"))
+    assert words.chat_template
+    assert trained.dtype == torch.bfloat16
+
+
+def test_wandb_is_written_to_offline_when_asked(folder, model, tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    distill(recipe_of(folder, model, tmp_path / "out", max_steps=2, report_to="wandb"))
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+# The command.
+
+
+def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, model, tmp_path, capsys):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(
+        f"model: {model}\ntraces: [{folder}]\nlearning_rate: 1e-2\nmax_steps: 2\nuse_cpu: true\n"
+        "eval_strategy: no\nlora_r: 4\ndisable_tqdm: true\n"
+    )
+    out = tmp_path / "out"
+    assert main(["--config", str(config), "--out", str(out), "--max-steps", "1"]) == 0
+    made = json.loads((out / "adapter.json").read_text())
+    assert (made["steps"], made["recipe"]["learning_rate"]) == (1, 0.01)
+    assert "done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--objectiv", "kl"], "unknown key 'objectiv'. Did you mean 'objective'?"),
+        (["--learning-rat", "1"], "Did you mean 'learning_rate'?"),
+        (["--objective", "ce-users"], "Unknown objective 'ce-users'. Did you mean 'ce-user'?"),
+        (["--lora-r", "many"], "lora_r='many' is str, expected int"),
+        (["--learning-rate", "fast"], "learning_rate='fast' is text, expected a number"),
+        (["--output-dir", "x"], "output_dir is not to be set; use `out`"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
+        (["--model", "./nowhere"], "model './nowhere' cannot be had"),
+        (["--mass-weight", "-1"], "mass_weight=-1; expected at least 0"),
+        (["--bf16", "--use-cpu", "--fp16"], "At most one of fp16 and bf16"),
+        (["--lora-targets", "none"], "lora_targets='none': "),
+        (["--eval-strategy", "steps", "--eval-split", "tset"], "Did you mean 'test'?"),
+        (["kl"], "Expected --key value, got 'kl'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(words, message, folder, model, tmp_path, capsys):
+    given = {"--traces": str(folder), "--model": str(model), "--out": str(tmp_path / "out")}
+    settings = [word for pair in given.items() if pair[0] not in words for word in pair]
+    assert main([*words, *settings]) == 2
+    # Above it may stand the bar of the weights that were read.
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_key_is_named(capsys):
+    assert main(["--model", "x"]) == 2
+    assert "`traces` is missing; say --traces VALUE" in capsys.readouterr().err
+
+
+def test_a_choice_of_another_agent_can_be_imitated(tmp_path):
+    whose = ["--agent", "bayes-discounted"]
+    folder = traces(tmp_path, *whose)
+    teacher, agent = taught(folder), taught(folder, imitate="agent")
+    [source] = sources([str(folder)])
+    assert np.allclose(teacher[0].target, source.run.trace.teacher_probs[0])
+    assert np.allclose(agent[0].target, source.run.trace.action_probs[0])
+    assert not np.allclose(teacher[0].target, agent[0].target)
+    dialogue = Dialogue(tokenizer(), "tiny")
+    with pytest.raises(ValueError, match="recorded no beliefs of the exact teacher"):
+        next(reports(source, dialogue, 1, np.random.default_rng(0)))
+
+
+def test_traces_differ_enough_to_tell_turns_and_people_apart(folder):
+    [source] = sources([str(folder)])
+    assert len(np.unique(source.run.trace.teacher_probs.reshape(-1, 5).round(6), axis=0)) > 5

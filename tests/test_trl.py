@@ -1,0 +1,136 @@
+"""TRL's trainers on the same conversations, tokens and adapters."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_train import TURNS, base, recipe, taught, traces
+from transformers import TrainingArguments
+from trl import DPOConfig, SFTConfig
+
+from train import dpo, sft
+from train.distill import Distill, distill
+from train.dpo import Dpo
+from train.recipe import parse, read
+from train.sft import Sft
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trl")
+    return {"traces": str(traces(folder / "traces")), "model": str(base(folder / "base"))}
+
+
+@pytest.mark.parametrize("target", ["teacher", "user"])
+def test_fine_tuning_is_distillation_of_hard_labels(target, given, tmp_path):
+    """The same people in the same order: the same losses, and the same adapter in the end."""
+    common = given | {"max_steps": 3}
+    ours = distill(
+        recipe(
+            Distill,
+            TrainingArguments,
+            **common,
+            out=str(tmp_path / "ours"),
+            objective=f"ce-{target}",
+        )
+    )
+    words = ["--target", target, "--disable-tqdm", "--use-cpu"]
+    words += [f"--{key}={value}" for key, value in ours["recipe"].items() if key in SAME]
+    words += [f"--{key}={value}" for key, value in given.items()]
+    assert sft.main([*words, "--out", str(tmp_path / "theirs")]) == 0
+    theirs = json.loads((tmp_path / "theirs" / "adapter.json").read_text())
+    loss = [[line["loss"] for line in made["history"] if "loss" in line] for made in (ours, theirs)]
+    assert loss[0] == pytest.approx(loss[1], rel=1e-4)
+    weights = [
+        load_file(tmp_path / name / "adapter_model.safetensors") for name in ("ours", "theirs")
+    ]
+    for key, value in weights[0].items():
+        assert torch.allclose(value, weights[1][key], atol=1e-5), key
+    assert theirs["method"] == "sft"
+
+
+SAME = (
+    "max_steps",
+    "learning_rate",
+    "per_device_train_batch_size",
+    "lora_r",
+    "lora_alpha",
+    "logging_steps",
+    "save_strategy",
+)
+
+
+def test_preferences_move_the_teachers_choice_up(given, tmp_path):
+    settings = given | {"out": str(tmp_path / "out"), "pairs": 2, "eval_strategy": "steps"}
+    made = dpo.prepare(
+        recipe(Dpo, DPOConfig, **settings, eval_steps=6, eval_users=2), False, dpo.Console()
+    )()
+    margins = [line["rewards/margins"] for line in made["history"] if "rewards/margins" in line]
+    assert margins[0] == pytest.approx(0)  # the adapter begins as nothing
+    assert margins[-1] > 0.05
+    assert "eval_accuracy" in made["history"][-1]
+    assert made["method"] == "dpo"
+    assert not (tmp_path / "out" / "ref").exists()
+
+
+def test_a_pair_is_a_transcript_the_teachers_choice_and_another_reply(given, tmp_path):
+    settings = given | {"out": str(tmp_path / "out"), "pairs": 3}
+    rows = dpo.prepare(recipe(Dpo, DPOConfig, **settings), False, dpo.Console()).keywords["data"]
+    lessons = taught(given["traces"])
+    assert len(rows) == 3 * len(lessons)
+    for number, row in enumerate(rows):
+        lesson = lessons[number // 3]
+        [turn] = [t for t in range(TURNS) if lesson.positions[t] + 1 == len(row["prompt_ids"])]
+        assert row["prompt_ids"] == lesson.ids[: lesson.positions[turn] + 1].tolist()
+        assert row["chosen_ids"] == [lesson.options[lesson.action[turn]]]
+        assert row["rejected_ids"][0] in lesson.options
+        assert row["rejected_ids"] != row["chosen_ids"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        (sft.main, ["--target", "users"], "Unknown target 'users'. Did you mean 'user'?"),
+        (dpo.main, ["--pairs", "0"], "pairs=0; expected at least 1"),
+        (dpo.main, ["--beat", "1"], "Did you mean 'beta'?"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(command, words, message, given, tmp_path, capsys):
+    common = ["--traces", given["traces"], "--model", given["model"], "--out", str(tmp_path / "x")]
+    assert command([*common, *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+KINDS = {
+    "distill": (Distill, TrainingArguments),
+    "sft": (Sft, SFTConfig),
+    "dpo": (Dpo, DPOConfig),
+}
+RECIPES = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "configs" / "train").glob("*.yaml")
+    if not path.name.startswith("accelerate_")
+)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_are_read_by_the_command_they_name(path):
+    command = r"python -m train\.(\w+) --config configs/train/([\w.-]+\.yaml)"
+    [[method, name]] = re.findall(command, path.read_text("utf-8"))
+    assert name == path.name
+    told = parse(*KINDS[method], read(str(path)), path.name)
+    assert told.out.startswith("runs/")
+    assert read(path.stem) == read(str(path))
+    assert isinstance(told.trainer["learning_rate"], float)
+
+
+def test_recipes_take_arguments_of_trls_own(given, tmp_path):
+    told = recipe(Sft, SFTConfig, **given, out=str(tmp_path), packing=False)
+    assert told.trainer["packing"] is False

@@ -1,0 +1,59 @@
+"""Traces of a few people and a base of random weights, for whatever trains on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tiny_llm import random_model, tokenizer
+
+from agents.llm.dialogue import Dialogue
+from train.collect import main as collect
+from train.lessons import Lesson, lessons, sources
+from train.recipe import parse
+
+TURNS = 5
+# In another order for everybody, so that some are soon asked about one trait twice.
+SETTINGS = {"num_turns": TURNS, "order": "shuffled"}
+
+
+def traces(folder: Path, *arguments: str, users: int = 8) -> Path:
+    """Traces of the training people."""
+    settings = [*arguments, "--users", str(users), "--split", "train", "--out", str(folder)]
+    if "--env" not in arguments:
+        settings += [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    assert collect(settings) == 0
+    return folder
+
+
+def base(folder: Path, **sizes: Any) -> Path:
+    """A tiny Llama of random weights, with its tokenizer."""
+    random_model(**sizes).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def taught(folder: Path, **settings: Any) -> list[Lesson]:
+    """The lessons of a folder of traces."""
+    dialogue = Dialogue(tokenizer(), "tiny")
+    return [
+        lesson
+        for source in sources([str(folder)], **settings)
+        for lesson in lessons(source, dialogue)
+    ]
+
+
+def recipe(kind: Any, trainer: Any, **given: Any) -> Any:
+    """A short recipe: six updates of four people each."""
+    settings = {
+        "per_device_train_batch_size": 4,
+        "max_steps": 6,
+        "learning_rate": 1e-2,
+        "lora_r": 4,
+        "lora_alpha": 4,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    return parse(kind, trainer, settings | given, "test")

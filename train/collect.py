@@ -1,0 +1,121 @@
+"""Records the exact teacher's conversations: `python -m train.collect --env ID --out DIR`.
+
+Each split goes to a folder of its own, `DIR/train`, `DIR/dev`, `DIR/test`, in the format of
+`eval.run --out`: per turn the teacher's distribution over the person's next answer, and its belief
+about the person. What is there already is kept; the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from envs.names import parse_settings
+from eval.job import TEACHER, People, plan
+from eval.work import Errand, add_options, carry_out, check_options, guarded, refusing
+from train.export import EXPORTS, export
+
+# Five people of each of the 2,250 / 250 / 625 profiles of a split.
+USERS = {"train": 11_250, "dev": 1_250, "test": 3_125}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    cli = argparse.ArgumentParser(
+        prog="python -m train.collect", description="Records the exact teacher's conversations."
+    )
+    cli.add_argument(
+        "--env", nargs="+", default=["acquaint/Questionnaire-v0"], metavar="ID", help="environments"
+    )
+    cli.add_argument(
+        "--agent",
+        default=TEACHER,
+        metavar="NAME[:key=value,...]",
+        help="whose conversations (bayes); the teacher's distribution is recorded beside each",
+    )
+    cli.add_argument(
+        "--split",
+        nargs="+",
+        metavar="SPLIT",
+        help="people to meet (train dev test; of --data train dev)",
+    )
+    numbers = " / ".join(f"{number:,}" for number in USERS.values())
+    cli.add_argument(
+        "--users",
+        type=int,
+        metavar="N",
+        help=f"how many of each split ({numbers}; of --data everyone)",
+    )
+    cli.add_argument(
+        "--data", metavar="PATH", help="file of real respondents to meet, see eval.run"
+    )
+    cli.add_argument(
+        "--export",
+        nargs="+",
+        default=[],
+        choices=list(EXPORTS),
+        metavar="FORM",
+        help=f"also write them as {', '.join(EXPORTS)}, to DIR/<split>/export",
+    )
+    cli.add_argument(
+        "--with-levels",
+        action="store_true",
+        help="export the people's hidden levels as well, which no agent may see",
+    )
+    add_options(cli, "runs/traces")
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    options = parser().parse_args(list(sys.argv[1:] if arguments is None else arguments))
+    return guarded(partial(_run, options), options.out)
+
+
+def _run(options: argparse.Namespace, errors: Console) -> None:
+    with refusing():
+        work = prepare(options)
+    for split, (errands, users) in work.items():
+        errors.print(f"{split}: {users:,} people", highlight=False)
+        carry_out(errands, users, options, errors)
+    for split in work:
+        for form in options.export:
+            for path in export(form, Path(options.out) / split, options.with_levels):
+                errors.print(f"{form}: {path}", highlight=False, soft_wrap=True)
+
+
+def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
+    """What is to be done for each split, and with how many people.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do.
+    """
+    options.agent = [options.agent]
+    check_options(options)
+    settings, work = parse_settings(options.settings), {}
+    for form in options.export:
+        EXPORTS[form].check()
+    for split in options.split or (["train", "dev"] if options.data else list(USERS)):
+        people = People(split, options.seed, options.data)
+        jobs = [
+            job
+            for env_id in options.env
+            for job in plan(env_id, options.agent, people, settings, tuple(options.packages))
+        ]
+        most = jobs[0].environment(1).num_people
+        users = options.users or most or USERS[split]
+        if most is not None and users > most:
+            raise ValueError(f"--users {users}: split {split!r} has {most} respondents.")
+        errands = [Errand(job, Path(options.out) / split, options.fresh) for job in jobs]
+        errands[0].try_out(users)
+        work[split] = errands, users
+    return work
+
+
+if __name__ == "__main__":
+    sys.exit(main())

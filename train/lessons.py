@@ -1,0 +1,263 @@
+"""Recorded conversations as what a language model reads and is asked, one sequence a person."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from envs.core import UserTask
+from envs.registration import make_task
+from envs.simulator import Simulator
+from envs.transcript import Observation, stimuli_of
+from envs.users.response_models import Floats, Ints
+from eval.store import Run, load_runs
+from eval.trace import Trace
+
+if TYPE_CHECKING:  # collecting and exporting go without what language models need
+    from agents.llm.dialogue import Dialogue
+
+
+class Lesson(NamedTuple):
+    """One sequence, and the positions in it at which a reply is due; A replies, T of them.
+
+    Attributes:
+        ids: `[n]` int32 tokens, up to the last position.
+        positions: `[T]` where the model predicts a reply, ascending.
+        options: `[A]` token of each reply.
+        legal: `[T, A]` which of them may be chosen.
+        target: `[T, A]` float32 the teacher's distribution.
+        action: `[T]` the teacher's choice.
+        answer: `[T]` the person's own answer.
+        report: whether the positions ask for a belief, not for an action.
+    """
+
+    ids: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int64]
+    options: npt.NDArray[np.int64]
+    legal: npt.NDArray[np.bool_]
+    target: npt.NDArray[np.float32]
+    action: npt.NDArray[np.int64]
+    answer: npt.NDArray[np.int64]
+    report: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Traces of one environment.
+
+    Attributes:
+        folder: the run's DIR.
+        run: as found on disk.
+        task: the environment's task.
+        imitate: `teacher`, or the traces' `agent`.
+    """
+
+    folder: Path
+    run: Run
+    task: UserTask
+    imitate: str = "teacher"
+
+    @property
+    def target(self) -> tuple[Floats, Ints]:
+        """The distributions `[N, T, A]` and choices `[N, T]` to be learned."""
+        trace = self.run.trace
+        if self.imitate == "agent":
+            return trace.action_probs, trace.actions
+        return trace.teacher_probs, trace.teacher_actions
+
+    @property
+    def digest(self) -> str:
+        """Digest of what was recorded, however it is cut into files."""
+        columns = (self.run.trace.person, self.run.trace.actions, *self.target)
+        parts = b"".join(np.ascontiguousarray(column).tobytes() for column in columns)
+        return hashlib.sha256(parts).hexdigest()[:16]
+
+
+def sources(
+    folders: Sequence[str], max_people: int | None = None, imitate: str = "teacher"
+) -> list[Source]:
+    """The traces in some folders; of a folder with splits, those of training.
+
+    Args:
+        folders: of `train.collect`.
+        max_people: the first so many of each trace.
+        imitate: see `Source`.
+
+    Raises:
+        ValueError: no traces there, or of a task that is not here.
+    """
+    found = []
+    for name in folders:
+        folder = Path(name)
+        if not (folder / "traces").is_dir():
+            folder /= "train"
+        if not (folder / "traces").is_dir():
+            raise ValueError(
+                f"traces: {name} holds none; python -m train.collect --out {name} makes them."
+            )
+        for run in load_runs(folder):
+            arguments = {**run.config["env_spec"], **run.config["env_settings"]}
+            task = make_task(arguments.pop("task"), **arguments)
+            trace = run.trace.select(slice(max_people))
+            told = Run(run.env, run.agent, run.config, trace)
+            found.append(Source(folder, told, task, imitate))
+    return found
+
+
+def transcripts(source: Source) -> Observation:
+    """The finished transcripts of all people of a source.
+
+    Raises:
+        ValueError: of sceptical respondents, who may have rejected the right action.
+    """
+    task, trace, people = source.task, source.run.trace, source.run.config["people"]
+    actions = _chosen(task, trace) if task.states_distribution else trace.actions.astype(np.int64)
+    happened = trace.happened
+    willing = np.ones(actions.shape, dtype=bool)
+    if task.quirks.skepticism:
+        if people["data"] is not None:
+            raise ValueError(f"{source.folder}: traces of sceptical respondents cannot be taught.")
+        everyone = Simulator(task, people["split"], people["suite_seed"])
+        willing = everyone.draw(trace.person).willing
+    shown = task.shown(actions, trace.answers.astype(np.int64), willing)
+    told = {
+        "turn": trace.length[:, None].astype(np.float32),
+        "stimuli": trace.stimuli.reshape(len(actions), -1),
+        "actions": np.where(happened, actions, -1).astype(np.float32),
+        "answers": np.where(happened, shown, -1).astype(np.float32),
+    }
+    return told if task.context is None else {**told, "context": trace.context}
+
+
+def _chosen(task: UserTask, trace: Trace) -> Ints:
+    """`[N, T]` actions in the transcripts of a task whose actions state distributions."""
+    stated = task.stated(np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions)))
+    return task.chosen(stated).reshape(trace.actions.shape)
+
+
+def until(observation: Observation, turn: Ints) -> dict[str, Floats]:
+    """Transcripts as they were before the answer of turn `turn` `[B]`."""
+    column = np.arange(observation["answers"].shape[1])
+    before, asked = column < turn[:, None], column <= turn[:, None]
+    stimuli = np.where(asked[..., None], stimuli_of(observation), -1)
+    return {
+        **observation,
+        "turn": turn[:, None].astype(np.float32),
+        "stimuli": stimuli.reshape(len(turn), -1).astype(np.float32),
+        "actions": np.where(before, observation["actions"], -1),
+        "answers": np.where(before, observation["answers"], -1),
+    }
+
+
+def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
+    """A lesson a person: the whole conversation, all its replies at once. Nobody without turns.
+
+    Raises:
+        ValueError: replies of several tokens.
+    """
+    task, trace, observation = source.task, source.run.trace, transcripts(source)
+    options = single_tokens(dialogue, task.replies, source.run.env)
+    legal, (target, action) = _legal(task, observation), source.target
+    for row, length in enumerate(trace.length.astype(int)):
+        if not length:
+            continue
+        messages = task.prompt({key: value[row] for key, value in observation.items()})
+        # The last reply is asked for, but nothing follows from it; nor from the farewell.
+        ids, positions = dialogue.encode(messages[:-2])
+        yield Lesson(
+            ids=np.array(ids, dtype=np.int32),
+            positions=np.array(positions),
+            options=options,
+            legal=legal[row, :length],
+            target=target[row, :length].astype(np.float32),
+            action=action[row, :length].astype(np.int64),
+            answer=trace.answers[row, :length].astype(np.int64),
+        )
+
+
+def reports(
+    source: Source, dialogue: Dialogue, each: int, rng: np.random.Generator
+) -> Iterator[list[Lesson]]:
+    """For each person with turns, `each` questions about traits, the teacher's belief as target.
+
+    The turns, from before the first to after the last, and the traits are drawn evenly. The
+    questions are those of `agents.llm.probe.LevelsProbe`, put as `ChoiceAgent` puts them.
+
+    Raises:
+        ValueError: a source without the teacher's beliefs, or replies of several tokens.
+    """
+    from agents.llm.probe import LevelsProbe, ended
+
+    task, trace, config = source.task, source.run.trace, source.run.config
+    same = ("target", "arguments", "task_arguments")
+    of_another = any(config["agent_spec"][key] != config["teacher_spec"][key] for key in same)
+    if trace.belief.size == 0 or (of_another and source.imitate == "teacher"):
+        raise ValueError(
+            f"{source.folder}: {source.run.agent!r} recorded no beliefs of the exact teacher; "
+            "collect with --agent bayes, or choose another objective."
+        )
+    probe, observation = LevelsProbe(task), transcripts(source)
+    options = single_tokens(dialogue, probe.replies, source.run.env)
+    for row, length in enumerate(trace.length.astype(int)):
+        if not length:
+            continue
+        some: list[Lesson] = []
+        for _ in range(each):
+            turn = int(rng.integers(length + 1))
+            factor = int(rng.integers(len(probe.questions)))
+            one = {key: value[row : row + 1] for key, value in observation.items()}
+            past = ended(until(one, np.array([turn])))
+            messages = task.prompt({key: value[0] for key, value in past.items()})
+            messages[-1]["content"] += f"\n{probe.questions[factor]}"
+            ids, positions = dialogue.encode(messages)
+            target = trace.belief[row, turn, factor][None]
+            unknown = np.full(1, -1)
+            some.append(
+                Lesson(
+                    ids=np.array(ids, dtype=np.int32),
+                    positions=np.array(positions[-1:]),
+                    options=options,
+                    legal=np.ones(target.shape, dtype=bool),
+                    target=target / target.sum(),
+                    action=unknown,
+                    answer=unknown,
+                    report=True,
+                )
+            )
+        yield some
+
+
+def single_tokens(dialogue: Dialogue, replies: Sequence[str], env: str) -> npt.NDArray[np.int64]:
+    """`[A]` token of each reply.
+
+    Raises:
+        ValueError: one has several.
+    """
+    tokens = dialogue.replies(replies)
+    longest = max(tokens, key=len)
+    if len(longest) > 1:
+        raise ValueError(
+            f"{env}: reply {replies[tokens.index(longest)]!r} takes {len(longest)} tokens of this "
+            "tokenizer (with what ends a turn, where one reply begins another); training reads one "
+            "token a reply. Choose other labels (train.collect --set labels=letters), or fewer "
+            "options."
+        )
+    return np.array(tokens)[:, 0]
+
+
+def _legal(task: UserTask, observation: Observation) -> npt.NDArray[np.bool_]:
+    """`[N, T, A]` which actions were legal."""
+    num, turns = observation["answers"].shape
+    legal = np.ones((num, turns, len(task.actions)), dtype=bool)
+    if type(task).legal is not UserTask.legal:
+        for turn in range(turns):
+            here = np.flatnonzero(observation["turn"][:, 0] > turn)
+            some = {key: value[here] for key, value in observation.items()}
+            legal[here, turn] = task.legal(until(some, np.full(len(here), turn)))
+    return legal

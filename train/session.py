@@ -1,0 +1,210 @@
+"""One run of training, whatever the method: what is read, where it stands, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import PartialState
+from rich.console import Console
+from rich.progress import Progress
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from agents.llm.adapter import FILE, read_adapter
+from agents.llm.dialogue import Dialogue
+from eval.trace import write_json
+from train.base_models import load_base, provenance, quiet, with_adapter
+from train.examine import Examiner
+from train.lessons import sources
+from train.recipe import Recipe
+
+RECIPE = "recipe.yaml"
+DEFAULTS: dict[str, Any] = {
+    "average_tokens_across_devices": True,
+    "bf16": False,
+    "ddp_find_unused_parameters": False,
+    "gradient_checkpointing": False,
+    "logging_steps": 10,
+    "report_to": "none",
+    "save_total_limit": 2,
+    "train_sampling_strategy": "group_by_length",
+}
+
+
+class Session:
+    """A run of training in `recipe.out`; an unfinished one of the same recipe is taken up.
+
+    Args:
+        method: its name in `adapter.json`.
+        recipe: the settings.
+        fresh: replace what lies in `out`.
+        errors: where progress is shown.
+        kind: class of the trainer's arguments.
+        adapts: whether the trainer itself puts the adapter on the model.
+
+    Attributes:
+        done: what `adapter.json` says if the run is finished, else None.
+        arguments: of the trainer.
+        sources: the traces.
+        tokenizer: the base's.
+        dialogue: how it writes conversations.
+
+    Raises:
+        ValueError: input that cannot be used, or another run in `out`.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        recipe: Recipe,
+        fresh: bool,
+        errors: Console,
+        kind: type[TrainingArguments] = TrainingArguments,
+        adapts: bool = False,
+    ) -> None:
+        """Reads what is there; writes nothing."""
+        self.recipe, self._out, self._errors = recipe, Path(recipe.out), errors
+        self.arguments, self._fresh = self._arguments(kind), fresh
+        self._main = self.arguments.process_index == 0
+        self._table = json.loads(json.dumps({"method": method, **recipe.plain()}))
+        self.done = None
+        if not fresh:
+            self._compare(self._table)
+            self.done = read_adapter(self._out)
+        if self.done is not None:
+            errors.print(f"{self._out}: finished already; --fresh trains again.", highlight=False)
+            return
+        self.sources = sources(recipe.traces, recipe.max_people, recipe.imitate)
+        self._model, self.tokenizer = load_base(recipe)
+        self.dialogue = Dialogue(self.tokenizer, recipe.model)
+        self._made = provenance(method, recipe, self.sources, self.dialogue, self._model)
+        self._made["seed"] = self.arguments.seed
+        self._examine = None
+        if self.arguments.eval_strategy != "no":
+            self._examine = Examiner(recipe, self.sources, self.dialogue)
+        if not adapts:
+            self._model = with_adapter(self._model, recipe, self.arguments.seed)
+
+    def _arguments(self, kind: type[TrainingArguments]) -> Any:
+        """The trainer's arguments, as the recipe has them."""
+        on_gpu, known = torch.cuda.is_available(), {f.name for f in fields(kind)}
+        given = {**DEFAULTS, "dataloader_pin_memory": on_gpu, **self.recipe.trainer}
+        for name in ("gradient_checkpointing", "gradient_checkpointing_kwargs"):
+            new = name.replace("gradient", "activation")
+            if name in given and new in known:  # the name since transformers 5.20
+                given.setdefault(new, given.pop(name))
+        try:
+            return kind(
+                output_dir=str(self._out),
+                run_name=self._out.name,
+                remove_unused_columns=False,
+                **given,
+            )
+        except (ValueError, TypeError, ImportError) as error:
+            raise ValueError(f"{' '.join(str(error).split())}") from error
+
+    def _compare(self, table: dict[str, Any]) -> None:
+        """Refuses to go on with another recipe."""
+        file = self._out / RECIPE
+        if not file.is_file():
+            return
+        found = yaml.safe_load(file.read_text("utf-8"))
+        differing = [
+            f"{key} was {found.get(key)!r}, is {table.get(key)!r}"
+            for key in sorted({*found, *table})
+            if found.get(key) != table.get(key)
+        ]
+        if differing:
+            raise ValueError(
+                f"{self._out} holds a run of another recipe: {'; '.join(differing)}. Choose "
+                "another --out, or --fresh to replace it."
+            )
+
+    @property
+    def num_people(self) -> int:
+        """People in all traces."""
+        return sum(len(source.run.trace.person) for source in self.sources)
+
+    @property
+    def pad(self) -> int:
+        """Token to pad with; no position that counts sees it."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """A bar on the error stream."""
+        with Progress(console=self._errors, transient=True, disable=not self._main) as bar:
+            row = bar.add_task(what, total=total)
+            yield lambda: bar.advance(row)
+
+    def carry_out(self, kind: Any, data: Any, **settings: Any) -> dict[str, Any]:
+        """Trains, from the last checkpoint where there is one, and leaves the result in `out`.
+
+        Args:
+            kind: class of the trainer, which is `Examined`.
+            data: to train on.
+            **settings: further arguments of the trainer.
+        """
+        state = PartialState()
+        state.wait_for_everyone()  # all have seen what was there
+        if self._main:
+            if self._fresh:
+                shutil.rmtree(self._out, ignore_errors=True)
+            self._out.mkdir(parents=True, exist_ok=True)
+            (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
+        state.wait_for_everyone()
+        last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]
+        torch.manual_seed(self.arguments.seed)  # of an adapter that the trainer makes
+        with quiet():
+            trainer = kind(
+                model=self._model,
+                args=self.arguments,
+                train_dataset=data,
+                # Never looked at: `evaluate` meets people.
+                eval_dataset=None if self._examine is None else data,
+                examine=self._examine,
+                callbacks=[_Beside(self._made)],
+                **settings,
+            )
+            trainer.train(resume_from_checkpoint=last)
+            trainer.save_model(str(self._out))
+        kept = ("eval_", "loss", "kl", "elsewhere")
+        made = self._made | {
+            "steps": trainer.state.best_global_step
+            if self.arguments.load_best_model_at_end
+            else trainer.state.global_step,
+            "history": [
+                line
+                for line in trainer.state.log_history
+                if any(key.startswith(kept) for key in line)
+            ],
+        }
+        if self._main:
+            (self._out / "training_args.bin").unlink(missing_ok=True)  # of this machine
+            if self.recipe.tuning == "full":
+                self.tokenizer.save_pretrained(str(self._out))
+            write_json(self._out / FILE, made)
+            self._errors.print(f"{self._out}: done.", highlight=False)
+        state.wait_for_everyone()
+        return made
+
+
+class _Beside(TrainerCallback):
+    """Puts `adapter.json` beside every checkpoint, so that it can be scored as well."""
+
+    def __init__(self, made: dict[str, Any]) -> None:
+        self._made = made
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called when a checkpoint is complete."""
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / FILE, {**self._made, "steps": state.global_step})

@@ -1,0 +1,89 @@
+"""Fine-tunes a language model on hard labels, with TRL: `python -m train.sft --config X.yaml`.
+
+The same conversations, tokens and adapter as `train.distill`, under TRL's `SFTTrainer`: the loss
+is the cross-entropy of the reply, over the whole vocabulary, at the positions where one is due. The
+reply is the teacher's choice (Bayesian teaching, Qiu et al. 2026) or the person's own answer, which
+nobody could know ("oracle" teaching). The transcript is the teacher's in both cases.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from train import recipe as recipes
+from train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Sft(Recipe):
+    """A recipe of supervised fine-tuning.
+
+    Attributes:
+        target: `teacher`, the teacher's choice, or `user`, the person's own answer.
+    """
+
+    target: str = "teacher"
+
+    def __post_init__(self) -> None:
+        """Checks the words."""
+        super().__post_init__()
+        recipes.one_of("target", self.target, ("teacher", "user"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    about = "Fine-tunes a language model on the teacher's choices, or on people's answers."
+    return recipes.command("train.sft", about, Sft, _arguments, prepare, arguments)
+
+
+def _arguments() -> type[Any]:
+    import trl
+
+    config: type[Any] = trl.SFTConfig  # type: ignore[attr-defined]
+    return config
+
+
+def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str, Any]]:
+    """See `train.distill.prepare`."""
+    import numpy as np
+    import trl
+    from datasets import Dataset
+
+    from train.examine import Examined
+    from train.lessons import lessons
+    from train.session import Session
+
+    class Trainer(Examined, trl.SFTTrainer):  # type: ignore[misc, name-defined]
+        """TRL's, in our loop."""
+
+    session = Session("sft", recipe, fresh, errors, _arguments())
+    if session.done is not None:
+        return partial(dict, session.done)
+    rows = []
+    for source in session.sources:
+        for lesson in lessons(source, session.dialogue):
+            index = lesson.action if recipe.target == "teacher" else lesson.answer
+            # What stands at a position is the transcript's; what is wanted there may differ.
+            labels = np.full(len(lesson.ids) + 1, -100)
+            labels[lesson.positions + 1] = lesson.options[index]
+            ids = [*lesson.ids.tolist(), int(labels[-1])]
+            rows.append({"input_ids": ids, "labels": labels.tolist()})
+    session.arguments.max_length = None
+    session.arguments.dataset_kwargs = {"skip_prepare_dataset": True}
+    return partial(
+        session.carry_out,
+        Trainer,
+        data=Dataset.from_list(rows),
+        lengths=[len(row["input_ids"]) for row in rows],
+        processing_class=session.tokenizer,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
