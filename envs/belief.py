@@ -105,8 +105,8 @@ class Inference:
         stimuli, answers = self._context.unpack(observation)
         weights = self._before.start(len(answers))
         for turn in range(answers.shape[1]):
-            answer = answers[:, turn].astype(np.int64)
-            weights = self._before.update(weights, stimuli[:, turn], answer)
+            answer, now = answers[:, turn].astype(np.int64), np.full(len(answers), turn)
+            weights = self._before.update(weights, stimuli[:, turn], answer, turn=now)
         if self._before.factored and not self.factored:
             # Independent factors: a type is as probable as its levels together.
             levels, factors = self.population.levels, np.arange(weights.shape[1])
@@ -129,7 +129,7 @@ class Inference:
         Returns:
             `[B, K]` probabilities, sum_h weights(h) p(answer | h, stimulus).
         """
-        stimulus = self._at(stimulus, turn)
+        stimulus = self.model.at_turn(stimulus, turn)
         if not self._by_stimulus:
             likelihoods = self.model.likelihoods(self._hypotheses, stimulus)
             return (likelihoods @ weights[:, 0, :, None])[..., 0]
@@ -141,14 +141,6 @@ class Inference:
             predictive[rows] = weights[rows, factor] @ likelihood.T
         assert predictive is not None  # a batch has at least one person
         return predictive
-
-    def _at(self, stimulus: Floats, turn: Floats | Ints | None) -> Floats:
-        """The stimuli as the model wants them: with the turn at their end if it is timed."""
-        if not self.model.timed:
-            return stimulus
-        if turn is None:
-            raise ValueError("Answers depend on the turn here: predict() and update() need `turn`.")
-        return np.column_stack([stimulus, turn])
 
     def update(
         self,
@@ -175,7 +167,7 @@ class Inference:
         Raises:
             ValueError: an answer that every hypothesis rules out.
         """
-        answer, stimulus = shown, self._at(stimulus, turn)
+        answer, stimulus = shown, self.model.at_turn(stimulus, turn)
         if self._acceptance is not None:
             if action is None:
                 raise ValueError("People accept or reject an action: update() needs `action`.")

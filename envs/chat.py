@@ -29,7 +29,7 @@ def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
     with the last answer (the first with the context), and an assistant turn per action, which is
     one of `task.replies`.
     """
-    options = "\n".join(f"{task.replies[n]}. {task.actions[n]}" for n in task.listed)
+    options = "\n".join(f"{task.replies[n]}. {task.called[n]}" for n in task.listed)
     kind = "number" if task.replies[0].isdigit() else "letter"
     ask = REPLY_WITH[task.wording].format(kind=kind)
     told = f"{task.instructions()} {ask}\n{options}"

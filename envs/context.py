@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.transcript import Observation
+from envs.users.quirks import Quirks, QuirkyModel
 from envs.users.response_models import Floats, Ints
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Context:
 
     Args:
         task: the other task; the same person gives the same answers in it as on its own.
+            Careless, styled and incoherent people are so there as well, see `bend`.
         turns: C, how many of its turns are known.
 
     Raises:
@@ -44,6 +47,12 @@ class Context:
         self.space = spaces.Box(
             np.tile(low, turns).astype(np.float32), np.tile(high, turns).astype(np.float32)
         )
+
+    def bend(self, quirks: Quirks) -> None:
+        """People answer there with the same quirks, but for those of conversations and of time."""
+        asked = replace(quirks, skepticism=0.0, impatience=0.0, drift=0.0)
+        if asked.bends:
+            self.task.quirks, self.task.model = asked, QuirkyModel(self.task.model, asked)
 
     def __str__(self) -> str:
         """What is known, in a few words."""

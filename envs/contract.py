@@ -5,12 +5,11 @@
     for check in CHECKS:
         check("hotels/Hotels-v0", num_turns=5)
 
-On the command line `python -m envs.check` runs them.
-
-A check takes the id of an environment that `envs.registration.register_task` registered, and
-arguments of the environment other than `observation` and `render_mode`. It returns None, or raises
-an `AssertionError` that says in a sentence what the task breaks and how to mend it. With
-`respondents=PATH` run `RESPONDENT_CHECKS`: the others speak of simulated people.
+`python -m envs.check` does it on the command line. A check takes the id of an environment that
+`envs.registration.register_task` registered, and arguments of the environment other than
+`observation` and `render_mode`. It returns None, or raises an `AssertionError` that says in a
+sentence what the task breaks and how to mend it. With `respondents=PATH` run `RESPONDENT_CHECKS`:
+the others speak of simulated people.
 """
 
 from __future__ import annotations
@@ -47,6 +46,7 @@ from envs.contract_task import (
     check_rewards,
     check_stateless,
     check_turn_form,
+    check_words,
 )
 from envs.contract_teacher import (
     check_calibrated_teacher,
@@ -57,7 +57,6 @@ from envs.contract_teacher import (
 from envs.core import UserTask
 
 Check = Callable[..., None]
-
 # What reset and step return, by how many things they return.
 RETURNED = {
     2: ("the observation", "info"),
@@ -285,6 +284,7 @@ RESPONDENT_CHECKS: tuple[Check, ...] = (
     check_no_leak,
     check_stateless,
     check_prompts,
+    check_words,
     check_render,
 )
 """The checks that also hold where people are recorded respondents, whose levels nobody knows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -215,3 +215,34 @@ def check_stateless(env_id: str, **settings: Any) -> None:
                 f"{env_id}: for the same observation (turn {turn}) a task that {words} gives "
                 f"another {moment.difference(again)}. Compute it from the observation only."
             )
+
+
+def check_words(env_id: str, **settings: Any) -> None:
+    """Every wording, order and kind of label asks what is asked; a context can be told in words."""
+    env = batch(env_id, 8, **settings)
+    meet(env)
+    stimuli = np.unique(env.users.stimuli[:, 0], axis=0)
+    orders, labels = ("printed", "reversed"), ("numbers", "letters")
+    told: dict[str, int] = {}
+    for wording, order, label in product(range(env.task.wordings), orders, labels):
+        words = {"wording": wording, "option_order": order, "labels": label}
+        name = f"{env_id} with {', '.join(f'{key}={word}' for key, word in words.items())}"
+        task = scalar(env_id, **{**settings, **words}).task
+        try:
+            opening, asked = task.instructions(), [task.question(stimulus) for stimulus in stimuli]
+        except IndexError as error:
+            raise AssertionError(
+                f"{name} has no words ({error}); give phrase() as many as `wordings`."
+            ) from error
+        assert opening.strip(), f"{name}: instructions() is empty; say what the agent is to do."
+        assert len(set(asked)) == len(stimuli), (
+            f"{name}: question() says {asked[0]!r} for different stimuli; write out what is asked."
+        )
+        other = told.setdefault(opening, wording)
+        assert other == wording, f"{name}: instructions() are those of wording {other}."
+    for answer in range(len(env.task.actions)):
+        note = env.task.noted(stimuli[0], answer)
+        one_line = bool(note.strip()) and "\n" not in note.strip()
+        assert one_line, (
+            f"{env_id}: noted() is {note!r}; expected one line, as another task's context."
+        )

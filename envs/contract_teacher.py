@@ -221,7 +221,7 @@ def check_calibrated_teacher(env_id: str, **settings: Any) -> None:
     )
     assert gain.mean() > -ERRORS * _error(gain), (
         f"{env_id}: the teacher earns {gain.mean():+.3f} per person against random actions; check "
-        "reward(), and that action k predicts answer k."
+        "reward() and scores(), and that action k predicts answer k."
     )
 
 
@@ -254,18 +254,19 @@ def _taught(
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
         legal = task.legal(transcript(task, users, np.full(len(everyone), t))).astype(np.float64)
-        gain += here * (_earned(task, predictive * legal, answer) - _random(task, legal, answer))
+        scores = task.scores(weights, stimulus, predictive)
+        earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
+        gain += here * (earned - _random(task, legal, answer))
         action = answer * (t % 2)  # wrong at times, so that some are rejected
         shown = task.shown(action, answer, users.willing[:, t])
         weights = engine.update(weights, stimulus, shown, action, now)
     return surprise, excess, gain
 
 
-def _earned(task: UserTask, probs: Floats, answer: npt.NDArray[np.int64]) -> Floats:
-    """`[B]` rewards for the best action, or for stating the distribution."""
-    return task.reward(
-        task.stated(probs) if task.states_distribution else probs.argmax(axis=1), answer
-    )
+def _earned(task: UserTask, probs: Floats, scores: Floats, answer: npt.NDArray[np.int64]) -> Floats:
+    """`[B]` rewards for the action of the highest score, or for stating the distribution."""
+    stated = task.states_distribution
+    return task.reward(task.stated(probs) if stated else scores.argmax(axis=1), answer)
 
 
 def _random(task: UserTask, legal: Floats, answer: npt.NDArray[np.int64]) -> Floats:

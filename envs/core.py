@@ -92,6 +92,7 @@ class UserTask(ABC):
         num_answers: random numbers per person for answers, see `slots`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
         context: what is known of a person before the first turn; None for nothing.
+        by_place: whether prompts call actions by the place where they stand (`flight 1`).
         quirks: how people depart from `model`.
         wordings: how many paraphrases `phrase` is given; `wording` is the one in use.
     """
@@ -107,6 +108,7 @@ class UserTask(ABC):
     num_answers: int | None = None
     bank: ItemBank | None = None
     context: Context | None = None
+    by_place: bool = False
     quirks: Quirks = Quirks()
     wordings: int = 1
     wording: int = 0
@@ -154,6 +156,8 @@ class UserTask(ABC):
             raise ValueError("quirks=skepticism needs feedback='accept'.")
         if self.quirks.bends:
             self.model = QuirkyModel(self.model, self.quirks)
+        if self.context is not None:
+            self.context.bend(self.quirks)
 
     @property
     def stream(self) -> str:
@@ -207,7 +211,7 @@ class UserTask(ABC):
         """What was shown after an action, in words, as it opens the next turn."""
         if self.accepts:
             return "The person accepted this." if shown else "The person rejected this."
-        return f"The answer was {self.replies[shown]} ({self.actions[shown]})."
+        return f"The answer was {self.replies[shown]} ({self.called[shown]})."
 
     def phrase(self, *paraphrases: str) -> str:
         """The paraphrase in use, of as many as the task has `wordings`."""
@@ -218,18 +222,19 @@ class UserTask(ABC):
         return f"{self.question(stimulus)} {self.revealed(answer)}".replace("\n", " ")
 
     def feature(self, name: str, stimulus: Floats) -> Floats:
-        """`[B, A]` a property, e.g. the normalised price, that each action has at stimuli `[B, S]`.
-
-        Raises:
-            ValueError: actions have no such property; by default they have none.
-        """
+        """`[B, A]` a property, e.g. the price, of actions; a ValueError if they have none."""
         raise ValueError(f"{type(self).__name__} has no options with a {name!r}.")
 
     @cached_property
     def listed(self) -> tuple[int, ...]:
         """`A` actions in the order in which the prompt lists them."""
-        numbers = range(len(self.actions))
-        return tuple(reversed(numbers)) if self._reversed else tuple(numbers)
+        return tuple(range(len(self.actions)))[:: -1 if self._reversed else 1]
+
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """`A` words for the actions in the prompt."""
+        order = np.argsort(self.listed) if self.by_place else range(len(self.actions))
+        return tuple(self.actions[n] for n in order)
 
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
         """One transcript (no batch axis) as chat messages, see `envs.chat`."""
@@ -282,9 +287,8 @@ class UserTask(ABC):
     @cached_property
     def replies(self) -> tuple[str, ...]:
         """`A` texts, one per action, that an assistant's turn may hold: 1, 2, ... as listed."""
-        place = {action: number for number, action in enumerate(self.listed)}
-        numbers = [place[action] for action in range(len(self.actions))]
-        return tuple(chr(ord("A") + n) if self._lettered else str(n + 1) for n in numbers)
+        places = np.argsort(self.listed)
+        return tuple(chr(ord("A") + n) if self._lettered else str(n + 1) for n in places)
 
     @property
     def action_space(self) -> spaces.Space[Any]:

@@ -24,7 +24,9 @@ def check_types(whose: str, function: Callable[..., Any], arguments: Mapping[str
     Raises:
         ValueError: a value of another type; a whole number passes as a float.
     """
-    hints = get_type_hints(getattr(function, "__init__", function))
+    # Of a class those of its constructor, which may be inherited.
+    code: Any = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    hints = get_type_hints(code)
     for key, value in arguments.items():
         wanted = get_args(hints.get(key)) or (hints.get(key),)
         plain = [kind for kind in wanted if kind in (bool, int, float, str, NoneType)]

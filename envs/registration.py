@@ -119,8 +119,10 @@ def check_settings(env_id: str, keys: Iterable[str]) -> None:
         ValueError: no such id, no such task, or an argument that the task does not take; the
             message names the nearest.
     """
-    known = task_keys(env_id)
+    known, fixed = task_keys(env_id), environment_spec(env_id).kwargs
     for key in keys:
+        if key in fixed:
+            raise ValueError(f"--set {key}: {env_id} is about {key}={fixed[key]}; take another id.")
         if key in _NOT_OF_THE_TASK:
             raise ValueError(
                 f"--set {key}: not a setting of the task; --split, --seed and --data choose the "

@@ -96,9 +96,7 @@ class Simulator:
     ) -> tuple[Ints, npt.NDArray[np.int8]]:
         """`[B]` last types and `[B, T]` answers of people of `[B]` types, who move by `moves`."""
         model, levels = self._task.model, self._task.population.levels
-        if model.timed:
-            turn = np.broadcast_to(np.arange(stimuli.shape[1]), stimuli.shape[:2])
-            stimuli = np.concatenate([stimuli, turn[..., None]], axis=2, dtype=np.float32)
+        stimuli = model.at_turn(stimuli, np.arange(stimuli.shape[1]))
         if self._drift is None or moves is None:
             return types, model.sample(levels.take(types, axis=0), stimuli, uniform)
         answers = []

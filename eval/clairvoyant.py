@@ -49,5 +49,6 @@ class Clairvoyant(Agent):
         """See `Agent.act`."""
         if self._levels is None:
             raise ValueError("Clairvoyant.act needs look_at(users, task) first.")
-        probs = self.task.model.probs(self._levels, present_stimulus(observation))
+        model, stimulus = self.task.model, present_stimulus(observation)
+        probs = model.probs(self._levels, model.at_turn(stimulus, observation["turn"][:, 0]))
         return decide(self.task, observation, probs)

@@ -154,12 +154,14 @@ class Job:
         if (
             told.actions != real.actions
             or told.num_turns != real.num_turns
+            or told.accepts != real.accepts
             or not np.array_equal(told.stimulus_high, real.stimulus_high)
         ):
             raise ValueError(
                 f"Agent {self.agent.label!r} believes in a task of {told.num_turns} turns and "
                 f"{len(told.actions)} actions about {told.stimulus_high}, the environment has "
-                f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}."
+                f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}; or one of the "
+                "two has feedback=accept and the other has not."
             )
         known, given = (str(task.context or "nothing") for task in (told, real))
         if told.context is not None and known != given:

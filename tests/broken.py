@@ -94,6 +94,37 @@ class Toy(UserTask):
         return messages
 
 
+class AsksNothing(Toy):
+    def question(self, stimulus):
+        return "Well?"
+
+
+class Wordless(Toy):
+    def instructions(self):
+        return " "
+
+
+class ParrotsItself(Toy):
+    wordings = 2
+
+
+class OutOfWords(Toy):
+    wordings = 3
+
+    def instructions(self):
+        return self.phrase("Say what they answer.", "Guess what they say.")
+
+
+class NotesNothing(Toy):
+    def noted(self, stimulus, answer):
+        return ""
+
+
+class WorstFirst(Toy):
+    def scores(self, weights, stimulus, predictive):
+        return -predictive
+
+
 class Masked(Toy):
     # Correct: the last action is never allowed. A docstring would hide the manual page.
     def legal(self, observation):
@@ -574,6 +605,11 @@ CULPRITS = (
     Culprit(contract.check_prompts, "whatever the last answer", KeepsAnswersToItself),
     Culprit(contract.check_prompts, "expected one of task.replies", OtherReplies),
     Culprit(contract.check_prompts, "roles system, user, user", TwoUsers),
+    Culprit(contract.check_words, "for different stimuli", AsksNothing),
+    Culprit(contract.check_words, "instructions() is empty", Wordless),
+    Culprit(contract.check_words, "are those of wording 0", ParrotsItself),
+    Culprit(contract.check_words, "has no words", OutOfWords),
+    Culprit(contract.check_words, "expected one line", NotesNothing),
     Culprit(contract.check_render, "expected str", env=Silent),
     Culprit(contract.check_splits, "belongs to two splits", LeakySplits),
     Culprit(contract.check_splits, "are the same", SameWorlds),
@@ -589,4 +625,5 @@ CULPRITS = (
     Culprit(contract.check_calibrated_teacher, "do not belong together", OtherPeople),
     Culprit(contract.check_calibrated_teacher, "do not belong together", BackwardPrior),
     Culprit(contract.check_calibrated_teacher, "against random actions", PaysForMisses),
+    Culprit(contract.check_calibrated_teacher, "against random actions", WorstFirst),
 )

@@ -64,7 +64,7 @@ def test_bad_agent_is_caught(culprit: BadAgent):
 def test_no_check_without_culprit():
     assert {culprit.check for culprit in CULPRITS} == set(envs.contract.CHECKS)
     assert {culprit.check for culprit in BAD_AGENTS} == set(agents.contract.CHECKS)
-    assert (len(envs.contract.CHECKS), len(CULPRITS)) == (22, 54)
+    assert (len(envs.contract.CHECKS), len(CULPRITS)) == (23, 60)
     assert (len(agents.contract.CHECKS), len(BAD_AGENTS)) == (9, 20)
 
 

@@ -35,6 +35,18 @@ def test_a_context_is_what_the_person_says_in_that_task(split):
     np.testing.assert_array_equal(answers, own.answers[:, :10])
 
 
+def test_careless_people_were_careless_before():
+    quirks = "careless:0.3+acquiescence:1+incoherence:0.1"
+    task = make_task(FLIGHTS, context="answers:20", quirks=f"{quirks}+drift:0.2")
+    _, answers = task.context.unpack({"context": Simulator(task, "test", 0).draw(PEOPLE).context})
+    own = Simulator(make_task(QUESTIONNAIRE, quirks=quirks), "test", 0).draw(PEOPLE)
+    np.testing.assert_array_equal(answers, own.answers[:, :20])
+    plain = Simulator(make_task(QUESTIONNAIRE), "test", 0).draw(PEOPLE)
+    assert (answers != plain.answers[:, :20]).mean() > 0.1
+    # Who does not know believes in the plain model there too.
+    assert not make_task(FLIGHTS, context="answers:20").context.task.quirks.bends
+
+
 def test_a_context_changes_nobody():
     plain = Simulator(make_task(FLIGHTS), "test", 0).draw(PEOPLE)
     for context in ("traits", "answers:50", "acquaint/ForcedChoice-v0:4"):

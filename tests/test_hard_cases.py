@@ -315,3 +315,39 @@ def test_any_run_of_people_has_the_types_in_their_proportions(first):
     assert np.abs(share - 50).max() <= 3  # independent draws would be off by seven
     other = evenly(4, "type/test", first + np.arange(1000))
     assert np.abs(other - numbers).min() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["quirks=0.2"], "quirks=0.2 is float, expected str"),
+        (["quirks="], "is NoneType, expected str"),
+        (["wording=two"], "wording='two' is str, expected int"),
+        (["wording=1.0"], "wording=1.0 is float, expected int"),
+        (["labels=3"], "labels=3 is int, expected str"),
+        (["mapping={Openness: 1}"], "mapping: Openness: 1; expected {feature: weight}"),
+        (
+            ["mapping={Openness: {price: high}}"],
+            "Openness: price: 'high'; expected a number",
+        ),
+        (["mapping={Openness: {price: .nan}}"], "Openness: price: nan; expected a number"),
+        (["mapping={Openness: {prize: 1}}"], "Did you mean 'price'"),
+        (["mapping={Opennes: {price: 1}}"], "Did you mean 'Openness'"),
+        (["mapping={}"], "no trait decides"),
+        (["mapping=price"], "expected {key: value, ...} or nothing"),
+        (["num_options=27"], "2..26"),
+        (["temperature=.inf"], "temperature=inf"),
+        (["agent.feedback=choice"], "one of the two has feedback=accept"),
+    ],
+)
+def test_bad_settings_of_flights_are_one_line(settings, problem, tmp_path, capsys):
+    some = [part for text in settings for part in ("--set", text)]
+    command = ["--agent", "bayes", "--env", "acquaint/Flights-v0", "--users", "3", *some]
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert problem in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_an_id_is_about_is_not_to_be_set(tmp_path, capsys):
+    command = ["--agent", "bayes", "--env", "acquaint/SingleTraitOpenness-v0", "--users", "3"]
+    assert main([*command, "--set", "trait=Extraversion", "--out", str(tmp_path)]) == 2
+    assert "is about trait=Openness; take another id" in capsys.readouterr().err

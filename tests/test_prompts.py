@@ -26,6 +26,11 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
         "acquaint/Questionnaire-v0",
         {"labels": "letters", "option_order": "reversed"},
     ),
+    "Flights-reversed": ("acquaint/Flights-v0", {"option_order": "reversed"}),
+    "ForcedChoice-reversed-letters": (
+        "acquaint/ForcedChoice-v0",
+        {"option_order": "reversed", "labels": "letters"},
+    ),
     "Questionnaire-after-Flights": (
         "acquaint/Questionnaire-v0",
         {"context": "acquaint/Flights-v0:2"},
@@ -56,7 +61,7 @@ def printed(env_id: str, settings: dict[str, object], turns: int = 3) -> str:
 
 
 def test_there_is_one_for_every_environment():
-    assert len(transcripts()) == 11 + 8
+    assert len(transcripts()) == 11 + 10
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(transcripts())
 
 
@@ -97,11 +102,13 @@ def test_order_and_labels_move_words_only(env_id):
     assert plain.replies == tuple(str(n + 1) for n in range(size))
     assert other.replies == tuple(chr(ord("A") + size - 1 - n) for n in range(size))
     assert other.listed == plain.listed[::-1]
+    # What is called by its place is called by the place where it stands.
+    assert other.called == (plain.actions[::-1] if plain.by_place else plain.actions)
     settings = {"option_order": "reversed", "labels": "letters"}
     one, two = printed(env_id, {}), printed(env_id, settings)
     for action in range(size):
         line = f"{plain.replies[action]}. {plain.actions[action]}"
-        assert one.count(line) == two.count(f"{other.replies[action]}. {plain.actions[action]}") > 0
+        assert one.count(line) == two.count(f"{other.replies[action]}. {other.called[action]}") > 0
     shown = [
         gym.make(env_id, disable_env_checker=True, **some).reset(seed=3)[0]
         for some in ({}, settings)

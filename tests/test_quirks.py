@@ -62,6 +62,9 @@ def test_words():
         ("drift:-0.1", r"expected drift:STRENGTH, 0\.\.1"),
         ("incoherence:-1", "expected incoherence:STRENGTH, 0 or more"),
         ("incoherence:nan", "expected incoherence:STRENGTH, 0 or more"),
+        ("incoherence:inf", "expected incoherence:STRENGTH, 0 or more"),
+        ("acquiescence:inf", "expected acquiescence:STRENGTH, a number"),
+        ("careless:0.1+careless:0.5", "expected careless:STRENGTH, 0..1, once"),
         ("extremity:x", "expected extremity:STRENGTH, a number"),
         ("", "Unknown quirk ''"),
     ],
@@ -312,8 +315,28 @@ def test_a_known_quirk_is_enumerated(quirks):
 def test_a_timed_model_wants_the_turn():
     task = make_task(QUESTIONNAIRE, quirks="incoherence:0.1")
     engine = task.inference()
-    with pytest.raises(ValueError, match="need `turn`"):
+    with pytest.raises(ValueError, match="`turn` is needed"):
         engine.predict(engine.start(1), np.zeros((1, 1)))
+
+
+def test_a_sample_of_types_is_no_place_to_drift_in():
+    with pytest.raises(ValueError, match="390,625 combinations of levels; these people"):
+        Simulator(make_task(OPTIONS, features=8, quirks="drift:0.1"), "test", 0)
+
+
+def test_a_clairvoyant_knows_the_turn(tmp_path):
+    command = [
+        "--agent",
+        "clairvoyant",
+        "bayes",
+        "--set",
+        "quirks=incoherence:0.2",
+        "--users",
+        "40",
+    ]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    drifting = ["--agent", "clairvoyant", "--set", "quirks=drift:0.2", "--users", "4"]
+    assert main([*drifting, "--out", str(tmp_path / "no")]) == 2
 
 
 def test_agents_do_not_know_unless_told(tmp_path, capsys):

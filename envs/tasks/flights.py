@@ -117,12 +117,19 @@ class Flights(OptionsTask):
         features = VARIANTS[4]
         names = [feature.name for feature in features]
         rows = {name: np.zeros(len(names)) for name in (EVERYONE, *people.factors)}
-        chosen = mapping or {name: MAPPING[name] for name in TRAITS}
+        chosen = {name: MAPPING[name] for name in TRAITS} if mapping is None else mapping
+        if not chosen:
+            raise ValueError("mapping: no trait decides; expected {trait: {feature: weight}}.")
         for trait, weights in chosen.items():
+            if trait not in rows:
+                raise ValueError(f"mapping: unknown {closest(trait, rows)}")
+            if not isinstance(weights, Mapping) or not weights:
+                raise ValueError(f"mapping: {trait}: {weights!r}; expected {{feature: weight}}.")
             for name, weight in weights.items():
-                if trait not in rows or name not in names:
-                    unknown, known = (trait, list(rows)) if trait not in rows else (name, names)
-                    raise ValueError(f"mapping: unknown {closest(unknown, known)}")
+                if name not in names:
+                    raise ValueError(f"mapping: {trait}: unknown {closest(name, names)}")
+                if not isinstance(weight, int | float) or not np.isfinite(weight):
+                    raise ValueError(f"mapping: {trait}: {name}: {weight!r}; expected a number.")
                 rows[trait][names.index(name)] = weight
         base, slopes = rows.pop(EVERYONE), np.stack(list(rows.values()))
         model = TraitOptions(num_options, temperature, people, base, slopes)

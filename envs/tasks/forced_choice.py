@@ -71,6 +71,7 @@ class ForcedChoice(UserTask):
     v0: first version.
     """
 
+    by_place = True
     wordings = 3
 
     def __init__(
@@ -124,7 +125,7 @@ class ForcedChoice(UserTask):
 
     def revealed(self, shown: int) -> str:
         """See `UserTask.revealed`."""
-        given = f"{self.replies[shown]} ({self.actions[shown]})"
+        given = f"{self.replies[shown]} ({self.called[shown]})"
         return self.phrase(
             f"The person picked {given}.", f"They chose {given}.", f"The answer was {given}."
         )

@@ -7,7 +7,10 @@ from envs.tasks.preferences import PreferenceTask
 
 VARIANTS = {
     4: (
-        Feature("distance to downtown", tuple(f"{miles} miles" for miles in range(11))),
+        Feature(
+            "distance to downtown",
+            ("0 miles", "1 mile", *(f"{miles} miles" for miles in range(2, 11))),
+        ),
         Feature("price", tuple(f"${100 + 90 * n}" for n in range(11))),
         Feature("rating", ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")),
         Feature(

@@ -12,6 +12,8 @@ from envs.users.population import Population
 from envs.users.preferences import WeighedOptions
 from envs.users.response_models import Floats
 
+MOST_OPTIONS = 26  # as many as there are letters to name them
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -38,6 +40,7 @@ class OptionsTask(UserTask):
 
     noun: str
     catalogue = False
+    by_place = True
     wordings = 3
 
     def lay_out(
@@ -60,8 +63,11 @@ class OptionsTask(UserTask):
         Raises:
             ValueError: a number that is too small.
         """
-        if num_turns < 1 or num_options < 2:
-            raise ValueError(f"num_turns={num_turns}, num_options={num_options}; expected 1+, 2+.")
+        if num_turns < 1 or not 2 <= num_options <= MOST_OPTIONS:
+            raise ValueError(
+                f"num_turns={num_turns}, num_options={num_options}; expected 1 or more, and "
+                f"2..{MOST_OPTIONS}."
+            )
         self._features = features
         self._steps = np.array([len(feature.texts) - 1 for feature in features])
         self.num_turns, self._num_options = num_turns, num_options
@@ -105,13 +111,13 @@ class OptionsTask(UserTask):
 
     def noted(self, stimulus: Floats, answer: int) -> str:
         """See `UserTask.noted`."""
-        return f"Out of {'; '.join(self._told(stimulus))} they took {self.actions[answer]}."
+        return f"Out of {'; '.join(self._told(stimulus))} they took {self.called[answer]}."
 
     def _told(self, stimulus: Floats) -> list[str]:
         """`N` options of a stimulus `[S]`, each with its number and all its features."""
         steps = np.rint(stimulus.reshape(self._num_options, -1) * self._steps).astype(int)
         texts = ([f.texts[n] for f, n in zip(self._features, row, strict=True)] for row in steps)
-        pairs = zip(self.actions, texts, strict=True)
+        pairs = zip(self.called, texts, strict=True)
         return [f"{label}: {self.described(values)}" for label, values in pairs]
 
     def revealed(self, shown: int) -> str:
@@ -126,7 +132,7 @@ class OptionsTask(UserTask):
                 "They did not take it.",
                 "The recommendation was rejected.",
             )
-        chosen = f"{self.replies[shown]} ({self.actions[shown]})"
+        chosen = f"{self.replies[shown]} ({self.called[shown]})"
         return self.phrase(
             f"The person chose {chosen}.", f"They took {chosen}.", f"The choice was {chosen}."
         )

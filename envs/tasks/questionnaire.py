@@ -152,7 +152,7 @@ class Questionnaire(UserTask):
 
     def revealed(self, shown: int) -> str:
         """See `UserTask.revealed`."""
-        given = f"{self.replies[shown]} ({self.actions[shown]})"
+        given = f"{self.replies[shown]} ({self.called[shown]})"
         return self.phrase(
             f"The person answered {given}.", f"They chose {given}.", f"The answer was {given}."
         )

@@ -42,7 +42,7 @@ class WeighedOptions(ResponseModel):
         """Stores the settings."""
         if likelihood not in ("indicator", "softmax"):
             raise ValueError(f"Unknown likelihood {closest(likelihood, ('indicator', 'softmax'))}")
-        if temperature <= 0 or not 0 < floor < 1:
+        if not 0 < temperature < np.inf or not 0 < floor < 1:
             raise ValueError(f"temperature={temperature}, floor={floor}; expected > 0, and 0..1.")
         self._options = num_options
         self._softmax = likelihood == "softmax"

@@ -29,7 +29,8 @@ class Quirks:
             people accept or reject.
         impatience: probability, 0..1, of leaving after any turn; the episode is then truncated.
         drift: probability, 0..1, that a factor moves one level up or down, either alike, between
-            two turns; a move beyond the last level does not take place.
+            two turns; a move to a level or a type that there is not does not take place. People of
+            one split may so become a type of another.
         incoherence: growth of the temperature a turn: at turn t = 0, 1, ... answers have
             probabilities p^(1 / (1 + incoherence t)), normalised.
     """
@@ -61,9 +62,10 @@ class Quirks:
                 separator, value = "", np.nan
             unsigned = name not in ("acquiescence", "extremity")
             most = np.inf if name == "incoherence" or not unsigned else 1.0
-            if not separator or not (0.0 if unsigned else -np.inf) <= value <= most:
+            fits = np.isfinite(value) and (0.0 if unsigned else -np.inf) <= value <= most
+            if not separator or not fits or name in strengths:
                 expected = "a number" if not unsigned else "0 or more" if most > 1 else "0..1"
-                raise ValueError(f"quirks={text}: expected {name}:STRENGTH, {expected}.")
+                raise ValueError(f"quirks={text}: expected {name}:STRENGTH, {expected}, once.")
             strengths[name] = value
         return cls(**strengths)
 
@@ -142,7 +144,8 @@ class Drift:
         rate: probability of a move, half of it either way, of each factor by itself.
 
     Raises:
-        ValueError: a population whose levels have no order.
+        ValueError: a population whose levels have no order, or that lacks most combinations of
+            them, so that hardly any move would lead to a type that there is.
     """
 
     def __init__(self, population: Population, rate: float) -> None:
@@ -151,6 +154,11 @@ class Drift:
             raise ValueError("quirks=drift needs ordered levels; these people have none.")
         self.rate = rate
         size, levels = population.num_levels, population.levels
+        if len(levels) < 0.9 * size ** levels.shape[1]:
+            raise ValueError(
+                f"quirks=drift needs nearly all {size ** levels.shape[1]:,} combinations of levels;"
+                f" these people are a sample of {len(levels):,} types."
+            )
         shape = (size,) * levels.shape[1]
         number = np.full(size ** levels.shape[1], -1)
         number[np.ravel_multi_index(tuple(levels.T), shape)] = np.arange(len(levels))

@@ -40,6 +40,19 @@ class ResponseModel(ABC):
         """Whether stimuli come from a bank, so that their likelihoods are worth keeping."""
         return False
 
+    def at_turn(self, stimulus: Floats, turn: Floats | Ints | None) -> Floats:
+        """`[..., S]` or `[..., S + 1]` stimuli `[..., S]` as `probs` wants them, at turns `[...]`.
+
+        Raises:
+            ValueError: answers depend on the turn, and none is given.
+        """
+        if not self.timed:
+            return stimulus
+        if turn is None:
+            raise ValueError("Answers depend on the turn here, so `turn` is needed.")
+        turns = np.broadcast_to(turn, stimulus.shape[:-1])[..., None]
+        return np.concatenate([stimulus, turns], axis=-1, dtype=np.float32)
+
     @property
     def timed(self) -> bool:
         """Whether answers depend on the turn, which then stands at the end of each stimulus."""
