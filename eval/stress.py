@@ -23,9 +23,9 @@ from eval.job import People, plan
 from eval.stress_report import Note, StressReport, print_report, rows_of, write_report
 from eval.trace import Trace
 from eval.work import (
-    DEFAULT_USERS,
     Errand,
     add_options,
+    add_people,
     carry_out,
     check_options,
     command_line,
@@ -121,16 +121,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME:STRENGTH",
         help=f"instead of: {' '.join(strength.text for strength in STRENGTHS)}",
     )
-    cli.add_argument(
-        "--split", default="test", help="people to meet: train, dev or test (the default)"
-    )
-    cli.add_argument(
-        "--users",
-        type=int,
-        default=DEFAULT_USERS,
-        metavar="N",
-        help=f"how many people ({DEFAULT_USERS})",
-    )
+    add_people(cli)
     add_options(cli, "runs/stress")
     return cli
 

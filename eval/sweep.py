@@ -27,9 +27,9 @@ from eval.stats import interval
 from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table
 from eval.trace import write_json
 from eval.work import (
-    DEFAULT_USERS,
     Errand,
     add_options,
+    add_people,
     carry_out,
     check_options,
     command_line,
@@ -79,16 +79,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a column for each turn, and a row for each agent, instead of the mean over turns",
     )
-    cli.add_argument(
-        "--split", default="test", help="people to meet: train, dev or test (the default)"
-    )
-    cli.add_argument(
-        "--users",
-        type=int,
-        default=DEFAULT_USERS,
-        metavar="N",
-        help=f"how many people ({DEFAULT_USERS})",
-    )
+    add_people(cli)
     add_options(cli, "runs/sweep")
     return cli
 

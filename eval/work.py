@@ -65,6 +65,20 @@ def guarded(body: Callable[[Console], None], out: str) -> int:
     return 0
 
 
+def add_people(cli: argparse.ArgumentParser) -> None:
+    """The options of commands that meet synthetic people only."""
+    cli.add_argument(
+        "--split", default="test", help="people to meet: train, dev or test (the default)"
+    )
+    cli.add_argument(
+        "--users",
+        type=int,
+        default=DEFAULT_USERS,
+        metavar="N",
+        help=f"how many people ({DEFAULT_USERS})",
+    )
+
+
 def add_options(cli: argparse.ArgumentParser, out: str) -> None:
     """The options that all these commands have, beside agents, environments and people.
 

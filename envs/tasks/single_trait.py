@@ -96,3 +96,16 @@ class SingleTrait(Flights):
     def stream(self) -> str:
         """See `UserTask.stream`: the five tasks have numbers of their own."""
         return f"{super().stream}/{self._trait}"
+
+    def instructions(self) -> str:
+        """See `UserTask.instructions`: which trait it is, not what it does."""
+        trait = self._trait
+        return self.phrase(
+            f"You recommend flights to a person whose {trait} decides which flight suits them "
+            f"best. Work out how high they are on {trait} from what happens, and each time "
+            "recommend the flight that suits them best.",
+            f"What kind of flight a traveller takes depends on their {trait}, which you do not "
+            "know. Learn it from the traveller's reactions, and name the flight they would take.",
+            f"Somebody is looking for flights, and their {trait} decides which they like. Nobody "
+            "says how high it is; infer it as you go, and pick the flight that they like best.",
+        )
