@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: tests run several processes side by side.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo humans test test-slow check clean help
+.PHONY: demo humans micro test test-slow check clean help
 
 help:       ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -18,6 +18,14 @@ humans: $(BIN)/.base  ## the same on real people: make humans DATA=BIG5.zip
 	@test -n "$(DATA)" || { echo "make humans DATA=PATH; the README says where the file is."; exit 2; }
 	$(BIN)/python -m eval.run --agent random prior bayes:parameters=study bayes \
 		bayes:population=classes --set parameters=human --data "$(DATA)" --fresh --out runs/humans
+
+MADE := adapter.json adapter_config.json adapter_model.safetensors
+micro: $(BIN)/.dev  ## build the embedded model and its adapter from nothing, within an hour
+	$(BIN)/python -m train.micro
+	$(BIN)/python -m train.collect --agent random --split train --out runs/traces-random
+	$(BIN)/python -m train.distill --config configs/train/micro.yaml
+	mkdir -p agents/models/micro-lora
+	cp $(addprefix runs/micro-lora/,$(MADE)) agents/models/micro-lora
 
 test: $(BIN)/.dev  ## install with the test tools and run the default suite
 	$(BIN)/python -m pytest -n 2
