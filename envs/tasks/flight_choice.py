@@ -97,7 +97,7 @@ class FlightChoice(PreferenceTask):
     | `rule` | `mean` | the teacher's rule: posterior `mean` of the weights, or `vote` |
     | `likelihood` | `indicator` | `indicator`, or `softmax` for noisy people |
     | `temperature` | 5.0 | inverse temperature of `softmax` |
-    | `floor` | 1e-6 | probability that `indicator` spreads over all options |
+    | `floor` | 1e-9 | probability that `indicator` spreads over all options |
     | `reward` | `accuracy` | `accuracy` or `log_score` |
 
     ## References

@@ -87,6 +87,11 @@ class OptionsTask(UserTask):
         """Option sets of different splits differ, see `OptionSets.settle`."""
         return self._sets.settle(stimuli, split)
 
+    def on_grid(self, stimulus: Floats) -> Floats:
+        """`[B, S]` float64 the stimuli `[B, S]` without the rounding of float32."""
+        steps = np.tile(self._steps, self._num_options)
+        return np.rint(stimulus * steps) / steps
+
     def feature(self, name: str, stimulus: Floats) -> Floats:
         """See `UserTask.feature`: `[B, N]`, 0 the smallest value of the grid, 1 the largest."""
         names = [feature.name for feature in self._features]

@@ -42,7 +42,7 @@ class PreferenceTask(OptionsTask):
         rule: str = "mean",
         likelihood: str = "indicator",
         temperature: float = 5.0,
-        floor: float = 1e-6,
+        floor: float = 1e-9,
         reward: str = "accuracy",
     ) -> None:
         """Lays out people and options."""
@@ -61,4 +61,6 @@ class PreferenceTask(OptionsTask):
         if self._rule == "vote":
             return predictive
         mean = weights[:, 0] @ self._chooses.weights(self.population.levels)
-        return self._chooses.utilities(mean, stimulus)
+        # Equally good options must tie, as they do for the person, who takes the first of them:
+        # float32 puts features off their grids by 1e-8, and the floor the mean off by as little.
+        return self._chooses.utilities(mean, self.on_grid(stimulus)).round(6)
