@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agents.registry import parse_agent
 from envs.names import parse_settings
 from envs.registration import task_keys
+from eval import belief, stress, sweep
 from eval.job import People, plan
 from eval.run import parser
-from train import fit_items, fit_population
+from train import collect, fit_items, fit_population
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -35,9 +37,15 @@ FILES = {
 }
 
 
+def typed(module: str) -> list[list[str]]:
+    """The words after `python -m MODULE`, of each time that the README types it."""
+    return [words[3:] for words in COMMANDS if words[:3] == ["python", "-m", module]]
+
+
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
     assert len(RUNS) == 13
+    assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (6, 2)
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
@@ -53,12 +61,49 @@ def test_commands_name_what_exists(words):
         assert [job.agent.label for job in jobs] == shipped
 
 
-def test_the_commands_that_fit_take_what_is_typed(capsys):
-    fits = [words for words in COMMANDS if words[:2] == ["python", "-m"] and "train." in words[2]]
-    assert [words[2] for words in fits] == ["train.fit_items", "train.fit_population"]
-    for words, module in zip(fits, (fit_items, fit_population), strict=True):
+def test_every_command_is_tested_here():
+    modules = {words[2] for words in COMMANDS if words[:2] == ["python", "-m"]}
+    assert modules == {
+        "envs.check",
+        "eval.run",
+        "eval.sweep",
+        "eval.stress",
+        "eval.belief",
+        "eval.compare",
+        "eval.bench",
+        "train.fit_items",
+        "train.fit_population",
+        "train.collect",
+        "train.distill",
+    }
+
+
+@pytest.mark.parametrize("words", typed("eval.sweep"), ids=" ".join)
+def test_sweeps_can_begin(words, tmp_path):
+    options = sweep.parser().parse_args([*words, "--users", "1", "--out", str(tmp_path)])
+    assert sweep.prepare(options)
+
+
+@pytest.mark.parametrize("words", typed("eval.stress"), ids=" ".join)
+def test_stress_tests_can_begin(words, tmp_path):
+    options = stress.parser().parse_args([*words, "--users", "1", "--out", str(tmp_path)])
+    cases, missing = stress.prepare(options, stress.chosen(options.quirks))
+    assert len(cases) > 20 > len(missing)
+
+
+def test_the_other_commands_are_understood(capsys):
+    (words,) = typed("eval.belief")
+    belief.parser().parse_args(words)
+    (words,) = typed("train.collect")
+    options = collect.parser().parse_args(words)
+    recorded = Path(options.out)
+    (words,) = typed("train.distill")
+    recipe = yaml.safe_load((ROOT / words[words.index("--config") + 1]).read_text("utf-8"))
+    assert Path(recipe["traces"]) == recorded
+    for module in (fit_items, fit_population):
+        (words,) = typed(module.__name__)
         with pytest.raises(SystemExit):  # understood, but there is no such file here
-            module.main(words[3:])
+            module.main(words)
         assert "no such file" in capsys.readouterr().err
 
 
