@@ -51,5 +51,5 @@ $(BIN)/.base: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.base
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,llm,rl]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev,llm,rl,wandb]'
 	touch $@
