@@ -62,17 +62,19 @@ class ChoiceAgent(Agent):
             return None
         replies, past = self._dialogue.replies(self._probe.replies), ended(observation)
         scores = [
-            self.scorer.score(self._conversations(past, question), replies)
+            self.scorer.score(self._conversations(past, [question] * len(past["turn"])), replies)
             for question in self._probe.questions
         ]
         return self._probe.belief(softmax(np.stack(scores, axis=1), axis=2))
 
-    def _conversations(self, observation: Observation, more: str = "") -> Sequence[list[int]]:
-        """B transcripts as token ids; `more` is said at the end of the last user turn."""
+    def _conversations(
+        self, observation: Observation, more: Sequence[str] = ()
+    ) -> Sequence[list[int]]:
+        """B transcripts as token ids; of `more`, `[B]` texts, each ends the last user turn."""
         found = []
         for row in range(len(observation["turn"])):
             messages = self.task.prompt({key: value[row] for key, value in observation.items()})
             if more:
-                messages[-1]["content"] += f"\n{more}"
+                messages[-1]["content"] += f"\n{more[row]}"
             found.append(self._dialogue.encode(messages).ids)
         return found

@@ -1,0 +1,90 @@
+"""A language model with the exact teacher at its side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from tiny_llm import naive, questionnaire, random_model, seen, tokenizer
+
+from agents import contract
+from agents.llm import LLMAgent
+from agents.llm.hybrid import FLOOR, HybridAgent
+from agents.teacher import BayesTeacher
+from eval.run import main
+
+CLOSE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("tiny-llama")
+    random_model().save_pretrained(out)
+    tokenizer().save_pretrained(out)
+    return str(out)
+
+
+def test_the_pool_is_one_of_logarithms(folder):
+    task = questionnaire(num_turns=6)
+    told, nobody = seen(task, 3), np.zeros(3)
+    exact = BayesTeacher(task).act(told, nobody).action_probs
+    own = LLMAgent(task, folder).act(told, nobody).action_probs
+    for weight in (0.0, 0.3, 1.0):
+        agent = HybridAgent(task, folder, mode="fusion", weight=weight)
+        decision = agent.act(told, nobody)
+        logs = [np.log(np.maximum(p, FLOOR)) for p in (exact, own)]
+        expected = softmax(weight * logs[0] + (1 - weight) * logs[1], axis=1)
+        np.testing.assert_allclose(decision.action_probs, expected, atol=CLOSE)
+    # With all the weight on it the teacher decides, but for the floor.
+    np.testing.assert_allclose(decision.action_probs, exact, atol=0.01)
+    np.testing.assert_array_equal(decision.belief, BayesTeacher(task).believe(told))
+
+
+def test_the_posterior_stands_at_the_end_of_the_prompt(folder):
+    task = questionnaire(num_turns=6)
+    told = seen(task, 5)  # the second item of a trait
+    agent = HybridAgent(task, folder, mode="prompt")
+    found = agent.act(told, np.zeros(3))
+    exact = BayesTeacher(task).act(told, np.zeros(3)).action_probs
+    model, words = random_model(), []
+    for row in range(3):
+        messages = task.prompt({key: part[row] for key, part in told.items()})
+        shares = ", ".join(f"{n + 1}: {100 * p:.0f} %" for n, p in enumerate(exact[row]))
+        words.append(f"An exact analysis of what happened so far gives {shares}.")
+        messages[-1]["content"] += f"\n{words[-1]}"
+        ids = tokenizer().apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, date_string="26 Jul 2024"
+        )
+        ids = tokenizer()(ids, add_special_tokens=False)["input_ids"]
+        replies = [tokenizer()(r, add_special_tokens=False)["input_ids"] for r in task.replies]
+        expected = softmax(naive(model, ids, replies))
+        np.testing.assert_allclose(found.action_probs[row], expected, atol=CLOSE)
+    assert len(set(words)) > 1
+
+
+@pytest.mark.parametrize("mode", ["prompt", "fusion"])
+def test_it_keeps_the_contract(mode, folder, monkeypatch):
+    monkeypatch.setattr(contract, "TOLERANCE", CLOSE)
+    for check in contract.CHECKS:
+        check(
+            lambda task: HybridAgent(task, folder, mode=mode),
+            "acquaint/FlightChoice-v0",
+            num_turns=2,
+            feedback="accept",
+        )
+
+
+def test_what_it_cannot_be_is_refused(folder):
+    task = questionnaire(num_turns=2)
+    with pytest.raises(ValueError, match="Did you mean 'fusion'"):
+        HybridAgent(task, folder, mode="fusoin")
+    with pytest.raises(ValueError, match=r"weight=1\.5; expected a number in \[0, 1\]"):
+        HybridAgent(task, folder, weight=1.5)
+
+
+def test_it_is_an_agent_like_any_other(folder, tmp_path, capsys):
+    own = tmp_path / "hybrid.yaml"
+    own.write_text(f"agent: agents.llm.hybrid:HybridAgent\nmodel: {folder}\nmode: fusion\n")
+    command = ["--agent", "bayes", str(own), f"{own}:weight=1.0", "--set", "num_turns=4"]
+    assert main([*command, "--users", "6", "--out", str(tmp_path / "out")]) == 0
+    assert "hybrid.yaml" in capsys.readouterr().out
