@@ -323,6 +323,22 @@ def test_kl_of_a_model_is_that_of_the_loop(folder):
 # A few steps.
 
 
+def test_a_little_of_the_teachers_choice_is_added(folder, model, tmp_path):
+    """The loss of the first update, when the student is still the base, with all eight people."""
+    settings = {"per_device_train_batch_size": 8, "max_steps": 1}
+    first = [
+        losses(distill(recipe_of(folder, model, tmp_path / str(w), choice_weight=w, **settings)))[0]
+        for w in (0.0, 0.5)
+    ]
+    batch = Collator(0)([[lesson] for lesson in taught(folder)])
+    wanted = choices(batch)
+    with torch.no_grad():
+        logits = random_model()(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
+    said = scored(logits, wanted)
+    chosen = -said.among.gather(1, wanted.action[:, None]).mean().item()
+    assert first[1] - first[0] == pytest.approx(0.5 * chosen, rel=1e-3)
+
+
 def test_the_loss_falls_and_the_result_is_an_adapter_that_says_how_it_was_made(
     folder, model, tmp_path
 ):

@@ -31,12 +31,16 @@ class Distill(Recipe):
             hard label; `ce-user`, the person's own answer; `reverse-kl`; or `kl+belief`, `kl`
             with questions about traits whose target is the teacher's belief.
         mass_weight: of minus the logarithm of the probability of any legal reply.
+        choice_weight: of the cross-entropy to the teacher's choice, which is added. Where two
+            answers are exactly as probable the teacher takes the first; the student learns to from
+            a little of this, 0.005 say, which moves the optimum off the teacher by as little.
         belief_questions: a person, with `kl+belief`.
         belief_weight: of a person's questions, beside their replies, which weigh 1 together.
     """
 
     objective: str = "kl"
     mass_weight: float = 1.0
+    choice_weight: float = 0.0
     belief_questions: int = 1
     belief_weight: float = 1.0
 
@@ -45,7 +49,7 @@ class Distill(Recipe):
         super().__post_init__()
         recipes.one_of("objective", self.objective, OBJECTIVES)
         recipes.at_least("belief_questions", self.belief_questions, 1)
-        for name in ("mass_weight", "belief_weight"):
+        for name in ("mass_weight", "choice_weight", "belief_weight"):
             recipes.at_least(name, getattr(self, name), 0)
 
 
@@ -108,6 +112,7 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
         data_collator=Collator(session.pad, recipe.belief_weight),
         objective=recipe.objective,
         mass_weight=recipe.mass_weight,
+        choice_weight=recipe.choice_weight,
     )
 
 

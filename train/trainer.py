@@ -10,7 +10,7 @@ from transformers import Trainer
 
 from train.batches import choices
 from train.examine import Examined
-from train.objectives import OBJECTIVES, Choices, Scored, kl, scored
+from train.objectives import OBJECTIVES, Choices, Scored, cross_entropy, kl, scored
 
 
 class DistillTrainer(Examined, Trainer):
@@ -21,7 +21,8 @@ class DistillTrainer(Examined, Trainer):
         sum over positions of weight * (objective + mass_weight * elsewhere) / number of replies,
 
     where `elsewhere` is minus the logarithm of the probability that the model gives a legal reply
-    at all. With `objective="kl"` and `mass_weight=1` it is the cross-entropy, over the whole
+    at all, and the cross-entropy to the teacher's choice is added `choice_weight` times. With
+    `objective="kl"` and `mass_weight=1` it is the cross-entropy, over the whole
     vocabulary, to the teacher's distribution, minus that distribution's entropy. The number of
     replies is that of all processes and of all batches between two updates, so the gradient does
     not depend on how an update's conversations are cut into batches.
@@ -29,6 +30,7 @@ class DistillTrainer(Examined, Trainer):
     Args:
         objective: key of `OBJECTIVES`.
         mass_weight: see above.
+        choice_weight: see above; a little of it teaches how the teacher breaks exact ties.
         **arguments: as `Examined` and `transformers.Trainer`; the data is `Lessons`.
     """
 
@@ -39,12 +41,14 @@ class DistillTrainer(Examined, Trainer):
         *,
         objective: str,
         mass_weight: float,
+        choice_weight: float,
         **arguments: Any,
     ) -> None:
         """Begins with empty sums."""
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = True  # as above, for earlier versions of transformers
         self._objective, self._mass_weight = OBJECTIVES[objective], mass_weight
+        self._choice_weight = choice_weight
         self._sums = torch.zeros(6)
         self._since = time.perf_counter()
 
@@ -77,6 +81,9 @@ class DistillTrainer(Examined, Trainer):
             )
         said = scored(logits, wanted)
         cells = self._objective(said, wanted) + self._mass_weight * said.elsewhere
+        if self._choice_weight:  # of actions; a belief has none
+            chosen = cross_entropy(said, wanted.action) * ~wanted.reports
+            cells = cells + self._choice_weight * chosen
         replies = num_items_in_batch
         if replies is None:
             replies = (~wanted.reports).sum()
