@@ -87,9 +87,8 @@ class UserEnv(gym.Env[Any, Any]):
         reward = self._episodes.advance(EVERYONE, action)
         if self.render_mode == "human":
             self.render()
-        left = bool(self._episodes.left()[0])
-        over = bool(self._episodes.over()[0]) and not left
-        return self._observation(), float(reward[0]), over, left, {}
+        over, leaves = bool(self._episodes.over()[0]), bool(self._episodes.leaves[0])
+        return self._observation(), float(reward[0]), over and not leaves, over and leaves, {}
 
     def render(self) -> str | None:
         """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
@@ -222,7 +221,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
                 reward[live] = episodes.advance(live, action[live])
             info = self._next_people(over) if self._mode is AutoresetMode.NEXT_STEP else {}
         self._over = over = episodes.over()
-        observation, truncated = episodes.observe(), episodes.left()
+        observation, truncated = episodes.observe(), over & episodes.leaves
         terminated = over & ~truncated
         if self._mode is AutoresetMode.SAME_STEP and over.any():
             final = np.full(self.num_envs, None, dtype=object)

@@ -109,10 +109,9 @@ class Inference:
             weights = self._before.update(weights, stimuli[:, turn], answer, turn=now)
         if self._before.factored and not self.factored:
             # Independent factors: a type is as probable as its levels together.
-            levels, factors = self.population.levels, np.arange(weights.shape[1])
-            joint = np.ones((len(weights), len(levels)))
-            for factor in factors:
-                joint *= weights[:, factor, levels[:, factor]]
+            joint = np.ones((len(weights), len(self.population.levels)))
+            for factor, level in enumerate(self.population.levels.T):
+                joint *= weights[:, factor, level]
             weights = joint[:, None]
         return weights
 

@@ -37,6 +37,7 @@ class Episodes:
         keep_transcript: keep it even if it is not observed, to be rendered.
 
     Attributes:
+        leaves: `[B]` whether the person leaves before the task is over.
         masked: whether the task forbids actions at times; then the transcript is kept as well.
 
     Raises:
@@ -65,7 +66,7 @@ class Episodes:
         self.length = np.zeros(num, dtype=np.int64)
         self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
         self._answers = np.full((num, width), -1, dtype=np.int8)
-        self._left = np.zeros(num, dtype=bool)
+        self.leaves = np.zeros(num, dtype=bool)
         self._willing = np.ones((num, width), dtype=bool)
         space = task.context.space.shape if task.context else (0,)
         self._context = np.full((num, *space), -1, dtype=np.float32)
@@ -88,7 +89,7 @@ class Episodes:
             self._stimuli[:, :turns],
             self._answers[:, :turns],
             self.length.astype(np.int16),
-            self._left,
+            self.leaves,
             self._willing[:, :turns],
             self._context,
         )
@@ -112,7 +113,7 @@ class Episodes:
         self.turn[rows], self.length[rows] = 0, users.length
         self._stimuli[rows, :turns] = users.stimuli
         self._answers[rows, :turns] = users.answers
-        self._left[rows], self._context[rows] = users.left, users.context
+        self.leaves[rows], self._context[rows] = users.left, users.context
         if self.task.accepts:
             self._willing[rows, :turns] = users.willing
         if self._kept:
@@ -128,7 +129,9 @@ class Episodes:
         answer = self._answers.reshape(-1).take(cell)
         reward = self.task.reward(action, answer)
         chosen = self.task.chosen(action)
-        willing = self._willing.reshape(-1).take(cell)
+        # Where answers are told, all are willing, and a column is had without a search.
+        accepts = self.task.accepts
+        willing = self._willing.reshape(-1).take(cell) if accepts else self._willing[rows, 0]
         shown = self.task.shown(chosen, answer, willing)
         self.turn[rows] += 1
         if self._kept:
@@ -146,10 +149,6 @@ class Episodes:
     def over(self) -> npt.NDArray[np.bool_]:
         """`[B]` which conversations have ended."""
         return self.turn >= self.length
-
-    def left(self) -> npt.NDArray[np.bool_]:
-        """`[B]` which conversations the person has left before their end."""
-        return self.over() & self._left
 
     def legal(self) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,10 +25,9 @@ from eval.work import (
     add_options,
     carry_out,
     check_options,
-    command_line,
-    guarded,
     how_made,
     refusing,
+    run_command,
 )
 
 
@@ -75,9 +73,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(given)
-    return guarded(partial(_run, options, command_line("eval.run", given)), options.out)
+    return run_command("eval.run", parser(), _run, arguments)
 
 
 def _run(options: argparse.Namespace, command: str, errors: Console) -> None:

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -28,10 +27,9 @@ from eval.work import (
     add_people,
     carry_out,
     check_options,
-    command_line,
-    guarded,
     how_made,
     refusing,
+    run_command,
 )
 
 ENVIRONMENTS = ("acquaint/Questionnaire-v0", "acquaint/Flights-v0", "acquaint/FlightChoice-v0")
@@ -128,9 +126,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(given)
-    return guarded(partial(_run, options, command_line("eval.stress", given)), options.out)
+    return run_command("eval.stress", parser(), _run, arguments)
 
 
 def _run(options: argparse.Namespace, command: str, errors: Console) -> None:

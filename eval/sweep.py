@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,9 @@ from eval.work import (
     add_people,
     carry_out,
     check_options,
-    command_line,
-    guarded,
     how_made,
     refusing,
+    run_command,
 )
 
 
@@ -86,9 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(given)
-    return guarded(partial(_run, options, command_line("eval.sweep", given)), options.out)
+    return run_command("eval.sweep", parser(), _run, arguments)
 
 
 def _run(options: argparse.Namespace, command: str, errors: Console) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +47,25 @@ def say_no(error: Exception, errors: Console) -> int:
     """Prints why a command is refused; the exit code 2."""
     errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
     return 2
+
+
+def run_command(
+    module: str,
+    cli: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace, str, Console], None],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parses a command line and runs its body; the exit code, see `guarded`.
+
+    Args:
+        module: what follows `python -m`.
+        cli: with the option `--out`.
+        body: takes the options, the command as it was typed, and the console for errors.
+        arguments: in place of the process's own.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = cli.parse_args(given)
+    return guarded(partial(body, options, command_line(module, given)), options.out)
 
 
 def guarded(body: Callable[[Console], None], out: str) -> int:

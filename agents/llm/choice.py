@@ -51,10 +51,14 @@ class ChoiceAgent(Agent):
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the most probable legal reply."""
         belief = self.believe(observation)
-        scores = self.scorer.score(self._conversations(observation), self._replies)
-        scores = np.where(self.task.legal(observation), scores, -np.inf)
+        scores = self._scores(observation)
         decision = decide(self.task, observation, softmax(scores, axis=1), belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
+
+    def _scores(self, observation: Observation, more: Sequence[str] = ()) -> Floats:
+        """`[B, A]` log-probabilities of the replies, -inf where illegal; `more` is said last."""
+        scores = self.scorer.score(self._conversations(observation, more), self._replies)
+        return np.where(self.task.legal(observation), scores, -np.inf)
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: what the probe reports; None without one."""

@@ -66,12 +66,10 @@ class HybridAgent(LLMAgent):
         """See `Agent.act`."""
         taught = self._teacher.act(observation, uniform)
         told = [self._words(row) for row in taught.action_probs] if self._mode == "prompt" else ()
-        scores = self.scorer.score(self._conversations(observation, told), self._replies)
-        scores = np.where(self.task.legal(observation), scores, -np.inf)
+        scores = self._scores(observation, told)
         probs = softmax(scores, axis=1)
         if self._mode == "fusion":
-            pair = (np.log(np.maximum(p, FLOOR)) for p in (taught.action_probs, probs))
-            exact, own = pair
+            exact, own = (np.log(np.maximum(p, FLOOR)) for p in (taught.action_probs, probs))
             probs = softmax(self._weight * exact + (1 - self._weight) * own, axis=1)
         decision = decide(self.task, observation, probs, taught.belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
