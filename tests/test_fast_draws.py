@@ -9,7 +9,10 @@ import pytest
 
 from envs.registration import make_task
 from envs.simulator import Simulator
+from envs.tasks.flight_choice import FlightChoice
+from envs.tasks.flights import Flights
 from envs.tasks.forced_choice import ForcedChoice
+from envs.tasks.hotel_choice import HotelChoice
 from envs.tasks.option_sets import OptionSets
 from envs.tasks.shop_choice import FEATURES, ShopChoice
 from envs.users.population import SPLITS, PersonStreams
@@ -62,13 +65,29 @@ def test_numbers_are_those_of_numpys_generator(width, first):
 # Stimuli.
 
 
-@pytest.mark.parametrize("values", [(11, 11, 3, 11), (3, 7, 2), (30, 2, 5), (6, 200, 4)])
-def test_options_are_floors_of_number_times_values(values):
-    sets, steps = OptionSets(values, 4, 3, catalogue=False), np.array(values) - 1
-    uniform = numbers(500, 4 * 3 * len(values))
+# Values of features, in the groups of which one number each draws a combination.
+GROUPS = [
+    [(11, 11, 3, 11)],
+    [(3, 7, 2)],
+    [(30, 2, 5)],
+    [(6, 200, 4)],
+    [(6, 5, 2, 2, 2, 2, 2, 2, 2, 2)],
+    [(11, 11, 3, 3, 3), (11,)],
+    [(11, 11, 11, 11), (3, 3, 3, 11)],
+]
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+def test_options_are_combinations_of_values_and_splits_keep_apart(groups):
+    values = [count for group in groups for count in group]
+    sets, steps = OptionSets(values, 4, 3), np.array(values) - 1
+    uniform = numbers(500, 4 * 3 * len(groups))
     assert sets.num_uniforms == uniform.shape[1]
-    exactly = uniform.reshape(500, 4, 3, -1).astype(np.float64)
-    plain = (np.floor(exactly * values) / steps).astype(np.float32).reshape(500, 4, -1)
+    parts = []
+    for group, number in zip(groups, uniform.reshape(500, 4, 3, -1).T, strict=True):
+        drawn = np.floor(number.T * np.float32(np.prod(group))).astype(np.int64)
+        parts += np.unravel_index(drawn, group)
+    plain = (np.stack(parts, axis=-1) / steps).astype(np.float32).reshape(500, 4, -1)
     drawn = sets.draw(uniform)
     assert drawn.dtype == np.float32
     np.testing.assert_array_equal(drawn, plain)
@@ -85,22 +104,27 @@ def test_options_are_floors_of_number_times_values(values):
     np.testing.assert_array_equal(drawn, plain)  # nobody wrote on them
 
 
+@pytest.mark.parametrize("task", [FlightChoice(), HotelChoice(), ShopChoice(), Flights()])
+def test_one_number_draws_an_option(task):
+    assert task.num_uniforms == task.num_turns * len(task.actions)
+
+
+@pytest.mark.parametrize("values", [(11, 11, 3, 11), (6, 5, 2, 2, 2, 2, 2, 2, 2, 2)])
+def test_every_combination_is_drawn_alike(values):
+    sets, size = OptionSets(values, 1, 3), int(np.prod(values))
+    # 66 numbers for every option, at equal steps through the unit interval.
+    uniform = ((np.arange(66 * size) * 2**24 // (66 * size)) / 2**24).astype(np.float32)
+    options = sets.draw(uniform.reshape(-1, 3)).reshape(-1, len(values))
+    distinct, count = np.unique(options, axis=0, return_counts=True)
+    assert len(distinct) == size
+    assert np.abs(count - 66).max() <= 1
+    ends = sets.draw(np.array([[0, 0, BELOW_ONE]], dtype=np.float32)).reshape(3, -1)
+    assert (ends == [[0], [0], [1]]).all()
+
+
 def test_a_first_feature_that_cannot_keep_splits_apart_is_refused():
     with pytest.raises(ValueError, match="first feature"):
-        OptionSets([2, 7], 4, 3, catalogue=False)
-
-
-def test_a_catalogue_holds_every_option_and_they_are_drawn_alike():
-    values = [len(feature.texts) for feature in FEATURES]
-    sets, size = OptionSets(values, 1, 2, catalogue=True), int(np.prod(values))
-    assert sets.num_uniforms == ShopChoice(num_turns=1, num_options=2).num_uniforms == 2
-    # 64 numbers for every option, at equal steps through the unit interval.
-    uniform = ((np.arange(64 * size) * 2**24 // (64 * size)) / 2**24).astype(np.float32)
-    options = sets.draw(uniform.reshape(-1, 2)).reshape(-1, len(values))
-    distinct, count = np.unique(options, axis=0, return_counts=True)
-    assert len(distinct) == size == 7680
-    assert np.abs(count - 64).max() <= 1
-    assert sets.draw(np.array([[0, BELOW_ONE]])).ravel().tolist() == [0.0] * 10 + [1.0] * 10
+        OptionSets([2, 7], 4, 3)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -35,11 +35,9 @@ class OptionsTask(UserTask):
 
     Attributes:
         noun: what an option is called.
-        catalogue: how options are drawn, see `OptionSets`.
     """
 
     noun: str
-    catalogue = False
     by_place = True
     wordings = 3
 
@@ -75,7 +73,7 @@ class OptionsTask(UserTask):
         size = num_options * len(features)
         self.stimulus_low, self.stimulus_high = np.zeros(size), np.ones(size)
         values = [len(feature.texts) for feature in features]
-        self._sets = OptionSets(values, num_turns, num_options, self.catalogue)
+        self._sets = OptionSets(values, num_turns, num_options)
         self.num_uniforms = self._sets.num_uniforms
         self.model, self.population = model, population
 

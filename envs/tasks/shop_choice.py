@@ -90,7 +90,6 @@ class ShopChoice(OptionsTask):
     """
 
     noun = "shirt"
-    catalogue = True
 
     def __init__(
         self,
