@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.core import Agent, Decision, decide, sample
+from agents.core import Agent, Decision, decide, predicting, sample
 from envs.core import UserTask
 from envs.names import closest
 from envs.transcript import Observation, present_stimulus
@@ -26,7 +26,7 @@ class PriorAgent(Agent):
 
     def __init__(self, task: UserTask) -> None:
         """Prepares the prior predictive."""
-        super().__init__(task)
+        super().__init__(predicting(task))
         self._inference = task.inference()
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
@@ -69,7 +69,7 @@ class HeuristicAgent(Agent):
         self, task: UserTask, feature: str, direction: str = "lowest", slip: float = 0.01
     ) -> None:
         """Asks the task for the feature of one stimulus, so that what does not fit is said now."""
-        super().__init__(task)
+        super().__init__(predicting(task))
         if direction not in ("lowest", "highest"):
             raise ValueError(f"Unknown direction {closest(direction, ('lowest', 'highest'))}")
         if not 0 <= slip < 1:

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.core import Agent, Decision
-from envs.contract_people import batch, generator, meet, transcript, twins
-from envs.core import Users, UserTask
+from envs.contract_play import batch, generator, meet, transcript, twins
+from envs.core import UserTask
 from envs.transcript import stimuli_of
+from envs.users.people import Users
 from envs.users.response_models import Floats
 
 MakeAgent = Callable[[UserTask], Agent]
@@ -45,8 +46,8 @@ def _several(task: UserTask, users: Users) -> list[Transcripts]:
     """Transcripts that wait for an action: after none, one, half, all but one, unequal answers."""
     last = users.length - 1
     unequal = last * np.arange(PEOPLE) // (PEOPLE - 1)
-    turns = (0 * last, np.minimum(1, last), last // 2, last, unequal)
-    return [transcript(task, users, turn) for turn in turns]
+    some = (0 * last, np.minimum(1, last), last // 2, last, unequal)
+    return [transcript(task, users, turn) for turn in some]
 
 
 def _rows(shown: Transcripts, rows: Any) -> Transcripts:

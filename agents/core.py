@@ -65,6 +65,20 @@ class Agent(ABC):
         return None
 
 
+def predicting(task: UserTask) -> UserTask:
+    """The task, for an agent that predicts answers.
+
+    Raises:
+        ValueError: a task in which agents ask.
+    """
+    if task.asks:
+        raise ValueError(
+            f"{type(task).__name__}: agents ask here, this one predicts answers; take another, "
+            f"e.g. {task.teacher}."
+        )
+    return task
+
+
 def best(action_probs: Floats) -> Ints:
     """`[B]` first action within 1e-9 of the most probable.
 

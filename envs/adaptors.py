@@ -11,10 +11,16 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.core import Users
-from envs.episodes import EVERYONE, Rows, checked_action, make_episodes, next_people
+from envs.asking import AskingTask
+from envs.episodes import EVERYONE, Episodes, Rows, checked_action, next_people
+from envs.interviews import Interviews
+from envs.registration import make_task
 from envs.render import as_text, show_panel
+from envs.simulator import Simulator
 from envs.transcript import observation_space
+from envs.users.people import Users, UserSource
+from envs.users.respondents import Respondents
+from envs.users.response_models import Floats
 
 
 class UserEnv(gym.Env[Any, Any]):
@@ -46,7 +52,7 @@ class UserEnv(gym.Env[Any, Any]):
     ) -> None:
         """Builds the task and its source of people."""
         self.render_mode = render_mode
-        self._episodes = make_episodes(
+        self._episodes = _make_episodes(
             1, task, split, suite_seed, respondents, observation, render_mode, arguments
         )
         self.task = self._episodes.task
@@ -130,7 +136,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode={render_mode!r}; a vector environment has 'ansi' only.")
         self.metadata = {"render_modes": ["ansi"], "autoreset_mode": self._mode}
-        self._episodes = make_episodes(
+        self._episodes = _make_episodes(
             num_envs, task, split, suite_seed, respondents, observation, render_mode, arguments
         )
         self.task = self._episodes.task
@@ -145,6 +151,10 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     def users(self) -> Users:
         """Who is behind the screens: for evaluators, never for agents."""
         return self._episodes.users
+
+    def findings(self) -> Floats:
+        """`[B, D]` what interviews found out so far, see `envs.examiner`: for evaluators."""
+        return self._episodes.findings()
 
     @property
     def num_people(self) -> int | None:
@@ -237,3 +247,26 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         if self.render_mode is None:
             return None
         return tuple(as_text(self.task, self._episodes.transcript()))
+
+
+def _make_episodes(
+    num: int,
+    task: str,
+    split: str,
+    suite_seed: int,
+    respondents: str | None,
+    observation: str,
+    render_mode: str | None,
+    arguments: dict[str, Any],
+) -> Episodes:
+    """The conversations behind an environment, from the environment's arguments."""
+    built = make_task(task, **arguments)
+    source: UserSource
+    if respondents is None:
+        source = Simulator(built, split, suite_seed)
+    else:
+        source = Respondents(built, respondents, split, suite_seed)
+    kept = render_mode is not None
+    if isinstance(built, AskingTask):
+        return Interviews(built, source, num, observation, kept)
+    return Episodes(built, source, num, observation, kept)

@@ -243,8 +243,12 @@ class Inference:
         """`[B, F, L]` posterior over the levels of each trait; None if levels are unordered."""
         if self.population.grid is None:
             return None
+        return weights.copy() if self.factored else self.by_factor(weights)
+
+    def by_factor(self, weights: Floats) -> Floats:
+        """`[B, F, L]` posterior over the levels of each factor; `weights` itself if factored."""
         if self.factored:
-            return weights.copy()
+            return weights
         if self._complete:
             return np.stack(_grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
         one_hot = self.population.levels[:, :, None] == np.arange(self.population.num_levels)

@@ -37,7 +37,7 @@ def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
     opening = "" if task.context is None else task.context.words(observation) + "\n"
     asked, answered = stimuli_of(observation), int(observation["turn"][0])
     for turn in range(answered + 1):
-        over = turn == task.num_turns or asked[turn, 0] < 0
+        over = turn == task.num_turns or (asked[turn, 0] < 0 and not task.asks)
         words = OVER[task.wording] if over else task.question(asked[turn])
         messages.append({"role": "user", "content": opening + words})
         if turn < answered:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from envs.console import screen
 from envs.contract import CHECKS, RESPONDENT_CHECKS, Check
-from envs.contract_people import scalar
+from envs.contract_play import scalar
 from envs.names import parse_settings
 from envs.registration import check_settings, environment_spec, environments, import_package
 from envs.users.quirks import Quirks

@@ -43,7 +43,7 @@ class Context:
             raise ValueError(f"context: {turns} turns; {task.stream} has 1..{task.num_turns}.")
         self.task, self.turns = task, turns
         low = np.append(np.minimum(task.stimulus_low, -1), 0)
-        high = np.append(task.stimulus_high, len(task.actions) - 1)
+        high = np.append(task.stimulus_high, len(task.categories) - 1)
         self.space = spaces.Box(
             np.tile(low, turns).astype(np.float32), np.tile(high, turns).astype(np.float32)
         )

@@ -28,18 +28,8 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.adaptors import UserEnv
-from envs.contract_people import (
-    batch,
-    check_future_hidden,
-    check_no_leak,
-    check_same_person,
-    check_splits,
-    choose,
-    generator,
-    meet,
-    pickled,
-    scalar,
-)
+from envs.contract_people import check_future_hidden, check_no_leak, check_same_person, check_splits
+from envs.contract_play import batch, choose, generator, meet, pickled, scalar
 from envs.contract_task import (
     check_manual,
     check_prompts,

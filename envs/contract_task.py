@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.contract_people import (
+from envs.asking import AskingTask
+from envs.contract_play import (
     batch,
     choose,
     generator,
@@ -20,7 +21,9 @@ from envs.contract_people import (
     watch,
 )
 from envs.core import PROBABILITY_FLOOR, UserTask
+from envs.examiner import NUMBERS
 from envs.transcript import Observation, stimuli_of
+from envs.users.response_models import Floats
 
 HEADINGS = (
     "Description",
@@ -61,12 +64,38 @@ def check_manual(env_id: str, **settings: Any) -> None:
 
 
 def check_rewards(env_id: str, **settings: Any) -> None:
-    """Rewards are finite; a hit earns 1 and a miss 0, or honest probabilities earn the most."""
+    """A hit earns 1 and a miss 0, honest probabilities the most, or questions what they teach."""
     task = scalar(env_id, **settings).task
+    if isinstance(task, AskingTask):
+        _check_gains(env_id, task, **settings)
+        return
     both = "reward" in inspect.signature(type(task)).parameters
     for one in ({"reward": "accuracy"}, {"reward": "log_score"}) if both else ({},):
         task = scalar(env_id, **{**settings, **one}).task
         _check_proper(env_id, task) if task.states_distribution else _check_hits(env_id, task)
+
+
+def _check_gains(env_id: str, task: AskingTask, **settings: Any) -> None:
+    """What an interview earns is its last score less its first, less what the questions cost."""
+    env = batch(env_id, 6, **settings)
+    shown = meet(env)
+    place = {"profile": "log_score", "unasked": "unasked_nll"}.get(task.goal, "")
+    sign = -1 if place == "unasked_nll" else 1
+
+    def score() -> Floats:
+        found = env.findings()
+        if place:
+            return sign * found[:, NUMBERS.index(place)]
+        mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+        return -np.square(mean - truth).mean(axis=1)
+
+    first = score()
+    total = np.sum([moment.reward for moment in watch(env, shown)], axis=0)
+    expected = score() - first - task.cost * env.users.length
+    assert np.allclose(total, expected, rtol=0, atol=1e-7), (
+        f"{env_id}: interviews earn {total}; the last score less the first, less the questions' "
+        f"cost, is {expected}."
+    )
 
 
 def _check_hits(env_id: str, task: UserTask) -> None:
@@ -184,7 +213,7 @@ def check_prompts(env_id: str, **settings: Any) -> None:
             words = f"{env_id}: the prompt at turn {turn}"
             assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
             told = {key: value.copy() for key, value in row_of(after.observation, row).items()}
-            shown = 2 if task.accepts else len(task.actions)
+            shown = 2 if task.accepts else len(task.categories)
             told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % shown
             assert task.prompt(told) != after.prompts[row], (
                 f"{words} is the same whatever the last answer was; show the answers given so far."
@@ -222,6 +251,8 @@ def check_words(env_id: str, **settings: Any) -> None:
     env = batch(env_id, 8, **settings)
     meet(env)
     stimuli = np.unique(env.users.stimuli[:, 0], axis=0)
+    if env.task.asks:
+        stimuli = env.users.stimuli[0]
     orders, labels = ("printed", "reversed"), ("numbers", "letters")
     told: dict[str, int] = {}
     for wording, order, label in product(range(env.task.wordings), orders, labels):
@@ -229,18 +260,21 @@ def check_words(env_id: str, **settings: Any) -> None:
         name = f"{env_id} with {', '.join(f'{key}={word}' for key, word in words.items())}"
         task = scalar(env_id, **{**settings, **words}).task
         try:
-            opening, asked = task.instructions(), [task.question(stimulus) for stimulus in stimuli]
+            opening, said = task.instructions(), "question()"
+            asked = [task.question(stimulus) for stimulus in stimuli]
+            if task.asks:  # what is asked is not said in advance
+                asked, said = [task.noted(stimulus, 0) for stimulus in stimuli], "noted()"
         except IndexError as error:
             raise AssertionError(
                 f"{name} has no words ({error}); give phrase() as many as `wordings`."
             ) from error
         assert opening.strip(), f"{name}: instructions() is empty; say what the agent is to do."
         assert len(set(asked)) == len(stimuli), (
-            f"{name}: question() says {asked[0]!r} for different stimuli; write out what is asked."
+            f"{name}: {said} says {asked[0]!r} for different stimuli; write out what is asked."
         )
         other = told.setdefault(opening, wording)
         assert other == wording, f"{name}: instructions() are those of wording {other}."
-    for answer in range(len(env.task.actions)):
+    for answer in range(len(env.task.categories)):
         note = env.task.noted(stimuli[0], answer)
         one_line = bool(note.strip()) and "\n" not in note.strip()
         assert one_line, (

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, norm
 
-from envs.contract_people import batch, generator, meet, scalar, transcript
-from envs.core import Users, UserTask
+from envs.contract_play import batch, generator, meet, scalar, transcript
+from envs.core import UserTask
 from envs.transcript import Observation, stimuli_of
+from envs.users.people import Users
 from envs.users.response_models import Floats, ResponseModel
 
 # Five standard errors: by chance alone one check in two million would fail.
@@ -26,10 +27,10 @@ def check_response_model(env_id: str, **settings: Any) -> None:
     stimuli = np.unique(env.users.stimuli.reshape(-1, env.users.stimuli.shape[-1]), axis=0)[:64]
     for stimulus in stimuli:
         probs = model.probs(levels, stimulus)
-        expected = f"float64 {[len(levels), len(task.actions)]}"
+        expected = f"float64 {[len(levels), len(task.categories)]}"
         came = f"{probs.dtype} {list(probs.shape)}"
         words = f"{env_id}: model.probs for stimulus {stimulus.tolist()}"
-        assert came == expected, f"{words} returns {came}; expected {expected}, [types, actions]."
+        assert came == expected, f"{words} returns {came}; expected {expected}, [types, answers]."
         assert (probs > 0).all(), (
             f"{words} holds {probs.min()}; every answer needs a probability above zero, or one "
             "surprise rules out every hypothesis. Mix in a little of the uniform distribution."
@@ -70,12 +71,13 @@ def _check_factor(env_id: str, task: UserTask, stimulus: Floats, probs: Floats) 
 
 def check_sampler(env_id: str, **settings: Any) -> None:
     """People answer as the response model says, and a faster sampler equals the general one."""
-    turns = scalar(env_id, **settings).task.num_turns
+    turns = scalar(env_id, **settings).task.num_stimuli
     env = batch(env_id, max(32, 8000 // turns), **settings)
     meet(env)
     users, model = env.users, env.task.model
-    # People who leave early have turns without an answer at the end.
-    happened = np.arange(turns) < users.length[:, None]
+    # People who leave early have turns without an answer at the end; whoever can be asked anything
+    # has all answers ready.
+    happened = env.task.asks | (np.arange(turns) < users.length[:, None])
     levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
     probs = model.probs(levels[happened], users.stimuli[happened])
     answers = users.answers[happened].astype(np.int64)
@@ -242,7 +244,7 @@ def _taught(
     engine, everyone = task.inference(), np.arange(len(users.person))
     weights = engine.begin(transcript(task, users, np.zeros_like(everyone)))
     surprise, gain = np.zeros(len(everyone)), np.zeros(len(everyone))
-    excess = np.zeros((len(everyone), len(task.actions)))
+    excess = np.zeros((len(everyone), len(task.categories)))
     for t in range(task.num_turns):
         # People who leave early count no further.
         here = users.length > t
@@ -253,10 +255,12 @@ def _taught(
         surprise += here * (predictive * np.log(predictive)).sum(axis=1)
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
-        legal = task.legal(transcript(task, users, np.full(len(everyone), t))).astype(np.float64)
-        scores = task.scores(weights, stimulus, predictive)
-        earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
-        gain += here * (earned - _random(task, legal, answer))
+        if not task.asks:  # where agents ask they earn by what they learn
+            told = transcript(task, users, np.full(len(everyone), t))
+            legal = task.legal(told).astype(np.float64)
+            scores = task.scores(weights, stimulus, predictive)
+            earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
+            gain += here * (earned - _random(task, legal, answer))
         action = answer * (t % 2)  # wrong at times, so that some are rejected
         shown = task.shown(action, answer, users.willing[:, t])
         weights = engine.update(weights, stimulus, shown, action, now)

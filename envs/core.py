@@ -1,10 +1,10 @@
-"""The contract: what a downstream task says of itself, and where its people come from."""
+"""The contract: what a downstream task says of itself."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from gymnasium import spaces
 from envs.belief import Inference
 from envs.chat import chat
 from envs.context import Context
-from envs.names import closest
+from envs.names import closest, letters
 from envs.transcript import Observation
 from envs.users.item_bank import ItemBank
 from envs.users.population import Population
@@ -22,47 +22,6 @@ from envs.users.response_models import Floats, Ints, ResponseModel
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
 PROBABILITY_FLOOR = 1e-4
-
-
-class Users(NamedTuple):
-    """A batch of hidden people, complete from the start: every agent would meet the same answers.
-
-    Attributes:
-        person: `[B]` int64 the people's numbers.
-        levels: `[B, F]` int32 hidden factor levels, of the last turn where people drift; -1 where
-            nobody knows them.
-        stimuli: `[B, T, S]` float32 what each turn asks; -1 beyond `length`.
-        answers: `[B, T]` int8 what the person replies; -1 beyond `length`.
-        length: `[B]` int16 turns of the person's episode, 0..T.
-        left: `[B]` whether the person leaves before the task is over.
-        willing: `[B, T]` whether the person would accept the action that equals their answer.
-        context: `[B, C * (S' + 1)]` float32 what is known of them from another task, see
-            `envs.context`; C = 0 without one.
-    """
-
-    person: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.int32]
-    stimuli: npt.NDArray[np.float32]
-    answers: npt.NDArray[np.int8]
-    length: npt.NDArray[np.int16]
-    left: npt.NDArray[np.bool_]
-    willing: npt.NDArray[np.bool_]
-    context: npt.NDArray[np.float32]
-
-
-class UserSource(Protocol):
-    """Where people come from."""
-
-    @property
-    def num_people(self) -> int | None:
-        """How many there are; None for as many as one likes."""
-
-    @property
-    def stride(self) -> int:
-        """How much further on the next person of a lane is."""
-
-    def draw(self, person: npt.NDArray[np.int64]) -> Users:
-        """The people with these numbers `[B]`, the same in whatever batch they are drawn."""
 
 
 class UserTask(ABC):
@@ -82,7 +41,10 @@ class UserTask(ABC):
 
     Attributes:
         num_turns: T, the longest episode.
-        actions: `A` labels among which an agent chooses; also what the person's answers are.
+        actions: `A` labels among which an agent chooses; also what the person's answers are,
+            unless `categories` says otherwise.
+        asks: whether an action is what the person is asked, see `envs.asking`, not a prediction.
+        teacher: the agent that others are compared with here, and learn from.
         stimulus_low: `[S]` smallest values of a stimulus.
         stimulus_high: `[S]` largest values of a stimulus.
         population: who may be behind the screen.
@@ -112,6 +74,8 @@ class UserTask(ABC):
     quirks: Quirks = Quirks()
     wordings: int = 1
     wording: int = 0
+    asks: bool = False
+    teacher: str = "bayes"
 
     def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
         """Chooses what an action is, what it earns and what it reveals."""
@@ -154,6 +118,9 @@ class UserTask(ABC):
         self.quirks = Quirks.parse(quirks)
         if self.quirks.skepticism and not self.accepts:
             raise ValueError("quirks=skepticism needs feedback='accept'.")
+        if self.asks and (self.quirks.drift or self.quirks.incoherence):
+            # Whatever may be asked is answered from the start.
+            raise ValueError(f"quirks={quirks}: where agents ask, people stay as they are.")
         if self.quirks.bends:
             self.model = QuirkyModel(self.model, self.quirks)
         if self.context is not None:
@@ -164,15 +131,29 @@ class UserTask(ABC):
         """Name of the random numbers by which people answer: those of another task are others."""
         return type(self).__name__
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """`K` words for the people's answers."""
+        return self.actions
+
+    @property
+    def num_stimuli(self) -> int:
+        """N, how many stimuli every person has an answer to."""
+        return self.num_turns
+
+    def known_levels(self, row: Ints) -> npt.NDArray[np.int32]:
+        """`[B, F]` hidden levels of the respondents of published rows `[B]`; -1 for unknown."""
+        return np.full((len(row), len(self.population.factors)), -1, dtype=np.int32)
+
     @abstractmethod
     def draw_stimuli(self, uniform: Floats) -> Floats:
-        """What each person is asked, in this order; the first T that can be answered are.
+        """What each person is asked, in this order; the first N that can be answered are.
 
         Args:
             uniform: `[B, num_uniforms]` in [0, 1), the person's own numbers.
 
         Returns:
-            `[B, N, S]` float32, N >= T.
+            `[B, N', S]` float32, N' >= N.
         """
 
     def slots(self, stimuli: Floats) -> Ints | None:
@@ -184,7 +165,7 @@ class UserTask(ABC):
         return None
 
     def settle(self, stimuli: Floats, split: str) -> Floats:
-        """`[B, N, S]` stimuli as people of this split meet them; unchanged, unless overridden.
+        """`[B, N', S]` stimuli as people of this split meet them; unchanged, unless overridden.
 
         Where the same stimuli in training and testing would give answers away, a task keeps the
         splits' stimuli apart here.
@@ -288,7 +269,7 @@ class UserTask(ABC):
     def replies(self) -> tuple[str, ...]:
         """`A` texts, one per action, that an assistant's turn may hold: 1, 2, ... as listed."""
         places = np.argsort(self.listed)
-        return tuple(chr(ord("A") + n) if self._lettered else str(n + 1) for n in places)
+        return tuple(letters(n) if self._lettered else str(n + 1) for n in places)
 
     @property
     def action_space(self) -> spaces.Space[Any]:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Users, UserSource, UserTask
+from envs.core import UserTask
 from envs.names import closest
-from envs.registration import make_task
-from envs.simulator import Simulator
-from envs.users.respondents import Respondents
+from envs.users.people import Users, UserSource
+from envs.users.response_models import Floats
 
 # People are numbered below this; further on the numbers start over.
 NUM_NUMBERS = 2**62
@@ -111,17 +110,23 @@ class Episodes:
         users, turns = self.source.draw(person), self.task.num_turns
         self.person[rows], self.levels[rows] = person, users.levels
         self.turn[rows], self.length[rows] = 0, users.length
-        self._stimuli[rows, :turns] = users.stimuli
-        self._answers[rows, :turns] = users.answers
         self.leaves[rows], self._context[rows] = users.left, users.context
         if self.task.accepts:
             self._willing[rows, :turns] = users.willing
         if self._kept:
             for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
                 shown[rows] = -1
-            self._shown_stimuli[rows, 0] = users.stimuli[:, 0]
         if self._latest_only:
             self._last_action[rows] = self._last_answer[rows] = -1
+        self._put(rows, users)
+
+    def _put(self, rows: Rows, users: Users) -> None:
+        """Lays ready what these people will be asked and answer."""
+        turns = self.task.num_turns
+        self._stimuli[rows, :turns] = users.stimuli
+        self._answers[rows, :turns] = users.answers
+        if self._kept:
+            self._shown_stimuli[rows, 0] = users.stimuli[:, 0]
 
     def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """One turn of some conversations, none of them over: the `[n]` rewards."""
@@ -156,6 +161,10 @@ class Episodes:
             return np.ones((len(self.person), len(self.task.actions)), dtype=bool)
         return self.task.legal(self.transcript())
 
+    def findings(self) -> Floats:
+        """`[B, D]` what the evaluator knows of interviews so far; D = 0 in other tasks."""
+        return np.zeros((len(self.person), 0))
+
     def observe(self) -> dict[str, npt.NDArray[np.float32]]:
         """A new copy of what the agent sees, see `envs.transcript.observation_space`."""
         if not self._latest_only:
@@ -183,26 +192,6 @@ class Episodes:
     def _beforehand(self) -> dict[str, npt.NDArray[np.float32]]:
         """A copy of the context, in a task that has one."""
         return {} if self.task.context is None else {"context": self._context.copy()}
-
-
-def make_episodes(
-    num: int,
-    task: str,
-    split: str,
-    suite_seed: int,
-    respondents: str | None,
-    observation: str,
-    render_mode: str | None,
-    arguments: dict[str, Any],
-) -> Episodes:
-    """The conversations behind an environment, from the environment's arguments."""
-    built = make_task(task, **arguments)
-    source: UserSource
-    if respondents is None:
-        source = Simulator(built, split, suite_seed)
-    else:
-        source = Respondents(built, respondents, split, suite_seed)
-    return Episodes(built, source, num, observation, keep_transcript=render_mode is not None)
 
 
 def next_people(

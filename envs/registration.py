@@ -103,6 +103,15 @@ def environment_spec(env_id: str) -> EnvSpec:
     return known[env_id]
 
 
+def task_class(env_id: str) -> type[UserTask]:
+    """The class of an environment's task.
+
+    Raises:
+        ValueError: no such id, or no such task.
+    """
+    return _task_class(environment_spec(env_id).kwargs["task"])
+
+
 def task_keys(env_id: str) -> list[str]:
     """Names of the arguments that an environment's task takes.
 

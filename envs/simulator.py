@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Users, UserTask
+from envs.core import UserTask
 from envs.names import closest
+from envs.users.people import Users
 from envs.users.population import SPLITS, PersonStreams, evenly
 from envs.users.quirks import Drift
 from envs.users.response_models import Floats, Ints
@@ -35,7 +36,7 @@ class Simulator:
         # Streams of their own, so that who a person is does not depend on how many turns there are,
         # nor, where a task names slots, what they answer on the order of being asked; quirks leave
         # what is drawn otherwise as it is.
-        widths = {"answers": task.num_answers or turns, "stimuli": task.num_uniforms}
+        widths = {"answers": task.num_answers or task.num_stimuli, "stimuli": task.num_uniforms}
         if quirks.skepticism:
             widths["skepticism"] = turns
         if quirks.impatience:
@@ -66,13 +67,14 @@ class Simulator:
     def _complete(self, person: npt.NDArray[np.int64], types: Ints) -> Users:
         """The people with these numbers `[B]`, who are of these types `[B]`."""
         task, turns, num = self._task, self._task.num_turns, len(person)
+        asked = task.num_stimuli
         uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
-        stimuli = task.settle(task.draw_stimuli(uniform["stimuli"])[:, :turns], self._split)
+        stimuli = task.settle(task.draw_stimuli(uniform["stimuli"])[:, :asked], self._split)
         slots, answering = task.slots(stimuli), uniform["answers"]
         if slots is not None:
             answering = np.take_along_axis(answering, slots, axis=1)
         before = types
-        types, answers = self._answers(types, stimuli, answering[:, :turns], uniform.get("drift"))
+        types, answers = self._answers(types, stimuli, answering[:, :asked], uniform.get("drift"))
         length = np.full(num, turns, dtype=np.int16)
         willing = np.ones((num, turns), dtype=bool)
         if task.quirks.skepticism:
@@ -80,6 +82,7 @@ class Simulator:
         if task.quirks.impatience:
             leaves = uniform["impatience"][:, :-1] < task.quirks.impatience
             length = np.where(leaves.any(axis=1), leaves.argmax(axis=1) + 1, turns).astype(np.int16)
+        if task.quirks.impatience and not task.asks:
             over = np.arange(turns) >= length[:, None]
             stimuli, answers = stimuli.copy(), np.where(over, np.int8(-1), answers)
             stimuli[over] = -1

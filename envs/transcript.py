@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 Observation = Mapping[str, Floats]
 """Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T * S]`, `actions` `[B, T]`, `answers` `[B, T]`.
 
--1 where nothing stands yet. The stimulus of the present turn is shown, its answer is not; with
-`feedback="accept"` 1 and 0 stand for accepted and rejected actions among the answers. Where the
-task has a context, `context` `[B, C * (S' + 1)]` holds what is known of the person from another
-task: C times a stimulus of that task and the person's answer. All parts are flat, as
-Stable-Baselines3 wants them; `stimuli_of` gives the stimuli turn by turn."""
+-1 where nothing stands yet. The stimulus of the present turn is shown, unless the agent is to
+choose it; its answer is not. With `feedback="accept"` 1 and 0 stand for accepted and rejected
+actions among the answers. Where the task has a context, `context` `[B, C * (S' + 1)]` holds what is
+known of the person from another task: C times a stimulus of that task and the person's answer. All
+parts are flat, as Stable-Baselines3 wants them; `stimuli_of` gives the stimuli turn by turn."""
 
 
 def stimuli_of(observation: Observation) -> Floats:
@@ -38,15 +38,17 @@ def observation_space(task: UserTask, form: str) -> spaces.Dict:
     """Space of the `transcript` observation, or of this `turn` only."""
     low = np.minimum(task.stimulus_low, -1).astype(np.float32)
     high = task.stimulus_high.astype(np.float32)
-    turns, last = task.num_turns, float(len(task.actions) - 1)
+    turns = task.num_turns
+    most, last = float(len(task.actions) - 1), float(len(task.categories) - 1)
     parts: dict[str, spaces.Space[object]] = {"turn": spaces.Box(0, turns, (1,), np.float32)}
     if form == "turn":
-        one = spaces.Box(-1, last, (1,), np.float32)
-        parts |= {"stimulus": spaces.Box(low, high, dtype=np.float32), "action": one, "answer": one}
+        parts["stimulus"] = spaces.Box(low, high, dtype=np.float32)
+        parts["action"] = spaces.Box(-1, most, (1,), np.float32)
+        parts["answer"] = spaces.Box(-1, last, (1,), np.float32)
     else:
-        rows = spaces.Box(-1, last, (turns,), np.float32)
-        stimuli = spaces.Box(np.tile(low, turns), np.tile(high, turns))
-        parts |= {"stimuli": stimuli, "actions": rows, "answers": rows}
+        parts["stimuli"] = spaces.Box(np.tile(low, turns), np.tile(high, turns))
+        parts["actions"] = spaces.Box(-1, most, (turns,), np.float32)
+        parts["answers"] = spaces.Box(-1, last, (turns,), np.float32)
     if task.context is not None:
         parts["context"] = task.context.space
     return spaces.Dict(parts)

@@ -17,7 +17,8 @@ from rich.console import Console
 from envs.console import screen
 from envs.registration import make_task
 from eval.compare import gather
-from eval.metrics import correlation, trait_moments
+from eval.metric import correlation
+from eval.metrics import trait_moments
 from eval.stats import interval
 from eval.store import Run
 from eval.tables import DASH, markdown_table, screen_table, spread

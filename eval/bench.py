@@ -25,7 +25,7 @@ from rich.table import Table
 
 from agents.teacher import BayesTeacher
 from envs.console import screen
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import environment_spec, environments, make_task
 from envs.simulator import Simulator

@@ -22,7 +22,7 @@ from transformers import (
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.names import closest
 from envs.simulator import Simulator

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.core import Agent, Decision, decide
-from envs.core import Users, UserTask
+from agents.core import Agent, Decision, decide, predicting
+from envs.core import UserTask
 from envs.transcript import Observation, present_stimulus
+from envs.users.people import Users
 from envs.users.response_models import Floats, Ints
 
 
@@ -18,7 +19,7 @@ class Clairvoyant(Agent):
 
     def __init__(self, task: UserTask) -> None:
         """Starts without people."""
-        super().__init__(task)
+        super().__init__(predicting(task))
         self._levels: Ints | None = None
 
     def look_at(self, users: Users, task: UserTask) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from rich.console import Console
 
 from envs.console import screen
-from eval.metrics import METRICS, Metric
+from eval.metric import Metric
+from eval.metrics import METRICS
 from eval.report import DifferentPeopleError, same_people
 from eval.stats import Floats, paired
 from eval.store import Run, load_runs
@@ -135,6 +136,8 @@ def compare(
     rows = []
     for name in metrics:
         metric = METRICS[name]
+        if not metric.applies(traces[reference].asks):
+            continue
         statistics = {label: metric.statistics(trace) for label, trace in traces.items()}
         for label in runs:
             if label != reference:

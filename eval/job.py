@@ -24,6 +24,7 @@ from envs.registration import (
     environment_spec,
     import_package,
     make_task,
+    task_class,
     task_keys,
 )
 from envs.users.population import PersonStreams
@@ -32,9 +33,6 @@ from eval.clairvoyant import Clairvoyant
 from eval.fingerprint import of_code, of_settings
 from eval.rollout import rollout
 from eval.store import Store
-
-TEACHER = "bayes"
-"""The agent whose decisions are recorded beside every other's: the exact teacher, as configured."""
 
 
 @dataclass(frozen=True)
@@ -245,5 +243,5 @@ def plan(
         if not any(key in {**spec.arguments, **spec.task_arguments} for spec in specs):
             own_keys = {k for spec in specs for k in agent_keys(spec)}
             raise ValueError(f"No agent here has an argument {closest(key, [*own_keys, *keys])}")
-    teacher = parse_agent(TEACHER, keys)
+    teacher = parse_agent(task_class(env_id).teacher, keys)
     return [Job(env_id, own, spec, teacher, people, packages) for spec in specs]

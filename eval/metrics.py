@@ -1,67 +1,19 @@
-"""What is measured of an agent: statistics of every turn, and how they become one number.
-
-A metric gives D numbers for every turn of every person. Averaged over a person's turns (or taken
-after the last answer) they are that person's statistics; averaged over people and passed through
-`combine` they are the metric. A mean is the case D = 1, and a correlation or a calibration error
-has the same interval as a mean (`eval.stats.interval`), whole or turn by turn.
-"""
+"""What is measured of an agent, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import entr, rel_entr
 
-from eval.stats import Combine, Floats
+from eval.interview_metrics import INTERVIEW_METRICS
+from eval.metric import Metric, mean_correlation, moments
+from eval.stats import Floats
 from eval.trace import Trace
 
 BINS = 15  # of confidence, as in Guo et al. 2017
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number about an agent in an environment.
-
-    Attributes:
-        name: its key in reports.
-        unit: what one unit of it is.
-        better: which direction is good; "teacher" means close to the teacher's value.
-        cells: `Trace -> [N, T, D]` statistics of every turn; not finite where undefined, anything
-            beyond a person's `length`.
-        combine: mean statistics `[..., D]` -> `[...]`; None where D = 1.
-        after_last_answer: a person's statistics are those of the last turn, not the mean over
-            turns.
-        curve: whether the report shows it turn by turn.
-    """
-
-    name: str
-    unit: str
-    better: Literal["higher", "lower", "teacher"]
-    cells: Callable[[Trace], Floats]
-    combine: Combine | None = None
-    after_last_answer: bool = False
-    curve: bool = True
-
-    def by_turn(self, trace: Trace) -> Floats:
-        """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
-        with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed
-            cells = self.cells(trace)
-        known = np.isfinite(cells).all(axis=-1) & trace.happened
-        return np.where(known[..., None], cells, np.nan)
-
-    def statistics(self, trace: Trace) -> Floats:
-        """`[N, D]`, NaN for a person without turns or with a turn that has no finite number."""
-        cells = self.by_turn(trace)
-        if self.after_last_answer:
-            last = np.maximum(trace.length.astype(np.int64) - 1, 0)
-            return cells[np.arange(len(cells)), last]
-        total = cells.sum(axis=1, where=trace.happened[..., None])
-        turns = np.where(trace.length > 0, trace.length, np.nan)
-        return total / turns[:, None]
 
 
 def reliability(trace: Trace) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
@@ -185,24 +137,7 @@ def trait_moments(trace: Trace) -> Floats:
     scale = np.arange(belief.shape[-1]) - (belief.shape[-1] - 1) / 2
     x = belief @ scale
     y = np.where(levels < 0, np.nan, levels - (belief.shape[-1] - 1) / 2)
-    return np.stack([x, y, x * x, y * y, x * y], axis=-1)
-
-
-def correlation(moments: Floats) -> Floats:
-    """`[...]` Pearson correlation over people, -1..1; NaN where x or y is the same in everybody.
-
-    Args:
-        moments: `[..., 5]` means over people of what `trait_moments` gives.
-    """
-    x, y, _, _, xy = np.moveaxis(moments, -1, 0)
-    return (xy - x * y) / np.sqrt(_variances(moments).prod(axis=-1))
-
-
-def _variances(moments: Floats) -> Floats:
-    """`[..., 2]` variances of x and y; NaN for none."""
-    variance = moments[..., 2:4] - moments[..., :2] ** 2
-    # float32 beliefs that are equal differ by about 1e-7, so this much variance is none.
-    return np.where(variance > 1e-10, variance, np.nan)
+    return moments(x, y)
 
 
 def _belief_moments(trace: Trace) -> Floats:
@@ -210,32 +145,16 @@ def _belief_moments(trace: Trace) -> Floats:
     return trait_moments(trace).reshape(*trace.answers.shape, -1)
 
 
-def _mean_correlation(moments: Floats) -> Floats:
-    """Pearson correlation over people, -1..1, averaged over the traits that were learned about.
-
-    A trait of which the agent believes the same of everybody has no correlation and is left out:
-    in a task that three traits decide, the other two are nobody's merit or fault. NaN where all
-    are left out, or where everybody has the same level of a trait that was learned about.
-
-    Args:
-        moments: `[..., F * 5]` means over people of what `_belief_moments` gives.
-    """
-    apart = moments.reshape(*moments.shape[:-1], -1, 5)
-    learned = np.isfinite(_variances(apart)[..., 0])
-    count = learned.sum(axis=-1)
-    return correlation(apart).sum(axis=-1, where=learned) / np.where(count > 0, count, np.nan)
-
-
 METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "share of turns", "higher", _accuracy),
-        Metric("teacher_agreement", "share of turns", "higher", _teacher_agreement),
-        Metric("reward", "reward per turn", "higher", _reward),
+        Metric("teacher_agreement", "share of turns", "higher", _teacher_agreement, of="both"),
+        Metric("reward", "reward per turn", "higher", _reward, of="both"),
         Metric("regret", "expected hits lost per turn", "lower", _regret),
         Metric("predictive_entropy", "nats", "teacher", _predictive_entropy),
         Metric("nll", "nats", "lower", _nll),
-        Metric("answer_mass", "probability", "higher", _answer_mass, curve=False),
+        Metric("answer_mass", "probability", "higher", _answer_mass, curve=False, of="both"),
         Metric("brier", "squared error", "lower", _brier),
         Metric("ece", "share of turns", "lower", _calibration_gaps, _ece, curve=False),
         Metric("kl_from_teacher", "nats", "lower", _kl_from_teacher),
@@ -244,9 +163,10 @@ METRICS = {
             "correlation",
             "higher",
             _belief_moments,
-            _mean_correlation,
+            mean_correlation,
             after_last_answer=True,
         ),
         Metric("belief_nll", "nats", "lower", _belief_nll, after_last_answer=True),
+        *INTERVIEW_METRICS,
     )
 }

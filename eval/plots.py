@@ -22,11 +22,15 @@ from eval.trace import Trace
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vP"  # 7 and 6 have no common factor: 42 agents look different
 _CURVE = ("turn", "mean", "low", "high")
-_PANELS = {"accuracy": "accuracy (share of turns)", "nll": "negative log-likelihood (nats)"}
+# What is drawn where agents predict, and where they ask.
+_PANELS = (
+    {"accuracy": "accuracy (share of turns)", "nll": "negative log-likelihood (nats)"},
+    {"log_score": "log score (nats)", "unasked_nll": "NLL of what was not asked (nats)"},
+)
 
 
-def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Accuracy and negative log-likelihood by turn, one line an agent, 95 % bands over people.
+def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path) -> str:
+    """Two metrics by turn, one line an agent, 95 % bands over people; in words, which ones.
 
     Args:
         curves: rows of `Report.curves` of one environment.
@@ -35,7 +39,9 @@ def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path)
     """
     figure, axes = _figure(title, height_ratios=(1, 1))
     styles = _styles(curve["agent"] for curve in curves)
-    for axis, (metric, label) in zip(axes, _PANELS.items(), strict=True):
+    drawn = {curve["metric"] for curve in curves}
+    panels = next(panels for panels in _PANELS if set(panels) <= drawn)
+    for axis, (metric, label) in zip(axes, panels.items(), strict=True):
         for agent, style in styles.items():
             rows = [c for c in curves if c["agent"] == agent and c["metric"] == metric]
             columns = (np.array([row[name] for row in rows]) for name in _CURVE)
@@ -43,6 +49,7 @@ def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path)
         axis.set_ylabel(label)
     _turns(axes[-1])
     _save(figure, axes[:1], path)
+    return " and ".join(label.partition(" (")[0] for label in panels.values())
 
 
 def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:

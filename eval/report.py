@@ -26,6 +26,12 @@ _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 colu
     "kl_from_teacher": "KL",
     "belief_correlation": "belief r",
     "answer_mass": "mass",
+    "log_score": "log score",
+    "rmse": "RMSE",
+    "theta_correlation": "r",
+    "unasked_accuracy": "unasked",
+    "unasked_nll": "NLL",
+    "questions": "asked",
     NORMALISED: "norm.",
 }
 _ARROWS = {"higher": "↑", "lower": "↓", "teacher": "≈"}
@@ -126,7 +132,8 @@ def build_report(
     report = Report(meta, [], [], [])
     for env, by_agent in traces.items():
         people = same_people(env, by_agent)
-        for metric in METRICS.values():
+        asks = next(iter(people.values())).asks
+        for metric in (one for one in METRICS.values() if one.applies(asks)):
             statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
             for agent, trace in people.items():
                 key = {"env": env, "agent": agent, "metric": metric.name}
@@ -162,6 +169,8 @@ def table(report: Report, env: str) -> Table:
 def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
     """Writes report.json, report.md, learning_curve*.png and calibration*.png into `out_dir`.
 
+    Where agents ask nothing is predicted, and there is no calibration.
+
     With several environments the names of the plots end in `_<environment>`.
     """
     from eval import plots  # here, so that `--help` need not wait for matplotlib
@@ -175,17 +184,13 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         title = f"{env}: {people} people"
         curve, calibration = f"learning_curve{suffix}.png", f"calibration{suffix}.png"
         curves = [row for row in report.curves if row["env"] == env]
-        plots.learning_curves(curves, title, out_dir / curve)
-        plots.calibration(by_agent, title, out_dir / calibration)
-        parts += [
-            f"## {env}",
-            markdown_table(*_summary(report, env)),
-            _LEGEND,
-            f"![Accuracy and negative log-likelihood by turn]({curve})",
-            f"![Confidence against frequency of hits]({calibration})",
-            "### Every metric",
-            markdown_table(*_details(report, env), text_columns=2),
-        ]
+        shown = plots.learning_curves(curves, title, out_dir / curve)
+        parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
+        parts.append(f"![{shown} by turn]({curve})")
+        if not next(iter(by_agent.values())).asks:
+            plots.calibration(by_agent, title, out_dir / calibration)
+            parts.append(f"![Confidence against frequency of hits]({calibration})")
+        parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]
     parts.append(_METHOD)
     (out_dir / "report.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
@@ -205,7 +210,7 @@ def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
     shown = [
         name
         for name in _SUMMARY
-        if any(not np.isnan(rows[name]["mean"]) for rows in agents.values())
+        if any(name in rows and not np.isnan(rows[name]["mean"]) for rows in agents.values())
     ]
     header = ["agent", *(f"{_SUMMARY[name]}{_arrow(name)}" for name in shown), "people", "failed"]
     lines = []
@@ -213,7 +218,7 @@ def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
         values = [_cell(name, rows[name]) for name in shown]
         # A metric that nobody has, a belief say, is a dash and no failure.
         failed = max((rows[name]["failed"] for name in shown if rows[name]["users"]), default=0)
-        people = rows["accuracy"]["users"] + rows["accuracy"]["failed"]
+        people = rows["reward"]["users"] + rows["reward"]["failed"]
         lines.append([agent, *values, str(people), str(failed)])
     return header, lines
 
@@ -240,6 +245,8 @@ def _details(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
     lines = []
     for metric in (*METRICS, NORMALISED):
         for agent, rows in agents.items():
+            if metric not in rows:
+                continue
             row = rows[metric]
             line = [f"{metric}{_arrow(metric)}", agent, spread(row)]
             line += [str(row["users"]), str(row["failed"])]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from agents.core import Agent, Decision
 from envs.adaptors import UserVectorEnv
+from envs.transcript import stimuli_of
 from envs.users.response_models import Floats
 from eval.clairvoyant import Clairvoyant
 from eval.trace import Trace
@@ -52,11 +53,13 @@ def rollout(
         and ours.factors == theirs.factors
         and np.array_equal(ours.grid, theirs.grid)
     )
+    findings = [env.findings()]
     first = agent.believe(observation) if comparable else None
     shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
     belief = np.full(shape, np.nan, dtype=np.float32)
     for turn in range(turns):
-        live = np.flatnonzero(users.length > turn)
+        # Agents that ask may end a conversation.
+        live = np.flatnonzero(env.users.length > turn)
         if not len(live):
             break
         shown = {key: value[live] for key, value in observation.items()}
@@ -75,15 +78,22 @@ def rollout(
         else:
             sent = np.maximum(actions[0, :, turn], 0)
         observation, rewards[:, turn], *_ = env.step(sent)
+        findings.append(env.findings())
+    users, length = env.users, env.users.length
+    asked, answers = users.stimuli, users.answers.astype(np.int16)
+    if task.asks:
+        asked, answers = stimuli_of(observation), observation["answers"].astype(np.int16)
+        ended = np.arange(turns) >= length[:, None]  # what decided to stop is no turn
+        actions[:, ended], probs[:, ended], mass[ended] = -1, np.nan, np.nan
     if first is not None:
-        belief[np.arange(num), users.length] = agent.believe(observation)
+        belief[np.arange(num), length] = agent.believe(observation)
     return Trace(
         person=users.person.copy(),
         levels=users.levels.copy(),
-        length=users.length,
-        stimuli=users.stimuli.copy(),
+        length=length,
+        stimuli=asked.astype(np.float32),
         actions=actions[0],
-        answers=users.answers.astype(np.int16),
+        answers=answers,
         rewards=rewards,
         action_probs=probs[0],
         answer_mass=mass,
@@ -91,6 +101,7 @@ def rollout(
         teacher_probs=probs[1],
         belief=belief,
         context=users.context.copy(),
+        findings=np.stack(findings + findings[-1:] * (turns + 1 - len(findings)), axis=1),
     )
 
 

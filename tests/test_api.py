@@ -22,7 +22,7 @@ from agents.api_cache import AnswerCache, digest
 from agents.api_reply import Message, by_opening, by_text, read_message
 from agents.contract import CHECKS
 from agents.registry import parse_agent
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.registration import make_task
 from envs.simulator import Simulator
 from eval.run import main

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from agents.baselines import HeuristicAgent
 from agents.registry import parse_agent
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.registration import make_task
 from envs.simulator import Simulator
 from envs.tasks.flight_choice import FlightChoice

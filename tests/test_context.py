@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.registration import make_task
 from envs.simulator import Simulator
 from eval.run import main

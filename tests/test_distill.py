@@ -17,7 +17,7 @@ import train.distill
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.simulator import Simulator
 from train.batches import ByLength, Collator, choices
 from train.distill import Distill, distill, main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from registered import cases, ids, words
 
+from envs.asking import GOALS
 from envs.contract import CHECKS, RESPONDENT_CHECKS
+from envs.registration import task_class
 from envs.users.item_bank import ItemBank
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 OPTIONS = "acquaint/FlightChoice-v0"
 FLIGHTS = "acquaint/Flights-v0"
-REGISTERED = 11
+INTERVIEW = "acquaint/Interview-v0"
+REGISTERED = 12
 
 # Beside the defaults, which every environment is checked with.
 SETTINGS: dict[str, list[dict[str, object]]] = {
@@ -43,6 +47,11 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
         {"features": 8, "num_turns": 2, "num_options": 4},
         {"likelihood": "softmax", "rule": "vote", "reward": "log_score", "num_turns": 3},
     ],
+    INTERVIEW: [
+        {"parameters": "human", "num_turns": 4},
+        {"allow_stop": True, "cost": 0.02, "reward": "unasked", "num_turns": 5},
+        {"questionnaire": "bfi25", "parameters": "human", "reward": "traits", "num_turns": 25},
+    ],
     QUESTIONNAIRE: [
         {"reward": "log_score", "num_turns": 7},
         {"order": "shuffled", "num_turns": 7},
@@ -66,7 +75,7 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
 def test_nothing_vanished():
     assert len(ids()) == REGISTERED
     assert set(SETTINGS) <= set(ids())
-    assert len(cases(SETTINGS)) == 39
+    assert len(cases(SETTINGS)) == 43
     assert {env_id for env_id, _ in cases(SETTINGS)} == set(ids())
 
 
@@ -104,16 +113,45 @@ def test_respondents_are_ragged(respondents):
     assert env.unwrapped.users.length.tolist() == [33, 37, 40, 1, 42, 43, 44, 45, 50]
 
 
-def forms() -> list[dict[str, str]]:
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """Nine people, of whom one left out an item: nobody can ask them everything."""
+    bank = ItemBank.load("ipip50")
+    answers = np.random.Generator(np.random.Philox(6)).integers(1, 6, (9, bank.num_items))
+    answers[4, 20] = 0
+    path = tmp_path_factory.mktemp("complete") / "people.csv"
+    np.savetxt(path, answers, "%d", ",", header=",".join(bank.item_ids), comments="")
+    return str(path)
+
+
+@pytest.mark.parametrize("check", RESPONDENT_CHECKS, ids=words)
+@pytest.mark.parametrize("reward", GOALS)
+def test_contract_of_interviews_with_respondents(check, reward, complete):
+    check(INTERVIEW, respondents=complete, split="all", num_turns=4, reward=reward)
+
+
+def test_only_who_answered_all_can_be_interviewed(complete, tmp_path):
+    env = gym.make_vec(INTERVIEW, num_envs=2, respondents=complete, split="all")
+    assert env.unwrapped.num_people == 8
+    env.reset(seed=0)
+    assert (env.unwrapped.users.answers >= 0).all()
+    nobody, lines = tmp_path / "nobody.csv", Path(complete).read_text().splitlines()
+    nobody.write_text("\n".join([lines[0], lines[5]]))
+    with pytest.raises(ValueError, match="no respondent in split 'all' who answered every item"):
+        gym.make_vec(INTERVIEW, num_envs=2, respondents=str(nobody), split="all")
+
+
+def forms() -> list[tuple[str, dict[str, str]]]:
+    """Every environment with both forms of observation and all kinds of reward."""
     return [
-        {"observation": observation, "reward": reward}
+        (env_id, {"observation": observation, "reward": reward})
+        for env_id in ids()
         for observation in ("transcript", "turn")
-        for reward in ("accuracy", "log_score")
+        for reward in (GOALS if task_class(env_id).asks else ("accuracy", "log_score"))
     ]
 
 
-@pytest.mark.parametrize("settings", forms(), ids=words)
-@pytest.mark.parametrize("env_id", ids())
+@pytest.mark.parametrize(("env_id", "settings"), forms(), ids=words)
 def test_stable_baselines_checker(env_id, settings):
     from stable_baselines3.common.env_checker import check_env
 
@@ -124,8 +162,7 @@ def test_stable_baselines_checker(env_id, settings):
     assert [str(warning.message) for warning in caught] == []
 
 
-@pytest.mark.parametrize("settings", forms(), ids=words)
-@pytest.mark.parametrize("env_id", ids())
+@pytest.mark.parametrize(("env_id", "settings"), forms(), ids=words)
 def test_ppo_learns_a_little(env_id, settings):
     from stable_baselines3 import PPO
 
@@ -144,12 +181,16 @@ def test_ppo_learns_a_little(env_id, settings):
 def test_episode_statistics(env_id):
     env = RecordEpisodeStatistics(gym.make_vec(env_id, num_envs=3))
     env.reset(seed=0)
-    turns = env.unwrapped.task.num_turns
-    earned = np.zeros(3)
+    turns, asks = env.unwrapped.task.num_turns, env.unwrapped.task.asks
+    first, earned = env.unwrapped.findings(), np.zeros(3)
     for _ in range(turns):
         _, reward, over, _, info = env.step(np.ones(3, dtype=np.int64))
         earned += reward
     assert over.all()
     assert info["episode"]["l"].tolist() == [turns] * 3
     np.testing.assert_allclose(info["episode"]["r"], earned)
-    assert earned.tolist() == (env.unwrapped.users.answers == 1).sum(axis=1).tolist()
+    if asks:  # the log score is the first of what was found
+        expected = (env.unwrapped.findings() - first)[:, 0]
+    else:
+        expected = (env.unwrapped.users.answers == 1).sum(axis=1)
+    np.testing.assert_allclose(earned, expected, rtol=0, atol=1e-7)

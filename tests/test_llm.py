@@ -25,7 +25,6 @@ from eval import bench
 from eval.run import main
 
 # PEFT asks transformers for an attribute that has a newer name.
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 
 CLOSE = 1e-4
 MODEL = random_model()

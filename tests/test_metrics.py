@@ -18,6 +18,9 @@ from eval.trace import Trace
 NAN = np.nan
 LN2 = np.log(2)
 
+# Those of traces in which an agent predicts, and did not ask.
+PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(asks=False)}
+
 
 def hand_trace() -> Trace:
     """Two people, two turns, three categories; the second person leaves after one turn."""
@@ -38,6 +41,7 @@ def hand_trace() -> Trace:
         teacher_probs=np.array([[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]]),
         belief=belief.astype(np.float32),
         context=np.zeros((2, 0), np.float32),
+        findings=np.zeros((2, 3, 0)),
         answer_mass=np.full((2, 2), np.nan),
     )
 
@@ -87,7 +91,16 @@ def test_registry_is_what_reports_promise():
         "kl_from_teacher",
         "belief_correlation",
         "belief_nll",
+        "log_score",
+        "posterior_entropy",
+        "rmse",
+        "theta_correlation",
+        "unasked_accuracy",
+        "unasked_nll",
+        "questions",
     ]
+    about = [metric.of for metric in METRICS.values()]
+    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 7, 3]
     assert all(metric.name == name for name, metric in METRICS.items())
     # Turn by turn its bias would differ from that of the whole.
     assert [name for name, metric in METRICS.items() if not metric.curve] == ["answer_mass", "ece"]
@@ -116,6 +129,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         teacher_probs=teacher,
         belief=belief,
         context=np.zeros((people, 0), np.float32),
+        findings=np.zeros((people, turns + 1, 0)),
         answer_mass=np.where(over, NAN, rng.random(over.shape)),
     )
 
@@ -183,7 +197,7 @@ def test_the_teacher_has_no_regret(trace):
 def test_order_of_people_is_irrelevant(trace, random):
     order = list(range(len(trace.person)))
     random.shuffle(order)
-    for metric in METRICS.values():
+    for metric in PREDICTIONS.values():
         before = metric.statistics(trace)
         after = metric.statistics(trace.select(np.array(order)))
         assert_array_equal(after, before[order])
@@ -194,7 +208,7 @@ def test_order_of_people_is_irrelevant(trace, random):
 @laws
 @given(traces)
 def test_a_person_is_the_mean_over_turns_or_the_last(trace):
-    for metric in METRICS.values():
+    for metric in PREDICTIONS.values():
         cells = metric.by_turn(trace)
         assert (np.isnan(cells).all(axis=-1) == ~trace.happened).all()
         for row, length in enumerate(trace.length):
@@ -319,7 +333,7 @@ def test_what_cannot_be_computed_is_counted():
     assert_array_equal(np.isnan(statistics), np.arange(6) == 0)
 
     absent = replace(trace, length=np.array([0, 4, 4, 4, 4, 4], np.int16))
-    assert all(failed(name, absent) == 1 for name in METRICS)
+    assert all(failed(name, absent) == 1 for name in PREDICTIONS)
 
     unbelieving = replace(trace, belief=np.zeros((6, 0, 0, 0), np.float32))
     levels = trace.levels.copy()

@@ -11,7 +11,7 @@ from registered import ids
 from agents.llm.agent import LLMAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import load
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import environment_spec, make_task, task_keys
 from envs.simulator import Simulator

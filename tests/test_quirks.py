@@ -16,7 +16,7 @@ from envs.contract import (
     check_same_person,
     check_vector,
 )
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.registration import make_task
 from envs.simulator import Simulator
 from envs.users.population import Population

@@ -17,15 +17,16 @@ from registered import at_hand
 
 from agents.baselines import RandomAgent
 from agents.core import Agent
-from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent
+from agents.interviewer import Interviewer
+from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, resolve
 from agents.teacher import BayesTeacher
 from envs.adaptors import UserEnv, UserVectorEnv
-from envs.core import Users
 from envs.episodes import Episodes
 from envs.names import parse_settings
 from envs.registration import make_task, task_keys
 from envs.simulator import Simulator
 from envs.tasks.questionnaire import Questionnaire
+from envs.users.people import Users
 from envs.users.population import PersonStreams
 from envs.users.respondents import Respondents
 from eval.job import Job, People, plan
@@ -34,6 +35,14 @@ from eval.run import parser
 ENV = "acquaint/Questionnaire-v0"
 # A task that every shipped agent can play: its options have features.
 FOR_ALL = "acquaint/FlightChoice-v0"
+
+
+def where(name: str) -> str:
+    """An environment that an agent can be had on."""
+    asks = issubclass(resolve(parse_agent(name, []).target), Interviewer)
+    return "acquaint/Interview-v0" if asks else FOR_ALL
+
+
 TARGET = "envs.tasks.questionnaire:Questionnaire"
 KEYS = list(inspect.signature(Questionnaire).parameters)
 
@@ -306,7 +315,7 @@ def leaks(agent: object) -> list[str]:
 
 @pytest.mark.parametrize("name", at_hand())
 def test_no_person_can_be_reached_from_an_agent_as_built(name):
-    (job,) = plan(FOR_ALL, [name], People("test", 12345, None), {})
+    (job,) = plan(where(name), [name], People("test", 12345, None), {})
     env, (agent, teacher) = job.environment(3), job.agents()
     env.reset(seed=0)
     assert leaks(agent) == []
@@ -359,7 +368,7 @@ def test_the_search_for_leaks_finds_them(hidden_in):
 
 def test_a_clairvoyant_alone_has_a_door_and_it_is_the_evaluators():
     people = People("test", 0, None)
-    jobs = plan(FOR_ALL, at_hand(), people, {})
+    jobs = [job for name in at_hand() for job in plan(where(name), [name], people, {})]
     doors = [job.agent.label for job in jobs if hasattr(job.agents()[0], "look_at")]
     assert doors == ["clairvoyant"]
     assert type(build("clairvoyant")).__module__.startswith("eval.")

@@ -30,6 +30,8 @@ from eval.trace import Trace
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
 PEOPLE, TURNS, CATEGORIES = 40, 4, 3
 
+PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(asks=False)}
+
 
 def play(skill: float, *, believes: bool = True) -> Trace:
     """The same people for everybody; `skill` 0 is a uniform agent, 1 the teacher."""
@@ -54,6 +56,7 @@ def play(skill: float, *, believes: bool = True) -> Trace:
         teacher_probs=teacher,
         belief=belief.astype(np.float32) if believes else np.zeros((PEOPLE, 0, 0, 0), np.float32),
         context=np.zeros((PEOPLE, 0), np.float32),
+        findings=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
         answer_mass=np.full(answers.shape, np.nan),
     )
 
@@ -77,15 +80,15 @@ def test_rows_are_complete_and_are_the_estimates():
     agents = [(ENV, name) for name in players()] + [(OTHER, "bayes")]
     assert report.meta == {"seed": 3}
     assert {(r["env"], r["agent"], r["metric"]) for r in report.rows} == {
-        (*agent, metric) for agent in agents for metric in (*METRICS, NORMALISED)
+        (*agent, metric) for agent in agents for metric in (*PREDICTIONS, NORMALISED)
     }
-    assert len(report.rows) == len(agents) * (len(METRICS) + 1)
-    curved = [name for name, metric in METRICS.items() if metric.curve]
+    assert len(report.rows) == len(agents) * (len(PREDICTIONS) + 1)
+    curved = [name for name, metric in PREDICTIONS.items() if metric.curve]
     assert sorted((r["env"], r["agent"], r["metric"], r["turn"]) for r in report.curves) == sorted(
         (*agent, metric, turn) for agent in agents for metric in curved for turn in (1, 2, 3, 4)
     )
     trace = players()["bayes:parameters=human"]
-    for name, metric in METRICS.items():
+    for name, metric in PREDICTIONS.items():
         estimate = interval(metric.statistics(trace), metric.combine)
         row = find(report.rows, env=ENV, agent="bayes:parameters=human", metric=name)
         for key in ("mean", "low", "high", "users", "failed"):
@@ -221,7 +224,7 @@ def test_written_report(tmp_path):
     for piece in (
         command,
         f"| nll↓ | unlucky | {nll} | 38 | 2 | {difference} |",
-        "![Accuracy and negative log-likelihood by turn](learning_curve.png)",
+        "![accuracy and negative log-likelihood by turn](learning_curve.png)",
         "](calibration.png)",
     ):
         assert piece in text

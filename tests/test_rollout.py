@@ -15,9 +15,10 @@ from agents.baselines import PriorAgent, RandomAgent
 from agents.core import Agent, Decision, best
 from agents.teacher import BayesTeacher
 from envs.adaptors import UserVectorEnv
-from envs.core import PROBABILITY_FLOOR, Users
+from envs.core import PROBABILITY_FLOOR
 from envs.tasks.questionnaire import Questionnaire
 from envs.users.item_bank import ItemBank
+from envs.users.people import Users
 from envs.users.population import PersonStreams
 from eval.clairvoyant import Clairvoyant
 from eval.rollout import rollout

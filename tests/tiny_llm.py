@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from envs.contract_people import transcript
+from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import make_task
 from envs.simulator import Simulator

@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 
 from envs.names import parse_settings
-from eval.job import TEACHER, People, plan
+from envs.registration import task_class
+from eval.job import People, plan
 from eval.work import Errand, add_options, carry_out, check_options, guarded, refusing
 from train.export import EXPORTS, export
 
@@ -34,9 +35,8 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_argument(
         "--agent",
-        default=TEACHER,
         metavar="NAME[:key=value,...]",
-        help="whose conversations (bayes); the teacher's distribution is recorded beside each",
+        help="whose conversations (the teacher's); its distribution is recorded beside each",
     )
     cli.add_argument(
         "--split",
@@ -95,7 +95,8 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
     Raises:
         ValueError: one line that says what is wrong and what to do.
     """
-    options.agent = [options.agent]
+    named = [] if options.agent is None else [options.agent]
+    options.agent = named
     check_options(options)
     settings, work = parse_settings(options.settings), {}
     for form in options.export:
@@ -105,7 +106,13 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
         jobs = [
             job
             for env_id in options.env
-            for job in plan(env_id, options.agent, people, settings, tuple(options.packages))
+            for job in plan(
+                env_id,
+                named or [task_class(env_id).teacher],
+                people,
+                settings,
+                tuple(options.packages),
+            )
         ]
         most = jobs[0].environment(1).num_people
         users = options.users or most or USERS[split]

@@ -10,9 +10,9 @@ import numpy as np
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer
-from envs.registration import import_package
+from envs.registration import import_package, task_class
 from envs.users.population import PersonStreams
-from eval.job import TEACHER, Job, People, plan
+from eval.job import Job, People, plan
 from eval.metrics import METRICS
 from eval.rollout import rollout
 from eval.trace import Trace
@@ -128,6 +128,8 @@ def summary(trace: Trace) -> dict[str, float]:
     found = {}
     for name in SHOWN:
         metric = METRICS[name]
+        if not metric.applies(trace.asks):
+            continue
         statistics = metric.statistics(trace)
         known = statistics[np.isfinite(statistics).all(axis=1)]
         if len(known):
@@ -143,5 +145,7 @@ def _job(recipe: Recipe, source: Source) -> Job:
     config = source.run.config
     import_package(config["env_spec"]["task"].partition(":")[0])
     people = People(recipe.eval_split, config["people"]["suite_seed"], recipe.eval_data)
-    [job] = plan(source.run.env, [TEACHER], people, config["env_settings"])
+    [job] = plan(
+        source.run.env, [task_class(source.run.env).teacher], people, config["env_settings"]
+    )
     return job

@@ -157,7 +157,7 @@ def _transcripts(task: UserTask) -> Observation:
         "turn": np.full((_PEOPLE, 1), task.num_turns, dtype=np.float32),
         "stimuli": stimuli.reshape(_PEOPLE, -1).astype(np.float32),
         "actions": _pattern(task.num_turns, 1, len(task.actions)),
-        "answers": _pattern(task.num_turns, 2, 2 if task.accepts else len(task.actions)),
+        "answers": _pattern(task.num_turns, 2, 2 if task.accepts else len(task.categories)),
     }
     return told if task.context is None else {**told, "context": _known(task.context)}
 

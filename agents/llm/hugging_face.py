@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,14 @@ def _adapted(model: Any, adapter: str) -> Any:
                 f"Adapter {adapter!r} cannot be had: it has no {name}. Expected a folder that PEFT "
                 "saved as safetensors."
             )
-    try:
-        adapted: Any = PeftModel.from_pretrained(model, adapter)
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"Adapter {adapter!r} does not fit the model: {reason}") from error
+    with warnings.catch_warnings():
+        # PEFT still uses a name that Transformers is about to drop.
+        warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
+        try:
+            adapted: Any = PeftModel.from_pretrained(model, adapter)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"Adapter {adapter!r} does not fit the model: {reason}") from error
     return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import Users, UserTask
+from envs.core import UserTask
 from envs.users.humans import load_respondents, split_rows
+from envs.users.people import Users
 from envs.users.population import PersonStreams
 from envs.users.quirks import Quirks
 
@@ -47,9 +48,12 @@ class Respondents:
             raise ValueError("Recorded respondents have no context and no quirks; drop them.")
         recorded = load_respondents(locate(path), task.bank)
         chosen = split_rows(recorded.row, split)
+        if task.asks:  # anything may be asked
+            chosen &= (recorded.answers >= 0).all(axis=1)
         if not chosen.any():
-            raise ValueError(f"{path}: no respondent in split {split!r}.")
-        self._answers = recorded.answers[chosen]
+            whole = " who answered every item" if task.asks else ""
+            raise ValueError(f"{path}: no respondent in split {split!r}{whole}.")
+        self._answers, self._row = recorded.answers[chosen], recorded.row[chosen]
         self._task = task
         self._streams = PersonStreams(suite_seed, "respondents", task.num_uniforms)
 
@@ -72,13 +76,12 @@ class Respondents:
         recorded = self._answers[row]
         stimuli = task.draw_stimuli(self._streams.uniform(row))
         answers = np.take_along_axis(recorded, stimuli[..., 0].astype(np.int64), axis=1)
-        order = np.argsort(answers < 0, axis=1, kind="stable")[:, : task.num_turns]
+        order = np.argsort(answers < 0, axis=1, kind="stable")[:, : task.num_stimuli]
         answers = np.take_along_axis(answers, order, axis=1)
         stimuli = np.take_along_axis(stimuli, order[..., None], axis=1)
-        length = (answers >= 0).sum(axis=1).astype(np.int16)
+        length = np.minimum((answers >= 0).sum(axis=1), task.num_turns).astype(np.int16)
         stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
-        levels = np.full((len(person), len(task.population.factors)), -1, dtype=np.int32)
-        num, turns = answers.shape
-        left, willing = np.zeros(num, dtype=bool), np.ones((num, turns), dtype=bool)
+        levels, num = task.known_levels(self._row[row]), len(person)
+        left, willing = np.zeros(num, dtype=bool), np.ones((num, task.num_turns), dtype=bool)
         none = np.zeros((num, 0), dtype=np.float32)
         return Users(person, levels, stimuli, answers, length, left, willing, none)

@@ -1,0 +1,71 @@
+"""Interviewers of psychometrics: maximum Fisher information, and the short form on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.interviewer import Interviewer
+from envs.core import UserTask
+from envs.names import closest
+from envs.users.response_models import Floats
+
+
+class FisherAgent(Interviewer):
+    """Asks the item of maximum Fisher information at the posterior mean of its trait.
+
+    The standard of computerised adaptive testing (Lord, 1980, Applications of Item Response
+    Theory); of polytomous items sum over k of P_k'^2 / P_k (Samejima, 1969).
+
+    Args:
+        task: an interview about traits, with graded items.
+
+    Raises:
+        ValueError: another task.
+    """
+
+    def __init__(self, task: UserTask) -> None:
+        """Lays out the items' information on a fine grid of theta."""
+        super().__init__(task)
+        if self.task.graded is None:
+            raise ValueError(f"{type(task).__name__}: no graded items here; take infomax.")
+        self._theta = np.linspace(-4.0, 4.0, 801)
+        table = self.task.bank.response_table(self._theta, self.task.graded)
+        slope = np.gradient(table, self._theta, axis=1)
+        self._information = (slope**2 / table).sum(axis=2)
+
+    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.worth`."""
+        mean = self.posterior.engine.by_factor(weights) @ np.asarray(self.task.population.grid)
+        place = np.searchsorted(self._theta, mean[:, self.task.bank.trait])
+        return self._information[np.arange(place.shape[1]), place]
+
+
+class ShortFormAgent(Interviewer):
+    """Asks the items of a printed short form, whoever answers, and then the others.
+
+    In both parts the items that tell most about somebody unknown come first.
+
+    Args:
+        task: one in which agents ask.
+        items: ids of the short form's items, separated by blanks.
+
+    Raises:
+        ValueError: another task, or an item that its bank has not.
+    """
+
+    def __init__(self, task: UserTask, items: str) -> None:
+        """Puts the bank in order."""
+        super().__init__(task)
+        bank, engine = self.task.bank, self.posterior.engine
+        for item in items.split():
+            if item not in bank.item_ids:
+                raise ValueError(f"{bank.name} has no item {closest(item, bank.item_ids)}")
+        listed = np.isin(bank.item_ids, items.split())
+        information = self.outlook.information(engine.start(1))[0]
+        # More than any information, so that what is listed comes first.
+        self._worth = information + listed * (1 + information.max())
+
+    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.worth`."""
+        return np.broadcast_to(self._worth, free.shape)

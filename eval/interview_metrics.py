@@ -1,0 +1,66 @@
+"""What is measured of agents that ask: what the exact posterior knows after each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from envs.examiner import NUMBERS
+from eval.metric import Metric, mean_correlation, moments
+from eval.stats import Combine, Floats
+from eval.trace import Trace
+
+
+def _number(name: str) -> Callable[[Trace], Floats]:
+    """The cells of one of the examiner's numbers, after each answer."""
+    place = NUMBERS.index(name)
+    return lambda trace: trace.findings[:, 1:, place, None]
+
+
+def _thetas(trace: Trace) -> tuple[Floats, Floats]:
+    """`[N, T, F]` posterior means of theta after each answer, and the true thetas."""
+    mean, truth = np.split(trace.findings[:, 1:, len(NUMBERS) :], 2, axis=2)
+    return mean, truth
+
+
+def _squared_error(trace: Trace) -> Floats:
+    mean, truth = _thetas(trace)
+    return np.square(mean - truth).mean(axis=2, keepdims=True)
+
+
+def _root(mean: Floats) -> Floats:
+    return np.sqrt(mean[..., 0])
+
+
+def _theta_moments(trace: Trace) -> Floats:
+    """`[N, T, F * 5]` the moments of all traits."""
+    return moments(*_thetas(trace)).reshape(*trace.answers.shape, -1)
+
+
+def _questions(trace: Trace) -> Floats:
+    return np.broadcast_to(trace.length[:, None, None], (*trace.answers.shape, 1)).astype(float)
+
+
+def _final(
+    name: str,
+    unit: str,
+    better: Literal["higher", "lower"],
+    cells: Callable[[Trace], Floats],
+    combine: Combine | None = None,
+) -> Metric:
+    return Metric(name, unit, better, cells, combine, after_last_answer=True, of="interviews")
+
+
+INTERVIEW_METRICS = (
+    _final("log_score", "nats", "higher", _number("log_score")),
+    _final("posterior_entropy", "nats", "lower", _number("posterior_entropy")),
+    _final("rmse", "theta", "lower", _squared_error, _root),
+    _final("theta_correlation", "correlation", "higher", _theta_moments, mean_correlation),
+    _final("unasked_accuracy", "share of items", "higher", _number("unasked_accuracy")),
+    _final("unasked_nll", "nats", "lower", _number("unasked_nll")),
+    _final("identified", "share of people", "higher", _number("identified")),
+    _final("questions", "questions", "lower", _questions),
+)
+"""After the last answer; curves are by the number of answers."""

@@ -1,0 +1,373 @@
+"""Interviews: what is asked, what it teaches, what it earns, and who asks well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import entr
+
+from agents.infomax import InfomaxAgent
+from agents.psychometric import FisherAgent, ShortFormAgent
+from agents.registry import parse_agent
+from envs.contract_play import batch, meet, transcript
+from envs.examiner import NUMBERS
+from envs.information import Outlook
+from envs.registration import make_task
+from envs.users.item_bank import GradedParameters
+from eval.metrics import METRICS
+from eval.rollout import rollout
+
+INTERVIEW = "acquaint/Interview-v0"
+TASK = "envs.tasks.interview:Interview"
+
+
+def small(**arguments):
+    """An interview about 2^5 profiles, small enough to enumerate."""
+    return make_task(TASK, **{"levels": 2, "num_turns": 5, **arguments})
+
+
+def told(task, num=7, turns=(0, 1, 2, 3, 5)):
+    """Transcripts of people at unequal turns."""
+    env = batch(INTERVIEW, num, levels=2, num_turns=5)
+    meet(env)
+    return transcript(task, env.users, np.resize(turns, num))
+
+
+def by_enumeration(task, observation, row):
+    """`[P]` posterior over all types after one transcript, in plain steps."""
+    posterior = task.population.prior.copy()
+    for t in range(int(observation["turn"][row, 0])):
+        item, answer = observation["stimuli"][row, t], int(observation["answers"][row, t])
+        probs = task.model.probs(task.population.levels, np.array([item]))
+        posterior = posterior * probs[:, answer]
+        posterior /= posterior.sum()
+    return posterior
+
+
+def gain(task, posterior, stimulus):
+    """Expected drop of the posterior's entropy, answer by answer."""
+    probs = task.model.probs(task.population.levels, stimulus)
+    drop = entr(posterior).sum()
+    for column in probs.T:
+        chance = posterior @ column
+        drop -= chance * entr(posterior * column / chance).sum()
+    return drop
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"form": "joint"}, {"parameters": "human"}, {"population": "classes"}],
+    ids=str,
+)
+def test_information_is_the_expected_drop_of_entropy(arguments):
+    task = small(**arguments)
+    observation, engine = told(task), task.inference()
+    weights = engine.condition(observation)
+    outlook = Outlook(engine, task.offered)
+    information, predicted = outlook.information(weights), outlook.predict(weights)
+    for row in range(5):
+        posterior = by_enumeration(task, observation, row)
+        for item in (0, 1, 17, 49):
+            stimulus = task.offered[item]
+            probs = task.model.probs(task.population.levels, stimulus)
+            mutual = entr(posterior @ probs).sum() - posterior @ entr(probs).sum(axis=1)
+            assert_allclose(information[row, item], mutual, rtol=0, atol=1e-9)
+            assert_allclose(gain(task, posterior, stimulus), mutual, rtol=0, atol=1e-9)
+            assert_allclose(predicted[row, item], posterior @ probs, rtol=0, atol=1e-12)
+
+
+def test_infomax_asks_what_enumeration_finds_best():
+    task = small(parameters="human")
+    observation = told(task)
+    decision = InfomaxAgent(task).act(observation, np.zeros(7))
+    for row in range(7):
+        posterior, legal = by_enumeration(task, observation, row), task.legal(observation)[row]
+        gains = [gain(task, posterior, stimulus) for stimulus in task.offered]
+        assert decision.action[row] == np.argmax(np.where(legal, gains, -np.inf))
+        assert decision.action_probs[row, decision.action[row]] == 1
+
+
+def test_two_steps_ahead_is_the_best_pair_of_questions():
+    task = small(parameters="human")
+    observation = told(task, turns=(0, 2, 3))
+    decision = InfomaxAgent(task, ahead=2, candidates=50).act(observation, np.zeros(7))
+    for row in range(3):
+        posterior, legal = by_enumeration(task, observation, row), task.legal(observation)[row]
+        values = np.full(50, -np.inf)
+        for item in np.flatnonzero(legal):
+            probs = task.model.probs(task.population.levels, task.offered[item])
+            values[item] = gain(task, posterior, task.offered[item])
+            for column in probs.T:
+                chance = posterior @ column
+                then = posterior * column / chance
+                left = [n for n in np.flatnonzero(legal) if n != item]
+                follows = max(
+                    entr(then @ p).sum() - then @ entr(p).sum(axis=1)
+                    for p in (
+                        task.model.probs(task.population.levels, task.offered[n]) for n in left
+                    )
+                )
+                values[item] += chance * follows
+        assert decision.action[row] == values.argmax()
+
+
+def test_the_last_question_looks_one_step_ahead_whoever_else_is_in_the_batch():
+    task = small(parameters="human")
+    observation = told(task, turns=(4, 0, 4))
+    both = InfomaxAgent(task, ahead=2).act(observation, np.zeros(7))
+    one = InfomaxAgent(task).act(observation, np.zeros(7))
+    last = observation["turn"][:, 0] == 4
+    assert_array_equal(both.action[last], one.action[last])
+
+
+def test_fisher_information_of_a_two_parameter_item_is_a_squared_p_q():
+    """With two categories the graded model is the 2PL: I = a^2 P (1 - P) (Lord, 1980)."""
+    task = small()
+    bank = replace(task.bank, labels=("no", "yes"), codes=(0, 1))
+    rng = np.random.Generator(np.random.Philox(0))
+    slopes, places = rng.uniform(0.5, 2.5, 50), rng.normal(size=50)
+    task.bank, task.graded = bank, GradedParameters(slopes, places[:, None], None)
+    agent = FisherAgent(task)
+    weights = task.inference().start(1)
+    theta = 0.0  # the mean of a uniform prior over -2 and 2
+    p = 1 / (1 + np.exp(-slopes * (theta - places)))
+    worth = agent.worth(weights, np.ones((1, 50), dtype=bool))
+    assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=2e-4)
+
+
+def test_the_short_form_comes_first_and_most_telling_first():
+    agent = parse_agent("short-form", []).build(lambda **_: make_task(TASK, num_turns=50), {})
+    assert isinstance(agent, ShortFormAgent)
+    worth = agent.worth(agent.posterior.engine.start(1), np.ones((1, 50), dtype=bool))[0]
+    bank = agent.task.bank
+    first = [bank.item_ids[n] for n in np.argsort(-worth, kind="stable")[:20]]
+    listed = "E1 E2 E4 E7 A4 A5 A7 A9 C4 C5 C6 C7 N2 N4 N6 N8 O2 O3 O4 O6"
+    assert set(first) == set(listed.split(" "))
+    assert {bank.traits[bank.trait[bank.item_ids.index(item)]] for item in first} == set(
+        bank.traits
+    )
+    information = agent.outlook.information(agent.posterior.engine.start(1))[0]
+    assert (np.diff(information[np.argsort(-worth, kind="stable")[20:]]) <= 0).all()
+
+
+def test_a_short_form_of_another_bank_is_refused():
+    with pytest.raises(ValueError, match=r"ipip50 has no item 'E11'\. Did you mean 'E1"):
+        ShortFormAgent(small(), items="E1 E11")
+
+
+def test_fisher_needs_graded_items():
+    with pytest.raises(ValueError, match="no graded items here; take infomax"):
+        FisherAgent(small(population="classes"))
+
+
+def test_what_was_asked_is_not_asked_again():
+    env = gym.make(INTERVIEW, num_turns=4, disable_env_checker=True).unwrapped
+    env.reset(seed=0)
+    for action in (49, 49, 49, 0):
+        shown, reward, over, *_ = env.step(action)
+    assert shown["stimuli"].tolist() == shown["actions"].tolist() == [49, 0, 1, 2]
+    assert shown["answers"].tolist() == env.users.answers[0, [49, 0, 1, 2]].tolist()
+    assert over
+    assert reward != 0
+
+
+def test_nobody_stops_by_asking_twice():
+    env = gym.make(INTERVIEW, num_turns=3, allow_stop=True, disable_env_checker=True).unwrapped
+    env.reset(seed=0)
+    for action in (49, 49):
+        shown, _, over, *_ = env.step(action)
+    assert not over
+    assert shown["actions"].tolist() == [49, 0, -1]
+
+
+def test_who_stops_has_asked_so_many_questions():
+    env = gym.make_vec(
+        INTERVIEW, num_envs=3, num_turns=4, allow_stop=True, cost=0.5, autoreset_mode="Disabled"
+    ).unwrapped
+    env.reset(seed=0)
+    env.step(np.array([1, 50, 2]))
+    shown, reward, over, _, _ = env.step(np.array([50, 3, 4]))
+    assert over.tolist() == [True, True, False]
+    assert env.users.length.tolist() == [1, 0, 4]
+    assert reward[:2].tolist() == [0, 0]
+    assert shown["turn"][:, 0].tolist() == [1, 0, 2]
+    assert shown["actions"][0].tolist() == [1, -1, -1, -1]
+
+
+def test_what_one_stops_for_is_the_cost():
+    env = batch(INTERVIEW, 40, num_turns=50, allow_stop=True, cost=0.25)
+    agent = InfomaxAgent(env.task)
+    trace = rollout(env, agent, agent, np.arange(40), np.zeros((40, 50)))
+    assert (trace.length < 50).all()
+    assert len(set(trace.length.tolist())) > 1
+    # At the end no answer is expected to tell more than a question costs; before it one was.
+    for row in range(5):
+        told = {"turn": np.array([[trace.length[row]]]), "answers": trace.answers[[row]] * 1.0}
+        told |= {"stimuli": trace.stimuli[[row], :, 0], "actions": trace.actions[[row]] * 1.0}
+        for turn, more in ((trace.length[row], False), (trace.length[row] - 1, True)):
+            told["turn"] = np.array([[turn]])
+            weights = env.task.inference().condition(told)
+            free = np.ones(50, dtype=bool)
+            free[trace.actions[row, :turn]] = False
+            best = agent.outlook.information(weights)[0][free].max()
+            assert (best > 0.25) == more
+
+
+@pytest.mark.parametrize("form", ["factored", "joint"])
+def test_what_is_found_is_what_enumeration_finds(form):
+    env = batch(INTERVIEW, 5, levels=2, num_turns=5, form=form)
+    shown, rng = meet(env), np.random.Generator(np.random.Philox(3))
+    task, users = env.task, env.users
+    for _ in range(3):
+        shown, *_ = env.step(rng.integers(50, size=5))
+    found = dict(zip(NUMBERS, env.findings().T, strict=False))
+    mean, truth = np.split(env.findings()[:, len(NUMBERS) :], 2, axis=1)
+    levels = task.population.levels
+    for row in range(5):
+        posterior = by_enumeration(task, shown, row)
+        true = int(np.flatnonzero((levels == users.levels[row]).all(axis=1))[0])
+        assert_allclose(found["log_score"][row], np.log(posterior[true]))
+        assert_allclose(found["posterior_entropy"][row], entr(posterior).sum())
+        assert_allclose(mean[row], posterior @ task.population.grid[levels], atol=1e-12)
+        assert_allclose(truth[row], task.population.grid[users.levels[row]])
+        left = np.setdiff1d(np.arange(50), shown["actions"][row, :3])
+        probs = task.model.probs(levels[:, None], task.offered[left][None])
+        predicted, given = np.einsum("p,pnk->nk", posterior, probs), users.answers[row, left]
+        nll = -np.log(predicted[np.arange(len(left)), given]).mean()
+        assert_allclose(found["unasked_nll"][row], nll)
+        top = (predicted >= predicted.max(axis=1, keepdims=True) - 1e-9).argmax(axis=1)
+        assert_allclose(found["unasked_accuracy"][row], (top == given).mean())
+
+
+def test_whose_profile_nobody_knows_is_compared_with_what_all_answers_say(tmp_path):
+    task = make_task(TASK, parameters="human")
+    rng = np.random.Generator(np.random.Philox(1))
+    answers = rng.integers(1, 6, (6, 50))
+    path = tmp_path / "people.csv"
+    np.savetxt(path, answers, "%d", ",", header=",".join(task.bank.item_ids), comments="")
+    env = batch(INTERVIEW, 6, parameters="human", respondents=str(path), split="all", num_turns=50)
+    meet(env)
+    for turn in range(50):
+        env.step(np.full(6, turn))
+    found = env.findings()
+    mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+    assert_allclose(mean, truth)
+    # The mean log posterior under the posterior itself is minus its entropy.
+    assert_allclose(found[:, 0], -found[:, 1])
+    assert np.isnan(found[:, 2]).all()
+    assert (found[:, 3] == 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**30), st.integers(1, 12), st.sampled_from(["profile", "unasked", "traits"]))
+def test_rewards_add_up_whatever_is_asked(seed, turns, reward):
+    env = batch(INTERVIEW, 4, levels=3, num_turns=turns, reward=reward)
+    meet(env, first=seed)
+    first, total = env.findings(), np.zeros(4)
+    rng = np.random.Generator(np.random.Philox(seed))
+    for _ in range(turns):
+        total += env.step(rng.integers(50, size=4))[1]
+    last = env.findings()
+    if reward == "traits":
+        errors = [
+            np.square(np.subtract(*np.split(found[:, len(NUMBERS) :], 2, axis=1))).mean(axis=1)
+            for found in (first, last)
+        ]
+        expected = errors[0] - errors[1]
+    else:
+        name, sign = ("log_score", 1) if reward == "profile" else ("unasked_nll", -1)
+        expected = sign * (last - first)[:, NUMBERS.index(name)]
+    assert_allclose(total, expected, rtol=0, atol=1e-7)
+
+
+def test_metrics_of_a_trace_are_those_of_what_was_found():
+    env = batch(INTERVIEW, 30, num_turns=6)
+    agent = InfomaxAgent(env.task)
+    trace = rollout(env, agent, agent, np.arange(30), np.zeros((30, 6)))
+    found = env.findings()
+    assert_array_equal(trace.findings[:, -1], found)
+    assert trace.findings.shape == (30, 7, len(NUMBERS) + 10)
+    assert_array_equal(METRICS["log_score"].statistics(trace)[:, 0], found[:, 0])
+    assert_array_equal(METRICS["log_score"].by_turn(trace)[:, 2, 0], trace.findings[:, 3, 0])
+    mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+    rmse = METRICS["rmse"]
+    assert_allclose(
+        rmse.combine(rmse.statistics(trace).mean(axis=0)),
+        np.sqrt(np.square(mean - truth).mean()),
+    )
+    r = METRICS["theta_correlation"]
+    expected = np.mean([np.corrcoef(mean[:, f], truth[:, f])[0, 1] for f in range(5)])
+    assert_allclose(r.combine(r.statistics(trace).mean(axis=0)), expected)
+    assert METRICS["questions"].statistics(trace).tolist() == [[6.0]] * 30
+    assert not METRICS["accuracy"].applies(trace.asks)
+    assert METRICS["log_score"].applies(trace.asks)
+
+
+def test_asking_beats_chance_and_the_printed_order():
+    """The order of the suite's interviewers, same people for all, paired."""
+    env = batch(INTERVIEW, 400, num_turns=10, parameters="human", split="test")
+    scores = {}
+    for name in ("random", "fisher", "infomax"):
+        agent = parse_agent(name, []).build(lambda **_: env.task, {})
+        uniform = np.random.Generator(np.random.Philox(5)).random((400, 10))
+        trace = rollout(env, agent, agent, np.arange(400), uniform)
+        scores[name] = METRICS["log_score"].statistics(trace)[:, 0]
+    for worse, better in (("random", "fisher"), ("fisher", "infomax")):
+        difference = scores[better] - scores[worse]
+        assert difference.mean() > 2 * difference.std() / 20
+
+
+def test_actions_beyond_the_alphabet_have_letters_of_their_own():
+    task = make_task(TASK, labels="letters", allow_stop=True)
+    assert task.replies[25:28] == ("Z", "AA", "AB")
+    assert len(set(task.replies)) == 51
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_turns": 0}, "num_turns=0; ipip50 has 1..50 items"),
+        ({"num_turns": 51}, "num_turns=51"),
+        ({"reward": "profiles"}, "Did you mean 'profile'"),
+        ({"cost": -1.0}, "cost=-1.0; expected at least 0"),
+        ({"reward": "traits", "population": "classes"}, "reward=traits needs traits"),
+        ({"quirks": "drift:0.1"}, "where agents ask, people stay as they are"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_task(TASK, **arguments)
+
+
+def test_outlook_of_a_model_that_mixes_factors_goes_over_all_types():
+    """Stimuli that inform several factors: the joint belief is all there is."""
+    flights = make_task("envs.tasks.flights:Flights", levels=3)
+    engine = flights.inference()
+    rng = np.random.Generator(np.random.Philox(4))
+    env = batch("acquaint/Flights-v0", 3, levels=3)
+    meet(env)
+    stimuli = env.users.stimuli[0]
+    weights = rng.dirichlet(np.ones(engine.prior.shape[1]), size=(2, 1))
+    outlook = Outlook(engine, stimuli)
+    for row, place in product(range(2), range(len(stimuli))):
+        probs = flights.model.probs(flights.population.levels, stimuli[place])
+        belief = weights[row, 0]
+        assert_allclose(outlook.predict(weights)[row, place], belief @ probs, atol=1e-12)
+        mutual = entr(belief @ probs).sum() - belief @ entr(probs).sum(axis=1)
+        assert_allclose(outlook.information(weights)[row, place], mutual, atol=1e-9)
+
+
+def test_classes_have_no_thetas():
+    env = batch(INTERVIEW, 2, population="classes", num_turns=2)
+    meet(env)
+    env.step(np.array([3, 4]))
+    found = env.findings()
+    assert np.isfinite(found[:, : len(NUMBERS)]).all()
+    assert np.isnan(found[:, len(NUMBERS) :]).all()
