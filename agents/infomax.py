@@ -30,9 +30,9 @@ class InfomaxAgent(Interviewer):
             raise ValueError(f"ahead={ahead}, candidates={candidates}; expected 1 or 2, 1 or more.")
         self._ahead, self._candidates = ahead, candidates
 
-    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """See `Interviewer.worth`."""
-        now = self.outlook.information(weights)
+        now = self.outlook.information(weights, beliefs)
         # Nothing follows the last question of the budget, or of the bank.
         left = self.task.num_turns - self.task.num_stimuli + free.sum(axis=1)
         further = np.flatnonzero(left > 1)

@@ -38,30 +38,33 @@ class Interviewer(Agent):
         super().__init__(task)
         self.posterior = Posterior(task)
         self.outlook = Outlook(self.posterior.engine, task.offered)
+        self._ordered = self.outlook.apart and task.population.grid is not None
 
-    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-        """`[b, N]` what each question is worth to beliefs `[b, F, H]`; by default information.
+    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """`[b, N]` what each question is worth; by default information.
 
         Args:
-            weights: the beliefs.
+            weights: `[b, F, H]` the beliefs.
+            beliefs: `[b, F, L]` the same by factor, see `Outlook.beliefs`.
             free: `[b, N]` what may be asked.
         """
-        return self.outlook.information(weights)
+        return self.outlook.information(weights, beliefs)
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
-        legal, beliefs, chosen = self.task.legal(observation), [], []
+        legal, reported, chosen = self.task.legal(observation), [], []
         free = legal[:, : self.task.num_stimuli]
         for rows, weights in self.posterior.after(observation):
-            worth = np.where(free[rows], self.worth(weights, free[rows]), -np.inf)
-            ask = best(worth)
+            beliefs = self.outlook.beliefs(weights)
+            ask = best(np.where(free[rows], self.worth(weights, beliefs, free[rows]), -np.inf))
             if self.task.allow_stop:
-                told = np.where(free[rows], self.outlook.information(weights), 0).max(axis=1)
+                told = np.where(free[rows], self.outlook.information(weights, beliefs), 0)
+                told = told.max(axis=1)
                 ask = np.where(told <= self.task.cost, self.task.num_stimuli, ask)
-            beliefs.append(self.posterior.engine.marginals(weights))
+            reported.append(beliefs.copy() if self._ordered else None)
             chosen.append(ask)
         action = np.concatenate(chosen)
-        return Decision(action, np.eye(legal.shape[1])[action], joined(beliefs))
+        return Decision(action, np.eye(legal.shape[1])[action], joined(reported))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""

@@ -34,10 +34,11 @@ class FisherAgent(Interviewer):
         slope = np.gradient(table, self._theta, axis=1)
         self._information = (slope**2 / table).sum(axis=2)
 
-    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """See `Interviewer.worth`."""
-        mean = self.posterior.engine.by_factor(weights) @ np.asarray(self.task.population.grid)
-        place = np.searchsorted(self._theta, mean[:, self.task.bank.trait])
+        mean = beliefs @ np.asarray(self.task.population.grid)
+        near = (mean[:, self.task.bank.trait] - self._theta[0]) / (self._theta[1] - self._theta[0])
+        place = np.rint(near).astype(np.int64)
         return self._information[np.arange(place.shape[1]), place]
 
 
@@ -66,6 +67,6 @@ class ShortFormAgent(Interviewer):
         # More than any information, so that what is listed comes first.
         self._worth = information + listed * (1 + information.max())
 
-    def worth(self, weights: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """See `Interviewer.worth`."""
         return np.broadcast_to(self._worth, free.shape)

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from envs.context import Context
+from envs.likelihoods import Likelihoods
 from envs.names import closest
 from envs.transcript import Observation, stimuli_of
-from envs.users.population import Population
+from envs.users.population import Population, grid_marginals
 from envs.users.quirks import Drift
 from envs.users.response_models import Floats, Ints, ResponseModel
 
@@ -78,7 +79,7 @@ class Inference:
         # Stimuli that never recur are worked on all at once, which needs the one row of the joint
         # form; in the factored form each stimulus informs a row of its own.
         self._by_stimulus = self.factored or model.recurring
-        self._likelihoods: dict[bytes, tuple[int, Floats]] = {}
+        self._known = Likelihoods(model, self._hypotheses, self.factored)
 
     def start(self, batch: int) -> Floats:
         """The prior as a belief about `batch` people, `[B, F, H]`."""
@@ -86,17 +87,7 @@ class Inference:
 
     def likelihood(self, stimulus: Floats) -> tuple[int, Floats]:
         """Row of the belief that a stimulus `[S]` informs, and p(answer | hypothesis) `[K, H]`."""
-        key = stimulus.tobytes()
-        if key not in self._likelihoods:
-            # Stimuli of a bank recur and are kept; a task that never repeats one must not fill the
-            # memory, so the store is emptied when it has grown larger than any bank.
-            if len(self._likelihoods) >= 1024:
-                self._likelihoods.clear()
-            factor = self.model.factor(stimulus) if self.factored else 0
-            assert factor is not None  # the factored form is for models that name the factor
-            by_answer = np.ascontiguousarray(self.model.probs(self._hypotheses, stimulus).T)
-            self._likelihoods[key] = factor, by_answer
-        return self._likelihoods[key]
+        return self._known.of(stimulus)
 
     def begin(self, observation: Observation) -> Floats:
         """`[B, F, H]` the belief before the first turn of these transcripts: prior and context."""
@@ -176,12 +167,18 @@ class Inference:
             likelihood = likelihoods[np.arange(len(answer)), answer]
             self._multiply(weights[:, 0], likelihood, shown, stimulus)
             return self._moved(weights)
-        for rows, one in _shared(stimulus):
-            factor, by_answer = self.likelihood(one)
-            # A view where everybody was asked the same, else a copy that is written back.
-            posterior = weights[rows, factor]
-            self._multiply(posterior, by_answer[answer[rows]], shown[rows], stimulus[rows])
-            weights[rows, factor] = posterior
+        if (stimulus == stimulus[:1]).all():
+            one, by_answer = self.likelihood(stimulus[0])
+            self._multiply(weights[:, one], by_answer[answer], shown, stimulus)
+            return self._moved(weights)
+        for rows in self.blocks(len(weights)):
+            factor, likelihood = self._known.of_answers(stimulus[rows], answer[rows])
+            # A view in the joint form, else a copy that is written back.
+            people: Ints | slice = np.arange(len(weights))[rows] if self.factored else rows
+            informed = (people, factor if self.factored else 0)
+            posterior = weights[informed]
+            self._multiply(posterior, likelihood, shown[rows], stimulus[rows])
+            weights[informed] = posterior
         return self._moved(weights)
 
     def _moved(self, weights: Floats) -> Floats:
@@ -250,7 +247,7 @@ class Inference:
         if self.factored:
             return weights
         if self._complete:
-            return np.stack(_grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
+            return np.stack(grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
         one_hot = self.population.levels[:, :, None] == np.arange(self.population.num_levels)
         summed = weights[:, 0] @ one_hot.reshape(len(one_hot), -1)
         return summed.reshape(len(weights), *one_hot.shape[1:])
@@ -259,20 +256,6 @@ class Inference:
         """Rows of a belief to work on together, so that they stay in cache between passes."""
         size = max(1, _BLOCK // self.prior.size)
         return (slice(start, start + size) for start in range(0, batch, size))
-
-
-def _grid_marginals(weights: Floats, levels: int) -> list[Floats]:
-    """Sums `[B, L]` of `[B, L**F]` over all axes but one, F of them; halving reads less memory."""
-    batch, size = weights.shape
-    if size == levels:
-        return [weights]
-    left = levels
-    while left * left * levels <= size:
-        left *= levels
-    halves = weights.reshape(batch, left, size // left)
-    # Sums as products with ones: BLAS is several times faster than a reduction of a short axis.
-    first, second = halves @ np.ones(size // left), np.ones(left) @ halves
-    return _grid_marginals(first, levels) + _grid_marginals(second, levels)
 
 
 def _shared(stimulus: Floats) -> Iterator[tuple[slice | Ints, Floats]]:

@@ -36,15 +36,18 @@ class Outlook:
     Args:
         engine: the exact inference whose beliefs are given.
         stimuli: `[N, S]`.
+
+    Attributes:
+        apart: whether each of them informs one factor.
     """
 
     def __init__(self, engine: Inference, stimuli: Floats) -> None:
         """Works out how every hypothesis answers every stimulus."""
         population, model = engine.population, engine.model
-        self._engine, self._apart = engine, model.separable
+        self._engine, self.apart = engine, model.separable
         factors: list[int] = [0] * len(stimuli)
         hypotheses: Ints = population.levels
-        if self._apart:
+        if self.apart:
             factors = [model.factor(stimulus) or 0 for stimulus in stimuli]
             shape = (population.num_levels, len(population.factors))
             hypotheses = np.broadcast_to(np.arange(shape[0])[:, None], shape)
@@ -58,21 +61,25 @@ class Outlook:
 
     def predict(self, weights: Floats) -> Floats:
         """`[B, N, K]` posterior predictive of the answer to every stimulus, of `[B, F, H]`."""
-        beliefs = self._beliefs(weights)
+        beliefs = self.beliefs(weights)
         predictive = np.empty((len(weights), self.num_stimuli, self.num_categories))
         for group in self._groups:
             probs = beliefs[:, group.factor] @ group.likelihood
             predictive[:, group.places] = probs.reshape(len(weights), -1, self.num_categories)
         return predictive
 
-    def information(self, weights: Floats) -> Floats:
+    def information(self, weights: Floats, beliefs: Floats | None = None) -> Floats:
         """`[B, N]` expected information gain of asking, in nats, of beliefs `[B, F, H]`.
 
         The mutual information of answer and person (Lindley, 1956, Annals of Mathematical
         Statistics 27): entropy of the predictive answer less the mean entropy of the answers of
         people who are known, which equals the expected drop of the posterior's entropy.
+
+        Args:
+            weights: the beliefs.
+            beliefs: what `beliefs` gives of them, where it is known already.
         """
-        beliefs = self._beliefs(weights)
+        beliefs = self.beliefs(weights) if beliefs is None else beliefs
         information = np.empty((len(weights), self.num_stimuli))
         for group in self._groups:
             belief = beliefs[:, group.factor]
@@ -86,6 +93,6 @@ class Outlook:
             information[:, group.places] = -surprise - belief @ group.noise
         return information
 
-    def _beliefs(self, weights: Floats) -> Floats:
-        """The beliefs in the form in which the groups' likelihoods are."""
-        return self._engine.by_factor(weights) if self._apart else weights
+    def beliefs(self, weights: Floats) -> Floats:
+        """`[B, F, L]` by factor, where each stimulus informs one, else `weights` themselves."""
+        return self._engine.by_factor(weights) if self.apart else weights

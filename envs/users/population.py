@@ -216,3 +216,17 @@ class PersonStreams:
                 np.copyto(some, (bits[:, : self.width] >> 8).view(np.int32), casting="unsafe")
                 some *= np.float32(2**-24)
         return numbers
+
+
+def grid_marginals(weights: Floats, levels: int) -> list[Floats]:
+    """Sums `[B, L]` of `[B, L**F]` over all axes but one, F of them; halving reads less memory."""
+    batch, size = weights.shape
+    if size == levels:
+        return [weights]
+    left = levels
+    while left * left * levels <= size:
+        left *= levels
+    halves = weights.reshape(batch, left, size // left)
+    # Sums as products with ones: BLAS is several times faster than a reduction of a short axis.
+    first, second = halves @ np.ones(size // left), np.ones(left) @ halves
+    return grid_marginals(first, levels) + grid_marginals(second, levels)

@@ -1,0 +1,181 @@
+"""What interviewers know after so many questions, and how many they need for as much.
+
+python -m eval.questions --agent random short-form infomax --set num_turns=50 --need short-form:20
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from envs.console import screen
+from envs.examiner import NUMBERS
+from envs.names import closest
+from envs.registration import import_package, task_class
+from eval.metrics import METRICS
+from eval.report import same_people
+from eval.run import parser as run_parser
+from eval.run import prepare
+from eval.stats import Estimate, interval
+from eval.tables import DASH, curve_rows, markdown_table, screen_table
+from eval.trace import Trace, write_json
+from eval.work import carry_out, how_made, refusing, run_command
+
+SHOWN = (
+    "log_score",
+    "identified",
+    "rmse",
+    "theta_correlation",
+    "unasked_accuracy",
+    "unasked_nll",
+)
+AFTER = (1, 2, 5, 10, 15, 20, 30, 40, 50)
+Needs = list[tuple[str, int]]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: that of eval.run, and which marks are to be reached."""
+    cli = run_parser()
+    cli.prog = "python -m eval.questions"
+    cli.description = (
+        "Lets agents interview the same people and prints what the exact posterior knows after so "
+        "many questions, whoever asked."
+    )
+    cli.set_defaults(env=["acquaint/Interview-v0"], out="runs/questions")
+    cli.add_argument(
+        "--need",
+        nargs="+",
+        default=[],
+        metavar="AGENT:N",
+        help="also print with how many questions each agent has gained in log score what AGENT "
+        "has after N, or 95 %% of it",
+    )
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    return run_command("eval.questions", parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
+    with refusing():
+        for package in options.packages:
+            import_package(package)
+        if len(options.env) > 1 or not task_class(options.env[0]).asks:
+            raise ValueError(f"--env {' '.join(options.env)}: expected one where agents ask.")
+        needs = [_need(text, options.agent) for text in options.need]
+        errands, users = prepare(options)
+        turns = errands[0].job.environment(1).task.num_turns
+        for agent, number in needs:
+            if number > turns:
+                raise ValueError(f"--need {agent}:{number}: at most {turns} questions are asked.")
+    carry_out(errands, users, options, errors)
+    traces = {errand.job.agent.label: errand.trace(users) for errand in errands}
+    traces = same_people(options.env[0], traces)
+    curves = {agent: learned(trace) for agent, trace in traces.items()}
+    meta = how_made(command, options, users, errands[0].job.people)
+    rows = [
+        {"env": options.env[0], "agent": agent, "metric": name} | row
+        for agent, of in curves.items()
+        for name, curve in of.items()
+        for row in curve_rows(curve)
+    ]
+    out, console = Path(options.out), screen()
+    text = [f"# {options.env[0]}: {users} people", f"```\n{command}\n```"]
+    start = float(next(iter(traces.values())).findings[:, 0, NUMBERS.index("log_score")].mean())
+    tables = _tables(curves) + ([_reached(curves, start, needs)] if needs else [])
+    for title, header, lines in tables:
+        # Intervals are in the report: nine columns of them are too wide for a screen.
+        plain = [[cell.partition(" ±")[0] for cell in line] for line in lines]
+        console.print(screen_table(title, header, plain))
+        text += [f"## {title}", markdown_table(header, lines)]
+    write_json(out / "report.json", {"meta": meta, "rows": rows})
+    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
+    console.print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
+
+
+def _need(text: str, agents: Sequence[str]) -> tuple[str, int]:
+    """`AGENT:N` as agent and number of questions."""
+    agent, _, number = text.rpartition(":")
+    if agent not in agents:
+        raise ValueError(f"--need {text}: no agent {closest(agent, agents)}")
+    if not number.isdigit() or number == "0":
+        raise ValueError(f"--need {text}: expected AGENT:N, N questions.")
+    return agent, int(number)
+
+
+def learned(trace: Trace) -> dict[str, Estimate]:
+    """Metric -> its estimates `[T]` after 1..T questions, with 95 % intervals over people."""
+    return {
+        name: interval(METRICS[name].by_turn(trace), METRICS[name].combine)
+        for name in SHOWN
+        if np.isfinite(METRICS[name].by_turn(trace)).any()
+    }
+
+
+def needed(
+    scores: Mapping[str, Estimate], start: float, need: tuple[str, int], share: float
+) -> dict[str, int | None]:
+    """Agent -> fewest questions with which it has gained a share of what another has after N.
+
+    Args:
+        scores: agent -> log scores `[T]` after 1..T questions.
+        start: the log score before the first question.
+        need: the other agent, and N.
+        share: of the gain.
+
+    Returns:
+        None for an agent that never gains as much.
+    """
+    agent, number = need
+    mark = start + share * (scores[agent].mean[number - 1] - start)
+    reached = {name: np.flatnonzero(curve.mean >= mark - 1e-12) for name, curve in scores.items()}
+    return {name: int(turns[0]) + 1 if len(turns) else None for name, turns in reached.items()}
+
+
+def _reached(
+    curves: Mapping[str, Mapping[str, Estimate]], start: float, needs: Needs
+) -> tuple[str, list[str], list[list[str]]]:
+    """Title, header and lines of the table of how many questions are needed."""
+    scores = {agent: of["log_score"] for agent, of in curves.items()}
+    columns = {
+        f"{share:.0%} of {need[0]}:{need[1]}": needed(scores, start, need, share)
+        for need in needs
+        for share in (1.0, 0.95)
+    }
+    lines = [[agent, *(str(of[agent] or DASH) for of in columns.values())] for agent in scores]
+    return "questions needed for a share of the gain in log score", ["agent", *columns], lines
+
+
+def _tables(
+    curves: Mapping[str, Mapping[str, Estimate]],
+) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, header and lines of a table for each metric."""
+    turns = max(len(of["log_score"].mean) for of in curves.values())
+    after = [n for n in AFTER if n < turns] + [turns]
+    found = []
+    for name in SHOWN:
+        lines = [
+            [agent, *(_cell(of[name], n) for n in after)]
+            for agent, of in curves.items()
+            if name in of
+        ]
+        if lines:
+            title = f"{name}, {METRICS[name].unit}, after so many questions"
+            found.append((title, ["agent", *map(str, after)], lines))
+    return found
+
+
+def _cell(curve: Estimate, number: int) -> str:
+    mean, half = curve.mean[number - 1], (curve.high - curve.low)[number - 1] / 2
+    return DASH if np.isnan(mean) else f"{mean:.3f} ±{half:.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
