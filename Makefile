@@ -10,9 +10,9 @@ export OMP_NUM_THREADS ?= 1
 help:       ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
-demo: $(BIN)/.base  ## install, run the main job on synthetic people, print the results table
-	$(BIN)/python -m eval.run --agent random prior bayes clairvoyant \
-		--env acquaint/Questionnaire-v0 --users 2000 --fresh --out runs/demo
+demo: $(BIN)/.llm  ## install, run the main job on synthetic people, print the results table
+	$(BIN)/python -m eval.run --agent random prior micro micro-lora bayes clairvoyant \
+		--env acquaint/Questionnaire-v0 --users 2000 --workers 2 --fresh --out runs/demo
 
 humans: $(BIN)/.base  ## the same on real people: make humans DATA=BIG5.zip
 	@test -n "$(DATA)" || { echo "make humans DATA=PATH; the README says where the file is."; exit 2; }
@@ -48,6 +48,10 @@ $(BIN)/python:
 
 $(BIN)/.base: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq -c constraints.txt -e .
+	touch $@
+
+$(BIN)/.llm: $(BIN)/.base
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[llm]'
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.base

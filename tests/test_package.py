@@ -17,18 +17,22 @@ LISTED = PROJECT["tool"]["setuptools"]["packages"]
 TOPS = ("agents", "configs", "envs", "eval", "train")
 # What travels beside the modules; a file of another kind needs a line in pyproject.toml first.
 DATA = (".csv", ".yaml")
+# The embedded model and its adapter, whose folders are no packages.
+MODELS = ROOT / "agents/models"
+OF_MODELS = (".json", ".jinja", ".md", ".safetensors")
 
 
 def on_disk() -> list[Path]:
     """Paths, relative to the root, of everything that belongs into the wheel."""
     found = [path for top in TOPS for path in (ROOT / top).rglob("*") if path.is_file()]
     kept = [path for path in found if path.suffix in (".py", *DATA)]
+    kept += [path for path in MODELS.rglob("*") if path.is_file()]
     return sorted(path.relative_to(ROOT) for path in kept)
 
 
 def test_the_packages_listed_are_those_on_disk():
     # setuptools' own discovery refuses several packages side by side, so they are listed by hand.
-    folders = {path.parent for path in on_disk()}
+    folders = {path.parent for path in on_disk() if path.suffix not in OF_MODELS}
     assert sorted(LISTED) == sorted(".".join(folder.parts) for folder in folders)
 
 
@@ -102,3 +106,12 @@ def test_the_wheel_carries_the_licence_and_the_readme(wheel):
     text = wheel.read(metadata).decode("utf-8")
     assert "License-Expression: Apache-2.0" in text
     assert len(text.partition("\n\n")[2].strip()) > 100
+
+
+def test_shipped_models_are_small_and_safe() -> None:
+    files = [file for file in MODELS.rglob("*") if file.is_file()]
+    assert {file.parent.name for file in files} == {"micro", "micro-lora"}
+    assert sum(file.stat().st_size for file in files) <= 8 * 2**20
+    assert {file.suffix for file in files} == set(OF_MODELS)
+    for model in ("micro", "micro-lora"):
+        assert "python -m train." in (MODELS / model / "README.md").read_text("utf-8")
