@@ -1,0 +1,360 @@
+"""Small recurrent networks: what they learn from, what they keep, and when they are refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from registered import words
+from rich.console import Console
+from scipy.special import rel_entr
+from tiny_train import SETTINGS, TURNS, traces
+
+import train.gru
+from agents.contract import CHECKS
+from agents.gru import GruAgent, NetworkAgent
+from agents.recurrent import MEMORIES, WEIGHTS, Ensemble, events, load, reads
+from eval.job import People, plan
+from eval.rollout import rollout
+from eval.run import main as run
+from train.examine import summary
+from train.gru import main, parse, prepare
+from train.gru_lessons import cost, parted, shuffled, taught
+from train.lessons import sources, transcripts, until
+
+QUESTIONNAIRE, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
+TINY = {"width": 8, "epochs": 4, "batch_size": 4, "eval_users": 4, "learning_rate": 0.02}
+BFI = {"questionnaire": "bfi25", "parameters": "human"}
+ROOMS = [
+    (QUESTIONNAIRE, SETTINGS),
+    (FLIGHTS, {"num_turns": 4}),
+    (FLIGHTS, {"num_turns": 4, "feedback": "accept"}),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return traces(tmp_path_factory.mktemp("traces"))
+
+
+def recipe(folder, out, **given):
+    return parse({"traces": [str(folder)], "out": str(out), **TINY, **given}, "test")
+
+
+def trained(folder, out, fresh=False, **given):
+    return prepare(recipe(folder, out, **given), fresh, Console(quiet=True))()
+
+
+def random_networks(task, **sizes):
+    """Networks of random weights, so wide apart that everything they read moves them."""
+    settings = {"networks": 2, "memory": "gru", "width": 8, "blocks": 1, "dropout": 0.5}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        networks = Ensemble(reads(task), **{**settings, **sizes})
+        for weights in networks.parameters():
+            weights.data += 0.3 * torch.randn_like(weights)
+    return networks.double().eval()
+
+
+def task_of(env_id, settings):
+    return gym.make_vec(env_id, num_envs=1, **settings).unwrapped.task
+
+
+def weights(out):
+    from safetensors.torch import load_file
+
+    return load_file(out / WEIGHTS)
+
+
+# What a network keeps of a conversation.
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=words)
+@pytest.mark.parametrize(("env_id", "settings"), ROOMS, ids=words)
+def test_contract(check, env_id, settings):
+    check(lambda task: NetworkAgent(task, random_networks(task)), env_id, **settings)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, folder):
+    [source] = sources([str(folder)])
+    told, networks = transcripts(source), random_networks(source.task, memory=memory)
+    agent, form = NetworkAgent(source.task, networks), reads(source.task)
+    every = torch.as_tensor(events(told, form), dtype=torch.float64)
+    with torch.no_grad():
+        whole = []
+        for member in networks.each:
+            begin = member.start.expand(8, -1)
+            after = torch.cat([begin[:, None], member.follow(every, begin)], dim=1)
+            asked = torch.as_tensor(told["stimuli"])[..., None]
+            whole.append([member(after[:, t], asked[:, t : t + 1])[:, 0] for t in range(TURNS)])
+    for turn in [*range(TURNS), 1]:
+        seen = until(told, np.full(8, turn))
+        said = agent.act(seen, np.zeros(8)).action_probs
+        mean = (whole[0][turn].exp() + whole[1][turn].exp()) / 2
+        assert np.allclose(said, mean.numpy(), atol=1e-12)
+    assert (whole[0][1].exp() - whole[1][1].exp()).abs().max() > 0.01  # the two differ
+
+
+def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
+    [source] = sources([str(folder)])
+    told = {key: value.copy() for key, value in transcripts(source).items()}
+    back = {key: value.copy() for key, value in told.items()}
+    for key in ("stimuli", "answers"):
+        back[key][:, :3] = told[key][:, 2::-1]
+    for memory, same in (("sum", True), ("gru", False)):
+        agent = NetworkAgent(source.task, random_networks(source.task, memory=memory))
+        one, other = (
+            agent.act(until(t, np.full(8, 3)), np.zeros(8)).action_probs for t in (told, back)
+        )
+        assert np.allclose(one, other, atol=1e-12) == same
+
+
+def test_its_own_actions_are_read_only_where_acceptance_depends_on_them():
+    for (env_id, settings), matters in zip(ROOMS, (False, False, True), strict=True):
+        env = gym.make_vec(env_id, num_envs=6, **settings).unwrapped
+        shown, _ = env.reset(seed=0)
+        for _ in range(2):
+            shown, *_ = env.step(np.zeros(6, dtype=np.int64))
+        agent = NetworkAgent(env.task, random_networks(env.task))
+        first = agent.act(shown, np.zeros(6)).action_probs
+        other = {**shown, "actions": np.where(shown["actions"] >= 0, 1, -1).astype(np.float32)}
+        same = np.allclose(agent.act(other, np.zeros(6)).action_probs, first, atol=1e-12)
+        assert same != matters
+
+
+# What is learned from.
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_the_loss_is_the_divergence_in_the_loop(memory, folder, tmp_path):
+    [source] = sources([str(folder)])
+    told, teacher = transcripts(source), source.run.trace.teacher_probs
+    networks = random_networks(source.task, networks=1, memory=memory)
+    agent, batch = NetworkAgent(source.task, networks), taught([source], [np.arange(8)])
+    decisions = [agent.act(until(told, np.full(8, t)), np.zeros(8)) for t in range(TURNS)]
+    cells = [rel_entr(teacher[:, t], d.action_probs).sum(1) for t, d in enumerate(decisions)]
+    chosen = [
+        -np.log(d.action_probs[np.arange(8), source.run.trace.teacher_actions[:, t]])
+        for t, d in enumerate(decisions)
+    ]
+    at = torch.arange(TURNS).expand(8, -1)
+    for weight in (0.0, 0.5):
+        found = cost(networks.each[0], batch, at, recipe(folder, tmp_path, choice_weight=weight))
+        wanted = np.mean(cells) + weight * np.mean(chosen)
+        assert found.item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_people_themselves_teach_all_their_later_answers(folder, tmp_path):
+    [source] = sources([str(folder)])
+    network = random_networks(source.task, networks=1).each[0]
+    batch = taught([source], [np.arange(8)])
+    batch = batch._replace(length=torch.tensor([5, 3, 5, 1, 0, 5, 5, 2]))
+    at = (torch.arange(8)[:, None] * 2 % 5).expand(-1, 1)
+    rows = []
+    with torch.no_grad():
+        for n in range(8):
+            begin, turn, end = network.start[None], int(at[n, 0]), int(batch.length[n])
+            if turn >= end:
+                continue
+            memory = torch.cat([begin[:, None], network.follow(batch.told[n : n + 1], begin)], 1)
+            said = network(memory[:, turn], batch.stimuli[n : n + 1])[0]
+            rows.append(-said[torch.arange(turn, end), batch.answers[n, turn:end]].mean())
+    found = cost(network, batch, at, recipe(folder, tmp_path, objective="answers"))
+    assert len(rows) == 5
+    assert found.item() == pytest.approx(torch.stack(rows).mean().item(), abs=1e-9)
+
+
+def test_another_order_is_of_the_same_answers_and_what_did_not_happen_stays_last(folder):
+    [source] = sources([str(folder)])
+    batch = taught([source], [np.arange(8)])
+    length = torch.tensor([5, 3, 5, 1, 0, 5, 5, 2])
+    again = shuffled(batch._replace(length=length), np.random.default_rng(0))
+    assert not torch.equal(again.told, batch.told)
+    for n, end in enumerate(length.tolist()):
+        assert torch.equal(again.told[n, end:], batch.told[n, end:])
+        pairs = [sorted(map(tuple, b.told[n, :end].tolist())) for b in (batch, again)]
+        assert pairs[0] == pairs[1]
+        assert torch.equal(again.told[n, :end, 0], again.stimuli[n, :end, 0])
+        assert torch.equal(again.told[n, :end, -1].long(), again.answers[n, :end])
+
+
+# A few epochs.
+
+
+@pytest.mark.parametrize("given", [{}, {"objective": "answers", "shuffle": True, "prefixes": 2}])
+def test_the_loss_falls_and_the_best_examined_is_what_lies_there(given, folder, tmp_path):
+    out = tmp_path / "out"
+    made = trained(folder, out, epochs=12, networks=2, **given)
+    history = made["history"]
+    assert history[-1]["loss"] < 0.95 * history[0]["loss"]
+    by = "eval_nll" if given else "eval_kl_from_teacher"
+    best = min(history, key=lambda line: line[by])
+    assert made["epochs"] == best["epoch"]
+    [job] = plan(QUESTIONNAIRE, ["bayes"], People("dev", 0, None), SETTINGS)
+    env, (teacher, _) = job.environment(4), job.agents()
+    agent = GruAgent(teacher.task, str(out))
+    found = summary(rollout(env, agent, teacher, np.arange(4), np.zeros((4, TURNS))))
+    for name, value in found.items():
+        assert best[f"eval_{name}"] == pytest.approx(value, abs=1e-9)
+    assert json.loads((out / "gru.json").read_text()) == json.loads(json.dumps(made))
+    assert sorted(path.name for path in out.iterdir()) == ["gru.json", WEIGHTS, "recipe.yaml"]
+    assert made["environments"][0]["arguments"] == SETTINGS
+    assert made["environments"][0]["people"] == {"split": "train", "suite_seed": 0, "data": None}
+    assert str(tmp_path) not in json.dumps(made)
+
+
+def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
+    folder, tmp_path, monkeypatch
+):
+    from train import gru_training
+
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    settings = {"dropout": 0.2, "eval_every": 2}
+    before = torch.random.get_rng_state()
+    trained(folder, straight, **settings)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    whole = gru_training.Training._epoch
+
+    def interrupted(self, epoch, optimizer):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return whole(self, epoch, optimizer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gru_training.Training, "_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            trained(folder, broken, **settings)
+    assert not (broken / WEIGHTS).exists()
+    made = trained(folder, broken, **settings)
+    assert len(made["history"]) == TINY["epochs"]
+    for key, value in weights(straight).items():
+        assert torch.equal(value, weights(broken)[key]), key
+    # A finished run stays as it is, another recipe is refused, and --fresh replaces.
+    assert trained(folder, broken, **settings) == json.loads(json.dumps(made))
+    with pytest.raises(ValueError, match="another recipe: epochs was 4, is 1"):
+        trained(folder, broken, **{**settings, "epochs": 1})
+    assert trained(folder, broken, fresh=True, epochs=1)["epochs"] == 1
+
+
+def respondents(path, number=30, seed=0):
+    from envs.registration import make_task
+
+    bank = make_task("envs.tasks.questionnaire:Questionnaire").bank
+    answers = np.random.default_rng(seed).integers(1, 6, (number, bank.num_items))
+    with gzip.open(path, "wt") as file:
+        file.write("\n".join(",".join(map(str, row)) for row in [bank.item_ids, *answers]))
+
+
+def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
+    respondents(tmp_path / "people.csv.gz")
+    monkeypatch.setenv("ACQUAINT_DATA", str(tmp_path))
+    data = ["--env", QUESTIONNAIRE, "--data", "people.csv.gz", "--set", "num_turns=6"]
+    folder = traces(tmp_path / "traces", *data, users=20)
+    given = {"objective": "answers", "memory": "sum", "holdout": 0.25, "eval_users": 0}
+    made = trained(folder, tmp_path / "out", **given)
+    [source] = sources([str(folder)])
+    kept, held = parted(source, 0.25)
+    assert len(held) == 5
+    assert sorted([*kept, *held]) == list(range(20))
+    assert np.diff(held).tolist() == [4, 4, 4, 4]
+    task = source.task
+    agent = NetworkAgent(task, load(tmp_path / "out", task))
+    told, nll = transcripts(source), []
+    for turn in range(6):
+        seen = until({key: value[held] for key, value in told.items()}, np.full(5, turn))
+        probs = agent.act(seen, np.zeros(5)).action_probs
+        nll.append(-np.log(probs[np.arange(5), source.run.trace.answers[held, turn]]))
+    best = made["history"][made["epochs"] - 1]
+    assert best["eval_nll"] == pytest.approx(np.mean(nll), abs=1e-9)
+    respondents(tmp_path / "others.csv.gz", seed=1)
+    with pytest.raises(ValueError, match="not the people of the traces") as no:
+        trained(folder, tmp_path / "no", **given, eval_data="others.csv.gz")
+    assert "\n" not in str(no.value)
+
+
+# The agent by its name, and when it is refused.
+
+
+def test_it_is_scored_by_its_name(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    trained(folder, out, epochs=1, eval_users=0)
+    settings = [f"--set={key}={value}" for key, value in SETTINGS.items()]
+    whom = ["--agent", "bayes", f"gru:path={out}", "--users", "3", "--out", str(tmp_path / "run")]
+    assert run([*whom, *settings]) == 0
+    assert "gru:path=" in capsys.readouterr().out
+
+
+def test_who_has_no_networks_or_others_is_told_so_in_a_line(folder, tmp_path):
+    out, task = tmp_path / "out", task_of(QUESTIONNAIRE, SETTINGS)
+    with pytest.raises(ValueError, match=r"make it with: python -m train\.gru --config x") as no:
+        GruAgent(task, str(out), made_by="python -m train.gru --config x")
+    assert "\n" not in str(no.value)
+    trained(folder, out, epochs=1, eval_users=0)
+    GruAgent(task_of(QUESTIONNAIRE, {"parameters": "human"}), str(out))  # transfer is welcome
+    for env_id, settings, message in (
+        (QUESTIONNAIRE, BFI, "whose items and actions and high are not those of Questionnaire"),
+        (FLIGHTS, {}, "whose items and actions and low and high are not those of FlightChoice"),
+        (QUESTIONNAIRE, {"context": "traits"}, "reads no context"),
+    ):
+        with pytest.raises(ValueError, match=message) as no:
+            GruAgent(task_of(env_id, settings), str(out))
+        assert "\n" not in str(no.value)
+    (out / WEIGHTS).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"no networks of train\.gru") as no:
+        GruAgent(task, str(out))
+    assert "\n" not in str(no.value)
+
+
+def test_traces_of_two_tasks_are_not_taught_together(folder, tmp_path):
+    other = traces(tmp_path / "other", "--env", FLIGHTS, users=3)
+    with pytest.raises(ValueError, match="FlightChoice-v0 is asked or answered otherwise"):
+        trained(folder, tmp_path / "out", traces=[str(folder), str(other)])
+
+
+def test_the_command_knows_the_memories_without_torch():
+    assert MEMORIES == train.gru.MEMORIES
+
+
+def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, tmp_path, capsys):
+    config, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    config.write_text(f"traces: {folder}\nlearning_rate: 1e-2\nepochs: 9\nwidth: 8\neval_users: 0")
+    assert main(["--config", str(config), "--out", str(out), "--epochs", "1"]) == 0
+    made = json.loads((out / "gru.json").read_text())
+    assert (made["epochs"], made["recipe"]["learning_rate"]) == (1, 0.01)
+    assert "done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--objectiv", "kl"], "unknown key 'objectiv'. Did you mean 'objective'?"),
+        (["--objective", "answer"], "Unknown objective 'answer'. Did you mean 'answers'?"),
+        (["--memory", "gur"], "Unknown memory 'gur'. Did you mean 'gru'?"),
+        (["--width", "wide"], "width='wide' is str, expected int"),
+        (["--dropout", "1"], "dropout=1; expected a number in [0, 1)"),
+        (["--shuffle"], "shuffle goes with objective=answers"),
+        (["--holdout", "0.01"], "nobody is left on one side"),
+        (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--eval-split", "tset"], "Did you mean 'test'?"),
+        (["gru"], "Expected --key value, got 'gru'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(given, message, folder, tmp_path, capsys):
+    paths = {"--traces": str(folder), "--out": str(tmp_path / "out")}
+    settings = [word for pair in paths.items() if pair[0] not in given for word in pair]
+    assert main([*given, *settings]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_key_is_named(capsys):
+    assert main(["--traces", "x"]) == 2
+    assert "`out` is missing; say --out VALUE" in capsys.readouterr().err

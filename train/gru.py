@@ -1,0 +1,188 @@
+"""Trains small recurrent networks: `python -m train.gru --config configs/train/gru.yaml`.
+
+They learn from the traces of `train.collect` what the exact teacher would say (`kl`), or what
+people themselves answered (`answers`), and are the agent `gru`. Examined in the environments' loop
+while they learn, they end as the best examination found them; see `Gru` for the keys. The result
+is `gru.safetensors` and `gru.json`, which says how they were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from rich.console import Console
+
+from envs.names import check_types, closest
+from eval.work import guarded, refusing
+from train import recipe as recipes
+
+OBJECTIVES = ("kl", "answers")
+MEMORIES = ("gru", "sum")
+
+
+@dataclass(frozen=True)
+class Gru:
+    """A recipe.
+
+    Attributes:
+        traces: folders that `train.collect` wrote, or one of the splits in them; of several, all
+            their traces are used together.
+        out: folder of the result.
+        objective: `kl`, to the teacher's distribution over the next answer; or `answers`, the
+            people's own answers to this and all later questions of their traces.
+        imitate: whose distribution `kl` is to: `teacher`, the exact one, or `agent`, the one of the
+            traces.
+        max_people: use the first so many people of each trace only.
+        memory: `gru` or `sum`, see `agents.recurrent.Network`.
+        width: numbers in the memory.
+        blocks: residual layers between memory and guess.
+        dropout: share of numbers left out at random.
+        networks: how many are trained, each from weights of its own; the agent averages them.
+        epochs: times that everybody is met.
+        batch_size: people an update.
+        prefixes: turns of each person an update, drawn at random; by default all of them.
+        shuffle: turns in a new order for each person and update, where order tells nothing; of
+            `answers` only, as a teacher's distribution belongs to the turns before it.
+        learning_rate: at most; it rises during the first twentieth and then falls as a cosine.
+        weight_decay: of AdamW.
+        choice_weight: of the cross-entropy to the teacher's choice, which is added; where answers
+            are exactly as probable the teacher takes the first, and a little of it teaches that.
+        holdout: share of each trace's people who are examined and not learned from.
+        eval_users: people met in an examination, unless some are held out; 0 for none.
+        eval_split: their split.
+        eval_data: file of respondents to meet instead of synthetic people.
+        eval_every: epochs between examinations; after the last there is one in any case.
+        seed: of weights, order and dropout.
+    """
+
+    traces: list[str]
+    out: str
+    objective: str = "kl"
+    imitate: str = "teacher"
+    max_people: int | None = None
+    memory: str = "gru"
+    width: int = 128
+    blocks: int = 1
+    dropout: float = 0.0
+    networks: int = 1
+    epochs: int = 20
+    batch_size: int = 128
+    prefixes: int | None = None
+    shuffle: bool = False
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    choice_weight: float = 0.0
+    holdout: float = 0.0
+    eval_users: int = 500
+    eval_split: str = "dev"
+    eval_data: str | None = None
+    eval_every: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks words and numbers."""
+        recipes.one_of("objective", self.objective, OBJECTIVES)
+        recipes.one_of("imitate", self.imitate, ("teacher", "agent"))
+        recipes.one_of("memory", self.memory, MEMORIES)
+        for name in ("width", "networks", "epochs", "batch_size", "eval_every"):
+            recipes.at_least(name, getattr(self, name), 1)
+        for name in ("blocks", "weight_decay", "choice_weight", "learning_rate", "eval_users"):
+            recipes.at_least(name, getattr(self, name), 0)
+        for name in ("max_people", "prefixes"):
+            if getattr(self, name) is not None:
+                recipes.at_least(name, getattr(self, name), 1)
+        for name in ("dropout", "holdout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; expected a number in [0, 1).")
+        if self.shuffle and self.objective != "answers":
+            raise ValueError("shuffle goes with objective=answers; for kl, collect with shuffled.")
+        if not self.traces:
+            raise ValueError("traces: expected at least one folder of train.collect.")
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as it stands in a YAML file."""
+        return dataclasses.asdict(self)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options, words = _parser().parse_known_args(given)
+
+    def body(errors: Console) -> None:
+        with refusing():
+            table = recipes.read(options.config) if options.config else {}
+            recipe = parse(table | recipes.overrides(words), options.config or "command line")
+            carry_out = prepare(recipe, options.fresh, errors)
+        carry_out()
+
+    return guarded(body, "`out`")
+
+
+def parse(given: Mapping[str, Any], source: str) -> Gru:
+    """A recipe from a table.
+
+    Args:
+        given: the table.
+        source: where it comes from, for error messages.
+
+    Raises:
+        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
+    """
+    known, table = {f.name: f for f in fields(Gru)}, dict(given)
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{source}: unknown key {closest(key, known)}")
+    if isinstance(table.get("traces"), str):
+        table["traces"] = [table["traces"]]
+    for key, entry in known.items():
+        if key not in table and entry.default is MISSING:
+            raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")
+    check_types(source, Gru, {key: value for key, value in table.items() if key != "traces"})
+    return Gru(**table)
+
+
+def prepare(recipe: Gru, fresh: bool, errors: Console) -> Callable[[], dict[str, Any]]:
+    """Finds what is wrong with a recipe; what it gives carries it out and tells `gru.json`.
+
+    A run that was interrupted goes on, a finished one stays.
+
+    Args:
+        recipe: the settings.
+        fresh: replace what lies in `recipe.out`.
+        errors: where progress is shown.
+
+    Raises:
+        ValueError: input that cannot be used; one line.
+    """
+    try:
+        from train.gru_training import Training
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}: pip install -e '.[llm]'") from error
+    return Training(recipe, fresh, errors).carry_out
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options; keys of the recipe are read by `train.recipe.overrides`."""
+    cli = argparse.ArgumentParser(
+        prog="python -m train.gru",
+        usage="python -m train.gru [--config FILE] [--fresh] [--KEY VALUE ...]",
+        description="Trains small recurrent networks on the teacher's, or people's, answers.",
+        epilog=f"Keys: {', '.join(f.name for f in fields(Gru))}. `pydoc train.gru` says what they "
+        "mean.",
+        allow_abbrev=False,
+    )
+    cli.add_argument(
+        "--config", metavar="FILE", help="YAML file of keys, or the name of one in configs/train/"
+    )
+    cli.add_argument("--fresh", action="store_true", help="replace what lies in `out`")
+    return cli
+
+
+if __name__ == "__main__":
+    sys.exit(main())
