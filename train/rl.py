@@ -1,0 +1,259 @@
+"""Reinforcement learning of small policies with Stable-Baselines3: `python -m train.rl --help`.
+
+    python -m train.rl --config configs/train/ppo-questionnaire.yaml
+    python -m train.rl --env acquaint/FlightChoice-v0 --algo ppo --out runs/mine --n-steps 12
+
+Trained with training people, chosen among checkpoints with development people. Interrupted, the
+same command goes on after the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from agents.policy_net import ACTIVATIONS
+from agents.view import VIEWS
+from envs.core import UserTask
+from envs.names import check_types
+from envs.registration import check_settings, environment_spec, import_package, make_task
+from eval.work import guarded, refusing
+from train.recipe import at_least, one_of, overrides, read
+
+
+class Algorithm(NamedTuple):
+    """A way of learning.
+
+    Attributes:
+        target: `module:Class`.
+        policy: beginning of the name of its policies for a `Box`.
+        mixed: the same for a `Dict`.
+        masks: whether it heeds which actions are legal.
+    """
+
+    target: str
+    policy: str = "MlpPolicy"
+    mixed: str = "MultiInputPolicy"
+    masks: bool = False
+
+
+ALGORITHMS = {
+    "ppo": Algorithm("stable_baselines3:PPO"),
+    "recurrent_ppo": Algorithm("sb3_contrib:RecurrentPPO", "MlpLstmPolicy", "MultiInputLstmPolicy"),
+    "maskable_ppo": Algorithm("sb3_contrib:MaskablePPO", masks=True),
+    "dqn": Algorithm("stable_baselines3:DQN"),
+}
+LISTS = {"beside": str, "net_arch": int, "packages": str}
+# Arguments of the algorithms that follow from the recipe, or that no recipe can write.
+_BUFFERS = tuple(
+    f"{b}_buffer_{part}" for b in ("replay", "rollout") for part in ("class", "kwargs")
+)
+_NOT_KEYS = (
+    *("policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device"),
+    *("_init_setup_model", "stats_window_size", "optimize_memory_usage", *_BUFFERS),
+)
+
+
+@dataclass(frozen=True)
+class RLRecipe:
+    """A recipe of reinforcement learning.
+
+    Attributes:
+        env: id of a registered environment.
+        algo: `ppo`, `recurrent_ppo`, `maskable_ppo` or `dqn`.
+        out: folder of the result.
+        settings: arguments of the environment's task.
+        view: what the policy reads: the environment's own `transcript`, this `turn` only, or the
+            exact `belief` in place of the past; see `agents.view`.
+        num_envs: people side by side.
+        total_steps: turns, of all people together.
+        eval_steps: turns between two checkpoints, each of which meets development people.
+        eval_users: how many.
+        beside: agents that meet them too, for the learning curve; by default `random` and the
+            environment's teacher.
+        net_arch: widths of the hidden layers, of the policy and of the value each.
+        activation: between the layers, `tanh` or `relu`.
+        memory: width of the long short-term memory of `recurrent_ppo`.
+        seed: of weights, exploration and the order of people.
+        suite_seed: number of the world of people.
+        report_to: `files`, TensorBoard's where it is installed and CSV, or `wandb` as well.
+        packages: modules to import first, which register environments of one's own.
+    """
+
+    env: str
+    algo: str
+    out: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    view: str = "belief"
+    num_envs: int = 64
+    total_steps: int = 1_000_000
+    eval_steps: int = 100_000
+    eval_users: int = 1000
+    beside: list[str] = field(default_factory=list)
+    net_arch: list[int] = field(default_factory=lambda: [64, 64])
+    activation: str = "tanh"
+    memory: int = 64
+    seed: int = 0
+    suite_seed: int = 0
+    report_to: str = "files"
+    packages: list[str] = field(default_factory=list)
+    algorithm: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the algorithm, as Stable-Baselines3 names them; `lin_3e-4` falls to zero."""
+
+    def __post_init__(self) -> None:
+        """Checks words, numbers, and whether the algorithm can act in the environment."""
+        one_of("algo", self.algo, list(ALGORITHMS))
+        one_of("view", self.view, list(VIEWS))
+        one_of("activation", self.activation, list(ACTIVATIONS))
+        one_of("report_to", self.report_to, ("files", "wandb"))
+        for name in ("num_envs", "total_steps", "eval_steps", "memory"):
+            at_least(name, getattr(self, name), 1)
+        at_least("eval_users", self.eval_users, 2)
+        for name in ("seed", "suite_seed"):
+            at_least(name, getattr(self, name), 0)
+        for package in self.packages:
+            import_package(package)
+        check_settings(self.env, self.settings)
+        fixed = dict(environment_spec(self.env).kwargs)
+        task = make_task(fixed.pop("task"), **fixed, **self.settings)
+        if task.states_distribution:
+            raise ValueError(
+                f"{self.env} with reward={self.settings['reward']}: an action states a "
+                "distribution there, these algorithms choose one of several; take reward=accuracy."
+            )
+        if type(task).legal is not UserTask.legal and not ALGORITHMS[self.algo].masks:
+            raise ValueError(
+                f"algo={self.algo}: {self.env} rules actions out, which only maskable_ppo heeds."
+            )
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as one flat table, as it stands in a YAML file."""
+        table = dataclasses.asdict(self)
+        algorithm: dict[str, Any] = table.pop("algorithm")
+        return json.loads(json.dumps(table | algorithm))
+
+
+def algorithm_class(algo: str) -> Any:
+    """The algorithm's class; only now, as the import takes seconds.
+
+    Raises:
+        ValueError: Stable-Baselines3 is not here.
+    """
+    module, _, name = ALGORITHMS[algo].target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}: pip install -e '.[rl]'") from error
+
+
+def parse(given: Mapping[str, Any], source: str) -> RLRecipe:
+    """A recipe from a flat table of its own keys and of the algorithm's arguments.
+
+    Args:
+        given: the table.
+        source: where it comes from, for error messages.
+
+    Raises:
+        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
+    """
+    own = {f.name: f for f in fields(RLRecipe) if f.name != "algorithm"}
+    one_of("algo", str(given.get("algo", "ppo")), list(ALGORITHMS))
+    kind = algorithm_class(str(given.get("algo", "ppo")))
+    theirs = [key for key in inspect.signature(kind).parameters if key not in _NOT_KEYS]
+    for key in given:
+        if key not in own and key not in theirs:
+            near = get_close_matches(str(key), [*own, *theirs], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{source}: unknown key {str(key)!r}.{hint} Available: {', '.join(own)}, and of "
+                f"{kind.__name__} {', '.join(theirs)}."
+            )
+    for key, entry in own.items():
+        if key not in given and entry.default is MISSING and entry.default_factory is MISSING:
+            raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")
+    ours = {key: value for key, value in given.items() if key in own}
+    for key, one in LISTS.items():
+        if key in ours:
+            ours[key] = ours[key] if isinstance(ours[key], list) else [ours[key]]
+            if not all(type(value) is one for value in ours[key]):
+                raise ValueError(f"{source}: {key}={ours[key]}; expected {one.__name__}s.")
+    if not isinstance(ours.get("settings", {}), dict):
+        raise ValueError(f"{source}: settings={ours['settings']!r}; expected {{key: value, ...}}.")
+    checked = {*LISTS, "settings"}
+    check_types(source, RLRecipe, {k: v for k, v in ours.items() if k not in checked})
+    others = {key: value for key, value in given.items() if key in theirs}
+    for key, value in others.items():
+        if isinstance(value, str) and falls_from(value) is None:
+            raise ValueError(
+                f"{source}: {key}={value!r} is text, expected a number, true or false, or "
+                "lin_NUMBER for one that falls to zero."
+            )
+    return RLRecipe(**ours, algorithm=others)
+
+
+def falls_from(value: object) -> float | None:
+    """The beginning of a schedule `lin_NUMBER`, which falls to zero; None for anything else."""
+    if not isinstance(value, str) or not value.startswith("lin_"):
+        return None
+    try:
+        return float(value.removeprefix("lin_"))
+    except ValueError:
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options, words = _parser().parse_known_args(given)
+
+    def body(errors: Console) -> None:
+        with refusing():
+            table = (read(options.config) if options.config else {}) | overrides(words)
+            recipe = parse(table, options.config or "command line")
+            carry_out = prepare(recipe, options.fresh, errors)
+        carry_out()
+
+    return guarded(body, "`out`")
+
+
+def prepare(recipe: RLRecipe, fresh: bool, errors: Console) -> Callable[[], object]:
+    """Finds what is wrong with a recipe; what it gives carries it out.
+
+    Raises:
+        ValueError: input that cannot be used; one line.
+    """
+    from train.rl_run import Run
+
+    return Run(recipe, fresh, errors).carry_out
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options; keys of the recipe are read by `overrides`."""
+    own = ", ".join(f.name for f in fields(RLRecipe) if f.name != "algorithm")
+    cli = argparse.ArgumentParser(
+        prog="python -m train.rl",
+        usage="python -m train.rl [--config FILE] [--fresh] [--KEY VALUE ...]",
+        description="Trains a small policy by reinforcement learning.",
+        epilog=f"Keys: {own}; and every argument of the algorithm, e.g. learning_rate, n_steps, "
+        "batch_size, gamma. `pydoc train.rl` says what they mean.",
+        allow_abbrev=False,
+    )
+    cli.add_argument(
+        "--config", metavar="FILE", help="YAML file of keys, or the name of one in configs/train/"
+    )
+    cli.add_argument("--fresh", action="store_true", help="replace what lies in `out`")
+    return cli
+
+
+if __name__ == "__main__":
+    sys.exit(main())
