@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import environment_spec, make_task, task_keys
 from envs.simulator import Simulator
-from train import micro
+from train import micro, micro_build
 from train.micro_corpus import (
     GROUPS,
     QUESTIONNAIRE,
@@ -138,22 +139,22 @@ def test_the_same_seed_gives_the_same_model(short: Path, tmp_path: Path) -> None
 def test_an_interrupted_run_goes_on(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rate = micro.rate
+    rate = micro_build.rate
 
     def stop(step: int, steps: int) -> float:
         if step == 3:
             raise KeyboardInterrupt
         return rate(step, steps)
 
-    monkeypatch.setattr(micro, "rate", stop)
+    monkeypatch.setattr(micro_build, "rate", stop)
     with pytest.raises(KeyboardInterrupt):
         built(tmp_path)
-    monkeypatch.setattr(micro, "rate", rate)
-    assert (tmp_path / micro.CHECKPOINT).exists()
+    monkeypatch.setattr(micro_build, "rate", rate)
+    assert (tmp_path / micro_build.CHECKPOINT).exists()
     with pytest.raises(SystemExit):
         built(tmp_path, "--learning-rate", "1")
     assert built(tmp_path) == (short / "model.safetensors").read_bytes()
-    assert not (tmp_path / micro.CHECKPOINT).exists()
+    assert not (tmp_path / micro_build.CHECKPOINT).exists()
 
 
 def test_model_card_says_how_it_was_made(short: Path) -> None:
@@ -170,3 +171,12 @@ def test_agent_scores_with_it(short: Path) -> None:
     decision = agent.act(seen, np.zeros(3))
     assert decision.action_probs.shape == (3, 5)
     assert decision.belief is not None
+
+
+def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "train.micro_build", None)
+    with pytest.raises(SystemExit) as stop:
+        micro.main(["--out", str(tmp_path / "new")])
+    assert stop.value.code == 2
+    assert "pip install -e '.[llm]'" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
