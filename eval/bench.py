@@ -4,6 +4,7 @@ python -m eval.bench envs       environments, against Gymnasium's own vector Car
                                 them against the questionnaire
 python -m eval.bench teacher    exact inference, against the memory bandwidth it needs, and the
                                 other teachers against the seconds they should take
+python -m eval.bench interviews adaptive questions, against a plain NumPy posterior
 python -m eval.bench llm        a language model, against loops that keep nothing between turns
 """
 
@@ -29,6 +30,7 @@ from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import environment_spec, environments, make_task
 from envs.simulator import Simulator
+from eval.bench_interviews import bench_interviews
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"
@@ -59,6 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     teacher = what.add_parser("teacher", help="decisions per second of the exact teacher")
     teacher.add_argument("--people", type=int, default=PEOPLE_OF_STUDY, metavar="N")
     teacher.add_argument("--batch-size", type=int, default=512, metavar="B")
+    asking = what.add_parser("interviews", help="adaptive questions, beside plain NumPy")
+    asking.add_argument("--people", type=int, default=1000, metavar="N")
+    asking.add_argument("--turns", type=int, default=TURNS_OF_STUDY, metavar="T")
+    asking.add_argument("--rounds", type=int, default=5, metavar="R")
     llm = what.add_parser("llm", help="decisions of a language model with random weights")
     llm.add_argument("--arch", default="micro", metavar="NAME", help="micro, llama-100m, llama-8b")
     llm.add_argument(
@@ -80,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif options.what == "teacher":
         console.print(bench_teacher(options.people, options.batch_size))
         console.print(bench_goals(min(options.people, PEOPLE_OF_GOALS), options.batch_size))
+    elif options.what == "interviews":
+        if options.turns > TURNS_OF_STUDY:
+            cli.error(f"--turns {options.turns}: there are {TURNS_OF_STUDY} items to ask.")
+        console.print(bench_interviews(options.people, options.turns, options.rounds))
     else:
         from eval.bench_llm import bench_llm  # torch, which the others do without
 

@@ -38,6 +38,16 @@ def test_teachers_are_timed_beside_their_goals(capsys):
         assert goal
 
 
+def test_adaptive_questions_are_those_of_a_plain_posterior(capsys):
+    assert bench.main(["interviews", "--people", "20", "--turns", "4", "--rounds", "1"]) == 0
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    same = {" ".join(line[1:3]): line[-2] for line in told if "infomax," in line}
+    assert same == {"infomax, factored": "1.000", "infomax, joint": "1.000"}
+    with pytest.raises(SystemExit):
+        bench.main(["interviews", "--turns", "51"])
+    assert "there are 50 items to ask" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--rounds", "--people", "--batch-size"])
 def test_nothing_is_measured_no_times(option, capsys):
     command = "envs" if option == "--rounds" else "teacher"
