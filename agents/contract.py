@@ -56,8 +56,7 @@ def _rows(shown: Transcripts, rows: Any) -> Transcripts:
 
 
 def _uniform(number: int = PEOPLE) -> Floats:
-    """People's random numbers, one each."""
-    return generator(7).random(number)
+    return generator(7).random(number)  # the people's random numbers
 
 
 def _difference(one: Decision, other: Decision) -> str:

@@ -4,6 +4,7 @@ from envs.registration import register_task
 
 register_task("acquaint/FlightChoice-v0", "envs.tasks.flight_choice:FlightChoice")
 register_task("acquaint/HotelChoice-v0", "envs.tasks.hotel_choice:HotelChoice")
+register_task("acquaint/Identify-v0", "envs.tasks.identify:Identify")
 register_task("acquaint/Interview-v0", "envs.tasks.interview:Interview")
 register_task("acquaint/Questionnaire-v0", "envs.tasks.questionnaire:Questionnaire")
 register_task("acquaint/ShopChoice-v0", "envs.tasks.shop_choice:ShopChoice")

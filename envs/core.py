@@ -141,8 +141,13 @@ class UserTask(ABC):
         """N, how many stimuli every person has an answer to."""
         return self.num_turns
 
-    def known_levels(self, row: Ints) -> npt.NDArray[np.int32]:
-        """`[B, F]` hidden levels of the respondents of published rows `[B]`; -1 for unknown."""
+    def known_levels(self, row: Ints, answers: Ints) -> npt.NDArray[np.int32]:
+        """`[B, F]` hidden levels of respondents; -1 for unknown.
+
+        Args:
+            row: `[B]` published row numbers, which other files number too.
+            answers: `[B, I]` all their recorded answers, -1 missing.
+        """
         return np.full((len(row), len(self.population.factors)), -1, dtype=np.int32)
 
     @abstractmethod

@@ -140,7 +140,9 @@ class Examiner:
         """`[B, 5 + 2F]` all that is known now of all lanes, see `NUMBERS`."""
         everyone = slice(None)
         entropy = entr(self._weights).sum(axis=(1, 2))
-        numbers = [self._log_score(everyone), entropy, *self._unasked(everyone), self._identified()]
+        share, nll = self._unasked(everyone)
+        nll = np.where(np.isnan(share), np.nan, nll)  # with nothing left there is none
+        numbers = [self._log_score(everyone), entropy, share, nll, self._identified()]
         return np.concatenate([np.stack(numbers, axis=1), *self._means(everyone)], axis=1)
 
 

@@ -39,10 +39,10 @@ def bench_interviews(people: int, turns: int, rounds: int) -> Table:
     )
     for column in ("interviewer", "seconds", "of plain NumPy", "same"):
         table.add_column(column, justify="left" if column == "interviewer" else "right")
-    for name, taken in seconds.items():
-        share = statistics.median(a / b for a, b in zip(taken, seconds[PLAIN], strict=True))
+    for name, times in seconds.items():
+        share = statistics.median(a / b for a, b in zip(times, seconds[PLAIN], strict=True))
         same = (asked[name] == asked[PLAIN]).mean()
-        table.add_row(name, f"{statistics.median(taken):.2f}", f"{share:.2f}", f"{same:.3f}")
+        table.add_row(name, f"{statistics.median(times):.2f}", f"{share:.2f}", f"{same:.3f}")
     return table
 
 

@@ -9,8 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from envs.users.respondents import locate
+
 # Of this module's own package only the loop decides traces; reports may change freely.
-_DECIDE = ("envs", "agents", "eval.rollout", "eval.clairvoyant", "eval.job")
+_DECIDE = ("envs", "agents", "eval.rollout", "eval.clairvoyant", "eval.hindsight", "eval.job")
 
 
 def of_files(paths: Iterable[Path]) -> str:
@@ -45,9 +47,12 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
     """
     found = {}
     for value in settings:
-        if not isinstance(value, str) or not value or not Path(value).exists():
+        if not isinstance(value, str) or not value:
             continue
-        path = Path(value)
+        # Respondents' files may lie in the folder that ACQUAINT_DATA names.
+        path = locate(value) if value.endswith((".csv", ".gz", ".zip")) else Path(value)
+        if not path.exists():
+            continue
         if path.is_dir() and not list(path.glob("*.safetensors")):
             continue
         if path.is_dir():

@@ -169,7 +169,7 @@ class Job:
             )
         observation, _ = env.reset(options={"person": 0})
         if isinstance(agent, Clairvoyant):
-            if self.agent.label.partition(":")[2]:
+            if self.agent.label.partition(":")[2] and self.agent.task_arguments:
                 raise ValueError(
                     f"Agent {self.agent.label!r}: a clairvoyant goes by the environment's own "
                     "task; give it no task settings of its own."

@@ -31,6 +31,7 @@ _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 colu
     "theta_correlation": "r",
     "unasked_accuracy": "unasked",
     "unasked_nll": "NLL",
+    "identified": "found",
     "questions": "asked",
     NORMALISED: "norm.",
 }

@@ -28,19 +28,14 @@ def words(value: object) -> str | None:
 
 
 def from_the_hub() -> list[str]:
-    """Language models without weights: they name a model, and no folder of that name is here."""
-    return _without("model")
+    """Agents without weights: they name a model, and no folder of that name is here."""
+    named = {name: parse_agent(name, []).arguments.get("model") for name in agent_names()}
+    return [name for name, model in named.items() if model and not (ROOT / str(model)).is_dir()]
 
 
 def to_be_trained() -> list[str]:
-    """Networks without weights: they name a folder that training makes."""
-    return _without("path")
-
-
-def _without(key: str) -> list[str]:
-    """Agents that name a folder as this argument, and none of that name is here."""
-    named = {name: parse_agent(name, []).arguments.get(key) for name in agent_names()}
-    return [name for name, folder in named.items() if folder and not (ROOT / str(folder)).is_dir()]
+    """Networks that are not shipped: they name the folder that training writes."""
+    return [name for name in agent_names() if "path" in parse_agent(name, []).arguments]
 
 
 def at_hand() -> list[str]:

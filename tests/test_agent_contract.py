@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from registered import at_hand, cases, from_the_hub, ids, words
+from registered import at_hand, cases, from_the_hub, ids, to_be_trained, words
 
 from agents.contract import CHECKS
 from agents.core import Agent
@@ -16,15 +16,18 @@ from envs.core import UserTask
 from envs.registration import task_class
 from envs.users.people import Users
 from eval.clairvoyant import Clairvoyant
+from eval.hindsight import Hindsight
 
-AGENTS = 14
+AGENTS = 15
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
 FROM_THE_HUB = 12
-ENVIRONMENTS = 12
+TO_BE_TRAINED = 4  # gru, ppo-flightchoice, ppo-interview, ppo-questionnaire
+ENVIRONMENTS = 13
 # Agents that cannot be had on an environment: `cheapest` where nothing has a price (three
 # environments and five settings of one of them), `shortest` where nothing takes time (and one);
-# who predicts (7 agents) where agents ask (3 cases), and who asks (4) where they predict (16).
-REFUSED = 8 + 9 + 7 * 3 + 4 * 16
+# who predicts (7 agents) where agents ask (4 cases), and who asks (5) where they predict (16);
+# `fisher`, and the short form of another questionnaire, where raters are the hypotheses.
+REFUSED = 8 + 9 + 7 * 4 + 5 * 16 + 1
 # The two language models that are shipped are slow and meet one environment here.
 LANGUAGE_MODELS = 2
 FOR_LANGUAGE_MODELS: list[tuple[str, dict[str, object]]] = [
@@ -58,11 +61,30 @@ class ToldTheSame(Clairvoyant):
         return super().act(observation, uniform)
 
 
+class PlannedTheSame(Hindsight):
+    """Told that everybody is of the first type and gives the lowest answer to everything."""
+
+    def act(self, observation, uniform):
+        num, task = len(observation["answers"]), self.task
+        known = dict.fromkeys(Users._fields, np.zeros((num, 0)))
+        known |= {
+            "person": np.arange(num),
+            "levels": np.repeat(task.population.levels[:1], num, axis=0),
+            "answers": np.zeros((num, task.num_stimuli), dtype=np.int8),
+            "length": np.full(num, task.num_turns),
+        }
+        self.look_at(Users(**known), task)
+        return super().act(observation, uniform)
+
+
+STUBS = {Clairvoyant: ToldTheSame, Hindsight: PlannedTheSame}
+
+
 def build(name: str, task: UserTask) -> Agent:
     """The agent of a config, on this very task; networks in as many digits as everything else."""
     exact = f"{name}:dtype=float64" if is_language_model(name) else name
     agent = parse_agent(exact, []).build(lambda **_: task, {})
-    return ToldTheSame(task) if isinstance(agent, Clairvoyant) else agent
+    return STUBS[type(agent)](task) if type(agent) in STUBS else agent
 
 
 def is_language_model(name: str) -> bool:
@@ -91,7 +113,7 @@ FIT, NOT_FIT = sorted_out()
 
 def test_nothing_vanished():
     assert len(at_hand()) == AGENTS
-    assert len(agent_names()) == AGENTS + FROM_THE_HUB
+    assert len(agent_names()) == AGENTS + FROM_THE_HUB + TO_BE_TRAINED
     assert len(ids()) == ENVIRONMENTS
     assert set(SETTINGS) <= set(ids())
     assert len(NOT_FIT) == REFUSED
@@ -107,6 +129,8 @@ def test_who_is_refused_is_told_why_in_a_line():
         if env_id not in asking and name in ("cheapest", "shortest"):
             assert "has no options with a '" in message
             assert message.endswith("leave it out here.")
+        elif name == "fisher" and env_id in asking:
+            assert message == "Identify: no graded items here; take infomax."
         elif env_id in asking:
             assert "agents ask here, this one predicts" in message
             assert message.endswith("take another, e.g. infomax.")
@@ -117,8 +141,10 @@ def test_who_is_refused_is_told_why_in_a_line():
     assert not [name for name, *_ in NOT_FIT if name == "random"]
 
 
-@pytest.mark.parametrize("name", from_the_hub())
-def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch):
+@pytest.mark.parametrize("name", [*from_the_hub(), *to_be_trained()])
+def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("agents.policy.ROOT", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     task = gym.make_vec("acquaint/Questionnaire-v0", num_envs=1).unwrapped.task
     with pytest.raises(ValueError, match=r"hf download|make it with: python -m train") as refused:

@@ -20,7 +20,7 @@ QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 OPTIONS = "acquaint/FlightChoice-v0"
 FLIGHTS = "acquaint/Flights-v0"
 INTERVIEW = "acquaint/Interview-v0"
-REGISTERED = 12
+REGISTERED = 13
 
 # Beside the defaults, which every environment is checked with.
 SETTINGS: dict[str, list[dict[str, object]]] = {
@@ -47,6 +47,7 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
         {"features": 8, "num_turns": 2, "num_options": 4},
         {"likelihood": "softmax", "rule": "vote", "reward": "log_score", "num_turns": 3},
     ],
+    "acquaint/Identify-v0": [{"num_raters": 60, "width": 0.7, "reward": "unasked", "num_turns": 4}],
     INTERVIEW: [
         {"parameters": "human", "num_turns": 4},
         {"allow_stop": True, "cost": 0.02, "reward": "unasked", "num_turns": 5},
@@ -75,7 +76,7 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
 def test_nothing_vanished():
     assert len(ids()) == REGISTERED
     assert set(SETTINGS) <= set(ids())
-    assert len(cases(SETTINGS)) == 43
+    assert len(cases(SETTINGS)) == 45
     assert {env_id for env_id, _ in cases(SETTINGS)} == set(ids())
 
 

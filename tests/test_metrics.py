@@ -97,10 +97,11 @@ def test_registry_is_what_reports_promise():
         "theta_correlation",
         "unasked_accuracy",
         "unasked_nll",
+        "identified",
         "questions",
     ]
     about = [metric.of for metric in METRICS.values()]
-    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 7, 3]
+    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 8, 3]
     assert all(metric.name == name for name, metric in METRICS.items())
     # Turn by turn its bias would differ from that of the whole.
     assert [name for name, metric in METRICS.items() if not metric.curve] == ["answer_mass", "ece"]

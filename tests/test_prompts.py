@@ -62,7 +62,7 @@ def printed(env_id: str, settings: dict[str, object], turns: int = 3) -> str:
 
 
 def test_there_is_one_for_every_environment():
-    assert len(transcripts()) == 12 + 10
+    assert len(transcripts()) == 13 + 10
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(transcripts())
 
 

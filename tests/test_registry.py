@@ -29,6 +29,7 @@ from envs.tasks.questionnaire import Questionnaire
 from envs.users.people import Users
 from envs.users.population import PersonStreams
 from envs.users.respondents import Respondents
+from eval.hindsight import Hindsight
 from eval.job import Job, People, plan
 from eval.run import parser
 
@@ -39,7 +40,7 @@ FOR_ALL = "acquaint/FlightChoice-v0"
 
 def where(name: str) -> str:
     """An environment that an agent can be had on."""
-    asks = issubclass(resolve(parse_agent(name, []).target), Interviewer)
+    asks = issubclass(resolve(parse_agent(name, []).target), (Interviewer, Hindsight))
     return "acquaint/Interview-v0" if asks else FOR_ALL
 
 
@@ -366,12 +367,13 @@ def test_the_search_for_leaks_finds_them(hidden_in):
     assert leaks(agent)
 
 
-def test_a_clairvoyant_alone_has_a_door_and_it_is_the_evaluators():
+def test_who_sees_the_truth_has_a_door_and_it_is_the_evaluators():
     people = People("test", 0, None)
     jobs = [job for name in at_hand() for job in plan(where(name), [name], people, {})]
     doors = [job.agent.label for job in jobs if hasattr(job.agents()[0], "look_at")]
-    assert doors == ["clairvoyant"]
+    assert doors == ["clairvoyant", "hindsight"]
     assert type(build("clairvoyant")).__module__.startswith("eval.")
+    assert Hindsight.__module__.startswith("eval.")
 
 
 def test_the_built_agents_are_what_the_files_say():

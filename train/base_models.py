@@ -99,23 +99,14 @@ def provenance(
     """
     folders = ("traces", "out", "model", "eval_data")
     commit = getattr(model.config, "_commit_hash", None)
-    environments = []
-    for source in found:
-        config = source.run.config
-        arguments = {**config["env_spec"], **config["env_settings"]}
-        environments.append(
-            {
-                "env": source.run.env,
-                "task": arguments.pop("task"),
-                "arguments": arguments,
-                "agent": source.run.agent,
-                "people": config["people"],
-                "number": len(source.run.trace.person),
-                "traces": source.digest,
-                "prompts": prompt_digest(source.task),
-                "tokens": token_digest(source.task, dialogue),
-            }
-        )
+    environments = [
+        {
+            **source.described(),
+            "prompts": prompt_digest(source.task),
+            "tokens": token_digest(source.task, dialogue),
+        }
+        for source in found
+    ]
     return {
         "format": 1,
         "method": method,

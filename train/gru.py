@@ -8,7 +8,6 @@ is `gru.safetensors` and `gru.json`, which says how they were made.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +111,10 @@ class Gru:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options, words = _parser().parse_known_args(given)
+    own = ", ".join(f.name for f in fields(Gru))
+    about = "Trains small recurrent networks on the teacher's, or people's, answers."
+    cli = recipes.parser("train.gru", about, f"{own}. `pydoc train.gru` says what they mean.")
+    options, words = cli.parse_known_args(given)
 
     def body(errors: Console) -> None:
         with refusing():
@@ -165,23 +167,6 @@ def prepare(recipe: Gru, fresh: bool, errors: Console) -> Callable[[], dict[str,
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}: pip install -e '.[llm]'") from error
     return Training(recipe, fresh, errors).carry_out
-
-
-def _parser() -> argparse.ArgumentParser:
-    """The options; keys of the recipe are read by `train.recipe.overrides`."""
-    cli = argparse.ArgumentParser(
-        prog="python -m train.gru",
-        usage="python -m train.gru [--config FILE] [--fresh] [--KEY VALUE ...]",
-        description="Trains small recurrent networks on the teacher's, or people's, answers.",
-        epilog=f"Keys: {', '.join(f.name for f in fields(Gru))}. `pydoc train.gru` says what they "
-        "mean.",
-        allow_abbrev=False,
-    )
-    cli.add_argument(
-        "--config", metavar="FILE", help="YAML file of keys, or the name of one in configs/train/"
-    )
-    cli.add_argument("--fresh", action="store_true", help="replace what lies in `out`")
-    return cli
 
 
 if __name__ == "__main__":

@@ -224,21 +224,6 @@ class Training:
 
 def provenance(recipe: Gru, found: Sequence[Source], networks: Ensemble) -> dict[str, Any]:
     """What `gru.json` says; folders are left out, they mean nothing elsewhere."""
-    environments = []
-    for source in found:
-        config = source.run.config
-        arguments = {**config["env_spec"], **config["env_settings"]}
-        environments.append(
-            {
-                "env": source.run.env,
-                "task": arguments.pop("task"),
-                "arguments": arguments,
-                "agent": source.run.agent,
-                "people": config["people"],
-                "number": len(source.run.trace.person),
-                "traces": source.digest,
-            }
-        )
     left_out = ("traces", "out", "eval_data")
     return {
         "format": 1,
@@ -246,7 +231,7 @@ def provenance(recipe: Gru, found: Sequence[Source], networks: Ensemble) -> dict
         "reads": networks.form,
         "sizes": networks.sizes,
         "parameters": sum(weights.numel() for weights in networks.parameters()),
-        "environments": environments,
+        "environments": [source.described() for source in found],
         "recipe": {key: value for key, value in recipe.plain().items() if key not in left_out},
         "versions": {name: metadata.version(name) for name in ("acquaint", "numpy", "torch")},
     }

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +70,20 @@ class Source:
         if self.imitate == "agent":
             return trace.action_probs, trace.actions
         return trace.teacher_probs, trace.teacher_actions
+
+    def described(self) -> dict[str, Any]:
+        """What an adapter or a network says of the traces it learned from."""
+        config = self.run.config
+        arguments = {**config["env_spec"], **config["env_settings"]}
+        return {
+            "env": self.run.env,
+            "task": arguments.pop("task"),
+            "arguments": arguments,
+            "agent": self.run.agent,
+            "people": config["people"],
+            "number": len(self.run.trace.person),
+            "traces": self.digest,
+        }
 
     @property
     def digest(self) -> str:

@@ -206,7 +206,12 @@ def command(
         The exit code: 2 for bad input, 130 for an interrupt.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options, words = _parser(module, about, kind).parse_known_args(given)
+    own = ", ".join(f.name for f in fields(kind) if f.name != "trainer")
+    keys = (
+        f"{own}; and every argument of the trainer, e.g. learning_rate, "
+        "per_device_train_batch_size, max_steps. `pydoc train.recipe` says what they mean."
+    )
+    options, words = parser(module, about, keys).parse_known_args(given)
 
     def body(errors: Console) -> None:
         with refusing():
@@ -222,15 +227,19 @@ def command(
     return guarded(body, "`out`")
 
 
-def _parser(module: str, about: str, kind: type[Recipe]) -> argparse.ArgumentParser:
-    """The options of such a command; keys of the recipe are read by `overrides`."""
-    own = ", ".join(f.name for f in fields(kind) if f.name != "trainer")
+def parser(module: str, about: str, keys: str) -> argparse.ArgumentParser:
+    """The options of a way of training; keys of its recipe are read by `overrides`.
+
+    Args:
+        module: its name.
+        about: what it does.
+        keys: which keys its recipes have, in words, to end the help.
+    """
     cli = argparse.ArgumentParser(
         prog=f"python -m {module}",
         usage=f"python -m {module} [--config FILE] [--fresh] [--KEY VALUE ...]",
         description=about,
-        epilog=f"Keys: {own}; and every argument of the trainer, e.g. learning_rate, "
-        "per_device_train_batch_size, max_steps. `pydoc train.recipe` says what they mean.",
+        epilog=f"Keys: {keys}",
         allow_abbrev=False,
     )
     cli.add_argument(

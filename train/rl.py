@@ -9,7 +9,6 @@ same command goes on after the last checkpoint.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import inspect
 import json
@@ -28,7 +27,7 @@ from envs.core import UserTask
 from envs.names import check_types
 from envs.registration import check_settings, environment_spec, import_package, make_task
 from eval.work import guarded, refusing
-from train.recipe import at_least, one_of, overrides, read
+from train.recipe import at_least, one_of, overrides, parser, read
 
 
 class Algorithm(NamedTuple):
@@ -214,7 +213,13 @@ def falls_from(value: object) -> float | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options, words = _parser().parse_known_args(given)
+    own = ", ".join(f.name for f in fields(RLRecipe) if f.name != "algorithm")
+    keys = (
+        f"{own}; and every argument of the algorithm, e.g. learning_rate, n_steps, batch_size, "
+        "gamma. `pydoc train.rl` says what they mean."
+    )
+    cli = parser("train.rl", "Trains a small policy by reinforcement learning.", keys)
+    options, words = cli.parse_known_args(given)
 
     def body(errors: Console) -> None:
         with refusing():
@@ -235,24 +240,6 @@ def prepare(recipe: RLRecipe, fresh: bool, errors: Console) -> Callable[[], obje
     from train.rl_run import Run
 
     return Run(recipe, fresh, errors).carry_out
-
-
-def _parser() -> argparse.ArgumentParser:
-    """The options; keys of the recipe are read by `overrides`."""
-    own = ", ".join(f.name for f in fields(RLRecipe) if f.name != "algorithm")
-    cli = argparse.ArgumentParser(
-        prog="python -m train.rl",
-        usage="python -m train.rl [--config FILE] [--fresh] [--KEY VALUE ...]",
-        description="Trains a small policy by reinforcement learning.",
-        epilog=f"Keys: {own}; and every argument of the algorithm, e.g. learning_rate, n_steps, "
-        "batch_size, gamma. `pydoc train.rl` says what they mean.",
-        allow_abbrev=False,
-    )
-    cli.add_argument(
-        "--config", metavar="FILE", help="YAML file of keys, or the name of one in configs/train/"
-    )
-    cli.add_argument("--fresh", action="store_true", help="replace what lies in `out`")
-    return cli
 
 
 if __name__ == "__main__":

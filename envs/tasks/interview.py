@@ -6,6 +6,7 @@ import numpy as np
 
 from envs.asking import AskingTask
 from envs.users.classes import load_classes
+from envs.users.item_bank import ItemBank
 from envs.users.population import Population
 from envs.users.profiles import load_profiles
 from envs.users.response_models import TableModel
@@ -93,19 +94,18 @@ class Interview(AskingTask):
         cost: float = 0.0,
     ) -> None:
         """Loads the bank, the hypotheses and how they answer."""
-        people = load_profiles(questionnaire, parameters, levels)
-        super().__init__(people.bank, num_turns, reward, allow_stop, cost)
+        bank = ItemBank.load(questionnaire)
+        super().__init__(bank, num_turns, reward, allow_stop, cost)
         self.form = form
         if population == "profiles":
+            people = load_profiles(questionnaire, parameters, levels)
             self.population, self.graded = people.population, people.parameters
-            table = people.bank.response_table(
-                np.asarray(people.population.grid), people.parameters
-            )
-            self.model = TableModel(table, people.bank.trait)
+            table = bank.response_table(np.asarray(people.population.grid), people.parameters)
+            self.model = TableModel(table, bank.trait)
         else:
-            prior, probs = load_classes(people.bank, population)
+            prior, probs = load_classes(bank, population)
             self.population = Population.classes(prior)
-            every = np.zeros(people.bank.num_items, dtype=np.int64)
+            every = np.zeros(bank.num_items, dtype=np.int64)
             self.model = TableModel(np.ascontiguousarray(probs.transpose(1, 0, 2)), every)
         if reward == "traits" and self.population.grid is None:
             raise ValueError("reward=traits needs traits; population=profiles has them.")

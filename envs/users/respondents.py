@@ -81,7 +81,7 @@ class Respondents:
         stimuli = np.take_along_axis(stimuli, order[..., None], axis=1)
         length = np.minimum((answers >= 0).sum(axis=1), task.num_turns).astype(np.int16)
         stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
-        levels, num = task.known_levels(self._row[row]), len(person)
+        levels, num = task.known_levels(self._row[row], recorded), len(person)
         left, willing = np.zeros(num, dtype=bool), np.ones((num, task.num_turns), dtype=bool)
         none = np.zeros((num, 0), dtype=np.float32)
         return Users(person, levels, stimuli, answers, length, left, willing, none)

@@ -1,0 +1,146 @@
+"""Plans interviews in hindsight: `python -m train.plan_interviews --env ID --out DIR`.
+
+For each person, the questions whose recorded answers raise the log posterior of the true hypothesis
+fastest, found by a beam search over all of that person's answers; several plans a person, which
+begin with different questions. They are played in the environment and recorded as `train.collect`
+records, each plan as an agent of its own, with what the Bayesian teacher would have asked beside
+it: `train.distill` with `imitate: agent` teaches the plans, without it the teacher. Each split's
+folder also gets the report of `eval.run`, whose curves no interviewer can exceed who does not know
+the answers beforehand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from agents.registry import AgentSpec
+from envs.asking import AskingTask
+from envs.console import screen
+from envs.names import closest, parse_settings
+from envs.registration import environments, task_class
+from eval.job import Job, People, plan
+from eval.report import build_report, table, write_report
+from eval.work import (
+    Errand,
+    add_options,
+    carry_out,
+    check_options,
+    how_made,
+    refusing,
+    run_command,
+)
+
+# As many as `train.collect` meets of the training split.
+USERS = 11_250
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    cli = argparse.ArgumentParser(
+        prog="python -m train.plan_interviews",
+        description="Plans interviews in hindsight, as an upper bound and to teach from.",
+    )
+    cli.add_argument("--env", default="acquaint/Interview-v0", metavar="ID", help="where to ask")
+    cli.add_argument(
+        "--split",
+        nargs="+",
+        default=["train"],
+        metavar="SPLIT",
+        help="people to plan for: train (the default), dev, test; of --data train, dev",
+    )
+    cli.add_argument(
+        "--users",
+        type=int,
+        metavar="N",
+        help=f"how many of each split ({USERS:,}; of --data everyone)",
+    )
+    cli.add_argument(
+        "--data", metavar="PATH", help="file of real respondents to plan for, see eval.run"
+    )
+    cli.add_argument(
+        "--beam", type=int, default=8, metavar="W", help="sets of questions kept; 1 is greedy (8)"
+    )
+    cli.add_argument(
+        "--sequences", type=int, default=3, metavar="S", help="plans for each person (3)"
+    )
+    cli.add_argument(
+        "--threshold",
+        type=float,
+        metavar="NATS",
+        help="end a plan where a question is worth less than this; the environments then have "
+        "allow_stop and this as cost (none: plans take all turns)",
+    )
+    add_options(cli, "runs/plans")
+    return cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
+    return run_command("train.plan_interviews", parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
+    with refusing():
+        work = prepare(options)
+    for split, (errands, users) in work.items():
+        errors.print(f"{split}: {users:,} people", highlight=False)
+        carry_out(errands, users, options, errors)
+        traces = {options.env: {one.job.agent.label: one.trace(users) for one in errands}}
+        meta = how_made(command, options, users, errands[0].job.people)
+        report = build_report(meta, traces, teacher="")
+        write_report(report, traces, Path(options.out) / split)
+        screen().print(table(report, options.env))
+        errors.print(f"Plans and report: {Path(options.out) / split}", soft_wrap=True)
+
+
+def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
+    """What is to be done for each split, and with how many people.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do.
+    """
+    options.agent, settings = [], parse_settings(options.settings)
+    checked = argparse.Namespace(**{**vars(options), "env": [options.env]})
+    check_options(checked)
+    if not issubclass(task_class(options.env), AskingTask):
+        asking = [key for key in environments() if issubclass(task_class(key), AskingTask)]
+        raise ValueError(f"--env: agents do not ask in {closest(options.env, asking)}")
+    if options.sequences < 1:
+        raise ValueError(f"--sequences {options.sequences}: expected at least 1.")
+    if options.threshold is not None:
+        settings |= {"allow_stop": True, "cost": options.threshold}
+    work = {}
+    for split in options.split:
+        jobs = _jobs(options, People(split, options.seed, options.data), settings)
+        most = jobs[0].environment(1).num_people
+        users = options.users or most or USERS
+        if most is not None and users > most:
+            raise ValueError(f"--users {users}: split {split!r} has {most} respondents.")
+        errands = [Errand(job, Path(options.out) / split, options.fresh) for job in jobs]
+        for errand in errands:
+            errand.try_out(users)
+        work[split] = errands, users
+    return work
+
+
+def _jobs(options: argparse.Namespace, people: People, settings: Mapping[str, Any]) -> list[Job]:
+    """A job for each of a person's plans."""
+    packages = tuple(options.packages)
+    [any_agent] = plan(options.env, ["random"], people, settings, packages)
+    jobs = []
+    for sequence in range(options.sequences):
+        arguments = {"beam": options.beam, "sequence": sequence}
+        spec = AgentSpec(f"hindsight-{sequence + 1}", "eval.hindsight:Hindsight", arguments)
+        jobs.append(replace(any_agent, agent=spec))
+    return jobs
+
+
+if __name__ == "__main__":
+    sys.exit(main())
