@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import train.distill
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer
+from agents.teacher import BayesTeacher
 from envs.contract_play import transcript
 from envs.simulator import Simulator
 from train.batches import ByLength, Collator, choices
@@ -392,7 +394,11 @@ def test_examined_people_are_scored_as_the_saved_adapter_is(folder, model, tmp_p
 
 @pytest.mark.parametrize("objective", ["kl+belief", "ce-user", "reverse-kl"])
 def test_other_objectives_learn_too(objective, folder, model, tmp_path):
-    made = distill(recipe_of(folder, model, tmp_path / "out", objective=objective, max_steps=4))
+    made = distill(
+        recipe_of(
+            folder, model, tmp_path / "out", objective=objective, choice_weight=0.01, max_steps=4
+        )
+    )
     assert losses(made)[-1] < losses(made)[0]
     assert ("belief_kl" in made["history"][0]) == (objective == "kl+belief")
 
@@ -527,8 +533,30 @@ def test_a_choice_of_another_agent_can_be_imitated(tmp_path):
     assert np.allclose(agent[0].target, source.run.trace.action_probs[0])
     assert not np.allclose(teacher[0].target, agent[0].target)
     dialogue = Dialogue(tokenizer(), "tiny")
-    with pytest.raises(ValueError, match="recorded no beliefs of the exact teacher"):
-        next(reports(source, dialogue, 1, np.random.default_rng(0)))
+    # Both hear the same questions; what is right to say differs.
+    asked = [
+        list(reports(one, dialogue, 2, np.random.default_rng(0)))
+        for one in (source, replace(source, imitate="agent"))
+    ]
+    pairs = [(a, b) for groups in zip(*asked, strict=True) for a, b in zip(*groups, strict=True)]
+    assert all(np.array_equal(exact.ids, own.ids) for exact, own in pairs)
+    assert any(np.abs(exact.target - own.target).max() > 0.01 for exact, own in pairs)
+
+
+def test_the_teacher_has_beliefs_about_whoever_was_talked_to(tmp_path):
+    [source] = sources([str(traces(tmp_path, "--agent", "random"))])
+    dialogue, told = Dialogue(tokenizer(), "tiny"), transcripts(source)
+    groups = list(reports(source, dialogue, 3, np.random.default_rng(0)))
+    turns = range(TURNS + 1)
+    every = np.stack(
+        [BayesTeacher(source.task).believe(until(told, np.full(8, turn))) for turn in turns], axis=1
+    )
+    for row, group in enumerate(groups):
+        for lesson in group:
+            off = np.abs(every[row].reshape(-1, 5) - lesson.target[0]).max(axis=1)
+            assert off.min() < 1e-6
+    with pytest.raises(ValueError, match="'random' recorded no beliefs"):
+        next(reports(replace(source, imitate="agent"), dialogue, 1, np.random.default_rng(0)))
 
 
 def test_traces_differ_enough_to_tell_turns_and_people_apart(folder):

@@ -204,33 +204,26 @@ def reports(
     questions are those of `agents.llm.probe.LevelsProbe`, put as `ChoiceAgent` puts them.
 
     Raises:
-        ValueError: a source without the teacher's beliefs, or replies of several tokens.
+        ValueError: an imitated agent without beliefs, no traits, or replies of several tokens.
     """
     from agents.llm.probe import LevelsProbe, ended
 
-    task, trace, config = source.task, source.run.trace, source.run.config
-    same = ("target", "arguments", "task_arguments")
-    of_another = any(config["agent_spec"][key] != config["teacher_spec"][key] for key in same)
-    if trace.belief.size == 0 or (of_another and source.imitate == "teacher"):
-        raise ValueError(
-            f"{source.folder}: {source.run.agent!r} recorded no beliefs of the exact teacher; "
-            "collect with --agent bayes, or choose another objective."
-        )
+    task, trace = source.task, source.run.trace
     probe, observation = LevelsProbe(task), transcripts(source)
     options = single_tokens(dialogue, probe.replies, source.run.env)
-    for row, length in enumerate(trace.length.astype(int)):
-        if not length:
-            continue
+    turns = rng.integers(trace.length[:, None].astype(np.int64) + 1, size=(len(trace.length), each))
+    factors = rng.integers(len(probe.questions), size=turns.shape)
+    beliefs = [_believed(source, observation, turn) for turn in turns.T]
+    for row in np.flatnonzero(trace.length):
         some: list[Lesson] = []
-        for _ in range(each):
-            turn = int(rng.integers(length + 1))
-            factor = int(rng.integers(len(probe.questions)))
+        for number, belief in enumerate(beliefs):
+            turn, factor = turns[row, number], factors[row, number]
             one = {key: value[row : row + 1] for key, value in observation.items()}
             past = ended(until(one, np.array([turn])))
             messages = task.prompt({key: value[0] for key, value in past.items()})
             messages[-1]["content"] += f"\n{probe.questions[factor]}"
             ids, positions = dialogue.encode(messages)
-            target = trace.belief[row, turn, factor][None]
+            target = belief[row, factor][None].astype(np.float32)
             unknown = np.full(1, -1)
             some.append(
                 Lesson(
@@ -245,6 +238,24 @@ def reports(
                 )
             )
         yield some
+
+
+def _believed(source: Source, observation: Observation, turn: Ints) -> Floats:
+    """`[N, F, L]` what the exact teacher, or the imitated agent, believes before turns `[N]`."""
+    trace, everyone = source.run.trace, np.arange(len(turn))
+    if source.imitate == "agent":
+        if trace.belief.size == 0:
+            raise ValueError(f"{source.folder}: {source.run.agent!r} recorded no beliefs.")
+        return trace.belief[everyone, turn]
+    engine, told = source.task.inference(), until(observation, turn)
+    blocks = []
+    for rows in engine.blocks(len(turn)):
+        weights = engine.condition({key: value[rows] for key, value in told.items()})
+        blocks.append(engine.marginals(weights))
+    known = [block for block in blocks if block is not None]
+    if not known:
+        raise ValueError(f"{source.run.env}: its people have no traits to believe in.")
+    return np.concatenate(known)
 
 
 def single_tokens(dialogue: Dialogue, replies: Sequence[str], env: str) -> npt.NDArray[np.int64]:

@@ -82,7 +82,7 @@ class DistillTrainer(Examined, Trainer):
         said = scored(logits, wanted)
         cells = self._objective(said, wanted) + self._mass_weight * said.elsewhere
         if self._choice_weight:  # of actions; a belief has none
-            chosen = cross_entropy(said, wanted.action) * ~wanted.reports
+            chosen = cross_entropy(said, wanted.action.clamp_min(0)) * ~wanted.reports
             cells = cells + self._choice_weight * chosen
         replies = num_items_in_batch
         if replies is None:
