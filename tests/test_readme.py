@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from agents.registry import parse_agent
 from envs.names import parse_settings
 from envs.registration import task_keys
-from eval import belief, stress, sweep
+from eval import belief, questions, stress, sweep
 from eval.job import People, plan
 from eval.run import parser
-from train import collect, fit_items, fit_population
+from train import collect, fit_items, fit_population, rl
+from train import recipe as recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -44,8 +44,9 @@ def typed(module: str) -> list[list[str]]:
 
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
-    assert len(RUNS) == 13
-    assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (6, 2)
+    assert len(RUNS) == 22
+    assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (8, 2)
+    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (7, 9)
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
@@ -69,18 +70,25 @@ def test_every_command_is_tested_here():
         "eval.sweep",
         "eval.stress",
         "eval.belief",
+        "eval.questions",
         "eval.compare",
         "eval.bench",
         "train.fit_items",
         "train.fit_population",
         "train.collect",
         "train.distill",
+        "train.dpo",
+        "train.gru",
+        "train.rl",
     }
 
 
 @pytest.mark.parametrize("words", typed("eval.sweep"), ids=" ".join)
 def test_sweeps_can_begin(words, tmp_path):
     options = sweep.parser().parse_args([*words, "--users", "1", "--out", str(tmp_path)])
+    if any("model" in parse_agent(name, []).arguments for name in options.agent):
+        # Language models take a while to load: they are tried out in the first of the settings.
+        options.vary = [text.partition(",")[0] for text in options.vary]
     assert sweep.prepare(options)
 
 
@@ -92,14 +100,24 @@ def test_stress_tests_can_begin(words, tmp_path):
 
 
 def test_the_other_commands_are_understood(capsys):
-    (words,) = typed("eval.belief")
-    belief.parser().parse_args(words)
-    (words,) = typed("train.collect")
-    options = collect.parser().parse_args(words)
-    recorded = Path(options.out)
-    (words,) = typed("train.distill")
-    recipe = yaml.safe_load((ROOT / words[words.index("--config") + 1]).read_text("utf-8"))
-    assert Path(recipe["traces"]) == recorded
+    (words,) = {tuple(words[:-1]) for words in typed("eval.belief")}
+    belief.parser().parse_args([*words, "DIR"])
+    recorded = {Path(collect.parser().parse_args(words).out) for words in typed("train.collect")}
+    for module in ("train.distill", "train.dpo", "train.gru"):
+        for words in typed(module):
+            at = words.index("--config")
+            table = recipes.read(str(ROOT / words[at + 1])) | recipes.overrides(words[at + 2 :])
+            traces = table["traces"] if isinstance(table["traces"], list) else [table["traces"]]
+            assert {Path(folder) for folder in traces} <= recorded, words
+    for words in typed("train.rl"):
+        config = str(ROOT / words[words.index("--config") + 1])
+        assert rl.parse(recipes.read(config), config)
+    for words in typed("eval.questions"):
+        options = questions.parser().parse_args(words)
+        assert all(need.rpartition(":")[0] in options.agent for need in options.need)
+        for env_id in options.env:
+            settings = parse_settings(options.settings)
+            assert plan(env_id, options.agent, People("test", 0, None), settings)
     for module in (fit_items, fit_population):
         (words,) = typed(module.__name__)
         with pytest.raises(SystemExit):  # understood, but there is no such file here
