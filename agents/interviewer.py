@@ -14,6 +14,20 @@ from envs.transcript import Observation
 from envs.users.response_models import Floats
 
 
+def asking(task: UserTask) -> AskingTask:
+    """The task, for an agent that asks.
+
+    Raises:
+        ValueError: a task in which agents predict.
+    """
+    if not isinstance(task, AskingTask):
+        raise ValueError(
+            f"{type(task).__name__}: agents predict answers here, this one chooses what to ask; "
+            f"take another, e.g. {task.teacher}."
+        )
+    return task
+
+
 class Interviewer(Agent):
     """Asks what is worth most under the exact posterior; the first of equals.
 
@@ -30,14 +44,9 @@ class Interviewer(Agent):
 
     def __init__(self, task: UserTask) -> None:
         """Builds the engine of inference."""
-        if not isinstance(task, AskingTask):
-            raise ValueError(
-                f"{type(task).__name__}: agents predict answers here, this one chooses what to "
-                f"ask; take another, e.g. {task.teacher}."
-            )
-        super().__init__(task)
+        super().__init__(asking(task))
         self.posterior = Posterior(task)
-        self.outlook = Outlook(self.posterior.engine, task.offered)
+        self.outlook = Outlook(self.posterior.engine, self.task.offered)
         self._ordered = self.outlook.apart and task.population.grid is not None
 
     def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:

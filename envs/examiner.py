@@ -13,6 +13,7 @@ from envs.users.population import Population
 from envs.users.response_models import Floats, Ints
 
 Rows = slice | npt.NDArray[np.int64]
+TINY = np.finfo(np.float64).tiny
 NUMBERS = ("log_score", "posterior_entropy", "unasked_accuracy", "unasked_nll", "identified")
 """What `Examiner.findings` begins with: nats, nats, share, nats, 1 or 0 for whether the most
 probable hypothesis is the true one. Then the F posterior means of theta, and the F true thetas."""
@@ -87,10 +88,12 @@ class Examiner:
     def _log_score(self, rows: Rows) -> Floats:
         weights, truth = self._weights[rows], self._truth[rows]
         place = np.maximum(truth, 0)[..., None]
-        score = np.log(np.take_along_axis(weights, place, axis=2)).sum(axis=(1, 2))
+        # What is all but impossible may be rounded to nothing, and a score stays finite.
+        chance = np.maximum(np.take_along_axis(weights, place, axis=2), TINY)
+        score = np.log(chance).sum(axis=(1, 2))
         if (unknown := truth[:, 0] < 0).any():
-            informed = self._informed[rows][unknown]
-            score[unknown] = xlogy(informed, weights[unknown]).sum(axis=(1, 2))
+            informed, chance = self._informed[rows][unknown], np.maximum(weights[unknown], TINY)
+            score[unknown] = xlogy(informed, chance).sum(axis=(1, 2))
         return score
 
     def _identified(self) -> Floats:

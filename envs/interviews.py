@@ -57,7 +57,8 @@ class Interviews(Episodes):
         lanes = np.arange(len(self.person))[rows]
         chosen = self.task.asked_instead(action.astype(np.int64), self._free[lanes])
         asking, earned = chosen < self.task.num_stimuli, np.zeros(len(lanes))
-        self.length[lanes[~asking]] = self.turn[lanes[~asking]]
+        # Who is asked nothing more has not left.
+        self.length[lanes[~asking]], self.leaves[lanes[~asking]] = self.turn[lanes[~asking]], False
         lanes, chosen = lanes[asking], chosen[asking]
         if len(lanes):
             turn = self.turn[lanes]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.core import Agent, Decision
+from agents.interviewer import asking
 from envs.asking import AskingTask
 from envs.core import UserTask
 from envs.examiner import Examiner
@@ -38,7 +39,8 @@ class Hindsight(Clairvoyant):
     Args:
         task: one in which agents ask.
         beam: how many sets of questions are kept, see `search`.
-        sequence: a plan that begins with the best question (0), the second best (1), ...
+        sequence: 0 for the best plan; k for the best one that begins with the question that
+            tells k-th most.
 
     Raises:
         ValueError: another task, or numbers out of range.
@@ -48,17 +50,12 @@ class Hindsight(Clairvoyant):
 
     def __init__(self, task: UserTask, beam: int = 8, sequence: int = 0) -> None:
         """Starts without people."""
-        if not isinstance(task, AskingTask):
+        Agent.__init__(self, asking(task))
+        if beam < 1 or not 0 <= sequence <= self.task.num_stimuli:
             raise ValueError(
-                f"{type(task).__name__}: agents predict answers here, this one chooses what to "
-                f"ask; take another, e.g. {task.teacher}."
+                f"beam={beam}, sequence={sequence}; expected at least 1, and 0 to "
+                f"{self.task.num_stimuli}: there are no more questions to begin with."
             )
-        if beam < 1 or not 0 <= sequence < task.num_stimuli:
-            raise ValueError(
-                f"beam={beam}, sequence={sequence}; expected at least 1, and a sequence in "
-                f"0..{task.num_stimuli - 1}."
-            )
-        Agent.__init__(self, task)
         self._beam, self._sequence = beam, sequence
         self._plan: tuple[Ints, Ints, Ints] | None = None
 
@@ -112,7 +109,8 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
         users: N people, with all their answers.
         beam: how many sets of questions are kept at every length. All sets of a length, if there
             are no more: then the plans are the best.
-        sequence: 0 to begin with the question that gains most at first, 1 with the second, ...
+        sequence: 0 to begin with whatever is best in the end, k with the question that gains k-th
+            most at first.
 
     Returns:
         `[N, T + 1, T]` the questions of the plan of length 0..T in order, -1 beyond it, and
@@ -133,11 +131,11 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
         predictive = outlook.predict(weights.reshape(-1, *shape[2:])).reshape(*shape[:2], items, -1)
         given = np.take_along_axis(predictive, answers[:, None, :, None], axis=3)[..., 0]
         total = np.where(asked, -np.inf, score[..., None] + known[:, None] - np.log(given))
-        # No more sets there are: the first question, and some of the others.
-        width = min(beam, comb(items - 1, turn)) if turn else sequence + 1
-        parent, item = _distinct(total, asked, width)
-        if turn == 0:
-            parent, item = parent[:, sequence:], item[:, sequence:]
+        # There are no more sets of as many questions.
+        width = min(beam, comb(items - 1, turn) if sequence else comb(items, turn + 1))
+        parent, item = _distinct(total, asked, width if turn else max(width, sequence))
+        if turn == 0 and sequence:
+            parent, item = parent[:, sequence - 1 : sequence], item[:, sequence - 1 : sequence]
         score = total[person, parent, item]
         asked, order, weights = (
             asked[person, parent],

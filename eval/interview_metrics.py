@@ -13,15 +13,22 @@ from eval.stats import Combine, Floats
 from eval.trace import Trace
 
 
+def _after(trace: Trace) -> Floats:
+    """`[N, T, D]` what was found after turn 1..T; who stopped before goes on knowing as much."""
+    turn = np.arange(1, trace.answers.shape[1] + 1)
+    last = np.minimum(turn, trace.length.astype(np.int64)[:, None])
+    return np.take_along_axis(trace.findings, last[..., None], axis=1)
+
+
 def _number(name: str) -> Callable[[Trace], Floats]:
-    """The cells of one of the examiner's numbers, after each answer."""
+    """The cells of one of the examiner's numbers."""
     place = NUMBERS.index(name)
-    return lambda trace: trace.findings[:, 1:, place, None]
+    return lambda trace: _after(trace)[..., place, None]
 
 
 def _thetas(trace: Trace) -> tuple[Floats, Floats]:
     """`[N, T, F]` posterior means of theta after each answer, and the true thetas."""
-    mean, truth = np.split(trace.findings[:, 1:, len(NUMBERS) :], 2, axis=2)
+    mean, truth = np.split(_after(trace)[..., len(NUMBERS) :], 2, axis=2)
     return mean, truth
 
 
@@ -40,7 +47,8 @@ def _theta_moments(trace: Trace) -> Floats:
 
 
 def _questions(trace: Trace) -> Floats:
-    return np.broadcast_to(trace.length[:, None, None], (*trace.answers.shape, 1)).astype(float)
+    turn = np.arange(1, trace.answers.shape[1] + 1)
+    return np.minimum(turn, trace.length[:, None])[..., None].astype(float)
 
 
 def _final(
@@ -50,7 +58,7 @@ def _final(
     cells: Callable[[Trace], Floats],
     combine: Combine | None = None,
 ) -> Metric:
-    return Metric(name, unit, better, cells, combine, after_last_answer=True, of="interviews")
+    return Metric(name, unit, better, cells, combine, of="interviews", stays=True)
 
 
 INTERVIEW_METRICS = (
@@ -63,4 +71,4 @@ INTERVIEW_METRICS = (
     _final("identified", "share of people", "higher", _number("identified")),
     _final("questions", "questions", "lower", _questions),
 )
-"""After the last answer; curves are by the number of answers."""
+"""After the last answer; curves are by the number of answers that a person could have given."""

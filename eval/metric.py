@@ -33,6 +33,8 @@ class Metric:
             turns.
         curve: whether the report shows it turn by turn.
         of: whether it is about `predictions`, about `interviews` or about `both`.
+        stays: whether it says what is known, which whoever stops early goes on knowing; then cells
+            are finite beyond a person's `length` as well, and the last ones are the person's.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Metric:
     after_last_answer: bool = False
     curve: bool = True
     of: Literal["predictions", "interviews", "both"] = "predictions"
+    stays: bool = False
 
     def applies(self, asks: bool) -> bool:
         """Whether it has a meaning in a task in which agents ask, or predict."""
@@ -52,12 +55,14 @@ class Metric:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
         with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed
             cells = self.cells(trace)
-        known = np.isfinite(cells).all(axis=-1) & trace.happened
+        known = np.isfinite(cells).all(axis=-1) & (trace.happened | self.stays)
         return np.where(known[..., None], cells, np.nan)
 
     def statistics(self, trace: Trace) -> Floats:
         """`[N, D]`, NaN for a person without turns or with a turn that has no finite number."""
         cells = self.by_turn(trace)
+        if self.stays:
+            return cells[:, -1]
         if self.after_last_answer:
             last = np.maximum(trace.length.astype(np.int64) - 1, 0)
             return cells[np.arange(len(cells)), last]

@@ -68,7 +68,9 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
         for package in options.packages:
             import_package(package)
         if len(options.env) > 1 or not task_class(options.env[0]).asks:
-            raise ValueError(f"--env {' '.join(options.env)}: expected one where agents ask.")
+            raise ValueError(
+                f"--env {' '.join(options.env)}: expected exactly one, where agents ask."
+            )
         needs = [_need(text, options.agent) for text in options.need]
         errands, users = prepare(options)
         turns = errands[0].job.environment(1).task.num_turns
@@ -105,7 +107,7 @@ def _need(text: str, agents: Sequence[str]) -> tuple[str, int]:
     agent, _, number = text.rpartition(":")
     if agent not in agents:
         raise ValueError(f"--need {text}: no agent {closest(agent, agents)}")
-    if not number.isdigit() or number == "0":
+    if not (number.isascii() and number.isdigit()) or int(number) == 0:
         raise ValueError(f"--need {text}: expected AGENT:N, N questions.")
     return agent, int(number)
 

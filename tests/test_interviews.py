@@ -277,6 +277,55 @@ def test_who_stops_has_asked_so_many_questions():
     assert shown["actions"][0].tolist() == [1, -1, -1, -1]
 
 
+def test_who_stops_goes_on_knowing_what_was_known():
+    """Also who stops before the first question: the prior is what is known then."""
+    env = batch(INTERVIEW, 40, num_turns=6, allow_stop=True, cost=0.9, parameters="human")
+    agent = InfomaxAgent(env.task)
+    trace = rollout(env, agent, agent, np.arange(40), np.zeros((40, 6)))
+    assert (trace.length == 0).all()  # no first answer is expected to tell so much
+    for name, expected in (
+        ("log_score", trace.findings[:, 0, 0]),
+        ("unasked_nll", trace.findings[:, 0, NUMBERS.index("unasked_nll")]),
+        ("questions", np.zeros(40)),
+    ):
+        assert_array_equal(METRICS[name].statistics(trace)[:, 0], expected)
+        assert_array_equal(METRICS[name].by_turn(trace)[..., 0], np.repeat(expected[:, None], 6, 1))
+    some = replace(trace, length=np.arange(40, dtype=np.int16) % 7)
+    found = np.arange(40 * 7.0).reshape(40, 7, 1) + np.zeros_like(trace.findings)
+    some = replace(some, findings=found)
+    for row in range(40):
+        length = int(some.length[row])
+        assert METRICS["log_score"].statistics(some)[row, 0] == found[row, length, 0]
+        curve = METRICS["log_score"].by_turn(some)[row, :, 0]
+        assert curve.tolist() == [found[row, min(t, length), 0] for t in range(1, 7)]
+        assert METRICS["questions"].by_turn(some)[row, :, 0].tolist() == [
+            min(t, length) for t in range(1, 7)
+        ]
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "Disabled"])
+def test_to_stop_is_no_truncation_even_with_impatient_people(mode):
+    arguments = {"num_turns": 9, "allow_stop": True, "quirks": "impatience:0.9"}
+    env = gym.make_vec(INTERVIEW, num_envs=6, autoreset_mode=mode, **arguments)
+    env.reset(seed=0)
+    _, _, terminated, truncated, _ = env.step(np.array([50, 50, 50, 0, 1, 2]))
+    assert terminated[:3].all()
+    assert not truncated[:3].any()
+    assert truncated[3:].any()  # the others are asked, and most leave after it
+    alone = gym.make(INTERVIEW, **arguments)
+    alone.reset(seed=0)
+    assert alone.step(50)[2:4] == (True, False)
+
+
+def test_scores_stay_finite_where_all_but_nothing_is_left():
+    env = batch("acquaint/Identify-v0", 3, num_raters=40, width=0.1, num_turns=50)
+    meet(env)
+    env.users.answers[:] = 4 - env.users.answers  # nobody like the raters
+    rewards = [env.step(np.full(3, turn))[1] for turn in range(50)]
+    assert np.isfinite(rewards).all()
+    assert np.isfinite(env.findings()[:, 0]).all()
+
+
 def test_what_one_stops_for_is_the_cost():
     env = batch(INTERVIEW, 40, num_turns=50, allow_stop=True, cost=0.25)
     agent = InfomaxAgent(env.task)

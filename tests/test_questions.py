@@ -52,7 +52,8 @@ def test_tables_and_report(tmp_path, capsys):
         ("--agent infomax --need infomax:11", "at most 10 questions are asked"),
         ("--agent infomax --need infomax", "no agent ''"),
         ("--agent infomax --need infomax:none", "expected AGENT:N"),
-        ("--agent bayes --env acquaint/Questionnaire-v0", "expected one where agents ask"),
+        ("--agent infomax --need infomax:²", "expected AGENT:N"),
+        ("--agent bayes --env acquaint/Questionnaire-v0", "expected exactly one, where agents ask"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, tmp_path, capsys):

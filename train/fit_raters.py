@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = cli.parse_args(arguments)
     try:
         bank = ItemBank.load(options.questionnaire)
+        if options.seed < 0:
+            raise ValueError(f"--seed {options.seed}: expected at least 0.")
         everybody = load_raters(bank, options.data, 0)
         if not 0 < options.others < len(everybody.row) - 1:
             raise ValueError(

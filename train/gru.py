@@ -142,6 +142,9 @@ def parse(given: Mapping[str, Any], source: str) -> Gru:
             raise ValueError(f"{source}: unknown key {closest(key, known)}")
     if isinstance(table.get("traces"), str):
         table["traces"] = [table["traces"]]
+    folders = table.get("traces", [])
+    if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
+        raise ValueError(f"{source}: traces={folders!r}; expected folders of train.collect.")
     for key, entry in known.items():
         if key not in table and entry.default is MISSING:
             raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")

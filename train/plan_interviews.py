@@ -114,7 +114,12 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
         raise ValueError(f"--env: agents do not ask in {closest(options.env, asking)}")
     if options.sequences < 1:
         raise ValueError(f"--sequences {options.sequences}: expected at least 1.")
+    if len(set(options.split)) < len(options.split):
+        raise ValueError(f"--split {' '.join(options.split)}: each may be named once.")
     if options.threshold is not None:
+        for key in ("allow_stop", "cost"):
+            if key in settings:
+                raise ValueError(f"--set {key}: --threshold sets it; say one of the two.")
         settings |= {"allow_stop": True, "cost": options.threshold}
     work = {}
     for split in options.split:
@@ -135,9 +140,9 @@ def _jobs(options: argparse.Namespace, people: People, settings: Mapping[str, An
     packages = tuple(options.packages)
     [any_agent] = plan(options.env, ["random"], people, settings, packages)
     jobs = []
-    for sequence in range(options.sequences):
+    for sequence in range(1, options.sequences + 1):
         arguments = {"beam": options.beam, "sequence": sequence}
-        spec = AgentSpec(f"hindsight-{sequence + 1}", "eval.hindsight:Hindsight", arguments)
+        spec = AgentSpec(f"hindsight-{sequence}", "eval.hindsight:Hindsight", arguments)
         jobs.append(replace(any_agent, agent=spec))
     return jobs
 

@@ -118,6 +118,12 @@ class RLRecipe:
         for name in ("num_envs", "total_steps", "eval_steps", "memory"):
             at_least(name, getattr(self, name), 1)
         at_least("eval_users", self.eval_users, 2)
+        for width in self.net_arch:
+            at_least("net_arch", width, 1)
+        for name, smallest in (("n_steps", 1), ("n_epochs", 1), ("batch_size", 2), ("gamma", 0)):
+            at_least(name, self.algorithm.get(name, smallest), smallest)
+        if self.algorithm.get("gamma", 1) > 1:
+            raise ValueError(f"gamma={self.algorithm['gamma']}; expected at most 1.")
         for name in ("seed", "suite_seed"):
             at_least(name, getattr(self, name), 0)
         for package in self.packages:

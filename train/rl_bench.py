@@ -108,6 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.add_argument(f"--{name}", type=int, default=default, help=f"{words} ({default})")
     cli.add_argument("--net-arch", type=json.loads, default=[64, 64], help="([64, 64])")
     options = cli.parse_args(arguments)
+    numbers = (options.rounds, options.iterations, options.n_epochs, *options.sizes)
+    if min(numbers) < 1 or min(options.n_steps * min(options.sizes), options.batch_size) < 2:
+        cli.error("expected at least 1 of everything, and 2 steps in an iteration and a gradient")
+    for env_id in options.env:
+        try:
+            ours(env_id, 1, options.view[0])
+        except (gym.error.Error, ValueError) as error:
+            cli.error(f"--env {env_id}: {error}")
     console = screen()
     console.print(one_core(), highlight=False)
     for num_envs in options.sizes:

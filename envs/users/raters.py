@@ -46,6 +46,8 @@ def load_raters(bank: ItemBank, path: str, num: int) -> Raters:
     Raises:
         ValueError: an unreadable file, or fewer than 2 or than `num` such people.
     """
+    if num < 0 or num == 1:
+        raise ValueError(f"num_raters={num}; expected at least 2, or 0 for everybody.")
     recorded = load_respondents(locate(path), bank)
     usable = split_rows(recorded.row, "train") & (recorded.answers >= 0).all(axis=1)
     answers, row = recorded.answers[usable], recorded.row[usable]
