@@ -391,7 +391,7 @@ def test_the_command_trains_an_agent_that_eval_run_scores(tmp_path, capsys, monk
         (["--learning-rate", "lin_fast"], "learning_rate='lin_fast' is text"),
         (["--net-arch", "wide"], "net_arch=['wide']; expected ints."),
         (["--num-envs", "0"], "num_envs=0; expected at least 1."),
-        (["--batch-size", "1"], "PPO: `batch_size` must be greater than 1"),
+        (["--batch-size", "1"], "batch_size=1; expected at least 2"),
         (["--beside", "bays"], "Unknown agent 'bays'. Did you mean 'bayes'?"),
         (["--env", ASKING], "rules actions out, which only maskable_ppo heeds"),
         (["--packages", "nowhere"], "Package 'nowhere' cannot be imported"),
