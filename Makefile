@@ -21,7 +21,7 @@ humans: $(BIN)/.base  ## the same on real people: make humans DATA=BIG5.zip
 
 MADE := adapter.json adapter_config.json adapter_model.safetensors
 micro: $(BIN)/.dev  ## build the embedded model and its adapter from nothing, within an hour
-	$(BIN)/python -m train.micro
+	$(BIN)/python -m train.micro --fresh
 	$(BIN)/python -m train.collect --agent random --split train --out runs/traces-random
 	$(BIN)/python -m train.distill --config configs/train/micro.yaml
 	mkdir -p agents/models/micro-lora

@@ -14,11 +14,13 @@ from rich.table import Table
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
+from agents.llm.agent import folder
 from agents.llm.choice import ChoiceAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer
@@ -28,13 +30,9 @@ from envs.names import closest
 from envs.simulator import Simulator
 from envs.transcript import Observation
 
+# The embedded model is measured as it is shipped, but for its weights.
+EMBEDDED, FOLDER = "micro", "agents/models/micro"
 ARCHS: dict[str, dict[str, Any]] = {
-    "micro": {
-        "hidden_size": 128,
-        "intermediate_size": 344,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-    },
     "llama-100m": {
         "hidden_size": 768,
         "intermediate_size": 2048,
@@ -80,17 +78,29 @@ def train_tokenizer(texts: Sequence[str], template: str = TEMPLATE) -> PreTraine
     return tokenizer
 
 
-def random_llama(arch: str, vocab_size: int) -> Any:
+def made_of(arch: str, texts: Sequence[str]) -> tuple[LlamaConfig, PreTrainedTokenizerFast]:
+    """Sizes and tokenizer, the latter trained on these texts where no model brings its own.
+
+    Raises:
+        ValueError: an unknown one.
+    """
+    if arch == EMBEDDED:
+        kept: Any = AutoTokenizer
+        own = folder(FOLDER)
+        return LlamaConfig.from_pretrained(own), kept.from_pretrained(own, padding_side="left")
+    if arch not in ARCHS:
+        raise ValueError(f"Unknown arch {closest(arch, (EMBEDDED, *ARCHS))}")
+    tokenizer = train_tokenizer(texts)
+    sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 8192, **ARCHS[arch]}
+    return LlamaConfig(**sizes), tokenizer
+
+
+def random_llama(arch: str, config: LlamaConfig) -> Any:
     """A Llama with random weights, on the accelerator where there is one.
 
     Raises:
-        ValueError: an unknown one, or one that this machine is too slow for.
+        ValueError: one that this machine is too slow for.
     """
-    if arch not in ARCHS:
-        raise ValueError(f"Unknown arch {closest(arch, ARCHS)}")
-    config = LlamaConfig(
-        **{"vocab_size": vocab_size, "max_position_embeddings": 8192, **ARCHS[arch]}
-    )
     with torch.device("meta"):
         weights = LlamaForCausalLM(config).num_parameters()
     on_gpu = torch.cuda.is_available()
@@ -108,8 +118,8 @@ def bench_llm(task: UserTask, arch: str, people: int, batch_size: int) -> Table:
     users = Simulator(task, "test", 0).draw(np.arange(people))
     last = transcript(task, users, np.full(people, task.num_turns - 1))
     chats = [task.prompt({key: part[row] for key, part in last.items()}) for row in range(people)]
-    tokenizer = train_tokenizer([message["content"] for chat in chats for message in chat])
-    model = random_llama(arch, len(tokenizer))
+    config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
+    model = random_llama(arch, config)
     dialogue = Dialogue(tokenizer, arch)
     in_transcripts = sum(len(dialogue.encode(chat).ids) for chat in chats)
     ways: dict[str, Act] = {
@@ -131,7 +141,7 @@ def bench_llm(task: UserTask, arch: str, people: int, batch_size: int) -> Table:
             seconds[way] += time.perf_counter() - start
             if on_gpu and way == 0:
                 memory = max(memory, torch.cuda.max_memory_allocated())
-    blocks = model.num_parameters(exclude_embeddings=True) - model.lm_head.weight.numel()
+    blocks = sum(weight.numel() for weight in model.model.layers.parameters())
     share = 2 * blocks * tokens / seconds / matmul_speed(model.device, model.dtype)
     held = f"; at most {memory / 2**30:.1f} GiB in our loop" if memory else ""
     table = Table(

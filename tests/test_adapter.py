@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from registered import ROOT
 from safetensors.numpy import load_file, save_file
 from tiny_llm import QWEN, questionnaire, tokenizer
 from tiny_train import base, traces
@@ -13,6 +15,7 @@ from tiny_train import base, traces
 from agents.llm import adapter
 from agents.llm.adapter import (
     check_adapter,
+    config_digest,
     fixed_prompts,
     prompt_digest,
     read_adapter,
@@ -146,3 +149,119 @@ def test_a_model_without_weights_is_named(tmp_path):
         weights_digest(str(tmp_path))
     with pytest.raises(ValueError, match="nobody/nothing: not on this disk"):
         weights_digest("nobody/nothing")
+
+
+def _recorded(trained, model):
+    """The folder of `trained`, whose `adapter.json` says which config its base has."""
+    made = read_adapter(trained)
+    made["base"]["config"] = config_digest(str(model))
+    (trained / "adapter.json").write_text(json.dumps(made))
+
+
+def test_another_architecture_with_the_same_weights_is_refused(trained, model, tmp_path):
+    _recorded(trained, model)
+    check_adapter(trained, str(model), None, dialogue())
+    other = shutil.copytree(model, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    # Who wrote it, and in which type it is to be loaded, says nothing.
+    passing = {"transformers_version": "9", "dtype": "float16", "_name_or_path": "x"}
+    (other / "config.json").write_text(json.dumps(config | passing))
+    check_adapter(trained, str(other), None, dialogue())
+    heads = {"num_attention_heads": 2 * config["num_attention_heads"]}
+    (other / "config.json").write_text(json.dumps(config | heads))
+    with pytest.raises(ValueError, match=r"\(config.json .* its architecture is not") as error:
+        check_adapter(trained, str(other), None, dialogue())
+    assert "\n" not in str(error.value)
+
+
+def test_adapters_that_do_not_say_which_config_are_welcome(trained, model):
+    made = read_adapter(trained)
+    made["base"].pop("config", None)
+    (trained / "adapter.json").write_text(json.dumps(made))
+    check_adapter(trained, str(model), None, dialogue())
+
+
+def test_a_digest_of_a_config_leaves_out_what_passes_in_its_parts_too(tmp_path):
+    digests = []
+    for part in ({"layers": 2}, {"layers": 2, "torch_dtype": "float16"}, {"layers": 3}):
+        (tmp_path / "config.json").write_text(json.dumps({"text_config": part}))
+        digests.append(config_digest(str(tmp_path)))
+    assert digests[0] == digests[1] != digests[2]
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config.json: no JSON"):
+        config_digest(str(tmp_path))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"no config.json in"):
+        config_digest(str(tmp_path))
+
+
+def test_the_shipped_adapter_says_which_base_it_is_of():
+    made = read_adapter(ROOT / "agents/models/micro-lora")
+    shipped = str(ROOT / "agents/models/micro")
+    assert made["base"]["weights"] == weights_digest(shipped)
+    assert made["base"]["config"] == config_digest(shipped)
+
+
+@pytest.mark.parametrize("change", [{"base": {}}, {"base": []}, {"versions": {}}, {}, []])
+def test_a_file_that_lacks_something_is_named(trained, change):
+    made = read_adapter(trained) | change if change else change
+    (trained / "adapter.json").write_text(json.dumps(made))
+    with pytest.raises(ValueError, match=r"adapter.json: not what train.distill writes") as error:
+        read_adapter(trained)
+    assert "\n" not in str(error.value)
+
+
+# Networks of train.gru say the same of themselves, without a base.
+
+
+def gru(folder, out, *words):
+    from train.gru import main
+
+    small = ["--width", "4", "--epochs", "2", "--eval-users", "0"]
+    return main(["--traces", str(folder), "--out", str(out), *small, *map(str, words)])
+
+
+def test_fresh_networks_replace_what_a_run_wrote_and_nothing_else(tmp_path, capsys):
+    folder, out = traces(tmp_path / "traces", users=3), tmp_path / "out"
+    assert gru(folder, out) == 0
+    (out / "notes.txt").write_text("mine")
+    assert gru(folder, out, "--epochs", "1", "--fresh") == 0
+    assert json.loads((out / "gru.json").read_text())["epochs"] == 1
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "recipe.yaml").unlink()
+    capsys.readouterr()
+    for where, message in ((out, "something else than a run of gru"), (folder, "folders apart")):
+        before = {path: path.stat().st_mtime_ns for path in where.rglob("*")}
+        assert gru(folder, where, "--fresh") == 2
+        assert message in capsys.readouterr().err
+        assert {path: path.stat().st_mtime_ns for path in where.rglob("*")} == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_networks_do_not_go_on_with_other_traces(finished, tmp_path, capsys, monkeypatch):
+    from train import gru_training
+
+    def interrupted(self, at):
+        raise KeyboardInterrupt
+
+    folder, out = traces(tmp_path / "traces", users=4), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        if not finished:
+            patch.setattr(gru_training.Training, "_finish", interrupted)
+        assert gru(folder, out) == (0 if finished else 130)
+    traces(folder, "--fresh", users=3)
+    capsys.readouterr()
+    assert gru(folder, out) == 2
+    assert "holds a run on other traces" in capsys.readouterr().err
+    assert gru(folder, out, "--fresh") == 0
+
+
+def test_networks_do_not_learn_from_the_people_of_the_test_split(tmp_path, capsys):
+    from train.collect import main as collect
+
+    told = ["--users", "3", "--split", "test", "--out", str(tmp_path / "traces")]
+    assert collect(told) == 0
+    capsys.readouterr()
+    assert gru(tmp_path / "traces" / "test", tmp_path / "out") == 2
+    assert "is of split 'test'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

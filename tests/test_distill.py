@@ -22,6 +22,7 @@ from agents.teacher import BayesTeacher
 from envs.contract_play import transcript
 from envs.simulator import Simulator
 from train.batches import ByLength, Collator, choices
+from train.collect import main as collect
 from train.distill import Distill, distill, main
 from train.lessons import lessons, reports, sources, transcripts, until
 from train.objectives import OBJECTIVES, Choices, kl, scored
@@ -504,6 +505,14 @@ def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, model, tmp_
         (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
         (["--model", "./nowhere"], "model './nowhere' cannot be had"),
         (["--mass-weight", "-1"], "mass_weight=-1; expected at least 0"),
+        (["--report-to", "wandbb"], "wandbb is not supported"),
+        (["--learning-rate", "-1"], "Invalid learning rate: -1"),
+        (["--per-device-train-batch-size", "0"], "per_device_train_batch_size=0; expected at"),
+        (["--optim", "adamw_bnb_8bit"], "bitsandbytes"),
+        (["--eval-probe", "level"], "Unknown eval_probe 'level'. Did you mean 'levels'?"),
+        (["--max-steps", "0"], "max_steps=0: nothing to train"),
+        (["--num-train-epochs", "0"], "num_train_epochs=0: nothing to train"),
+        (["--label-smoothing-factor", "0.1"], "label_smoothing_factor is not to be set"),
         (["--bf16", "--use-cpu", "--fp16"], "At most one of fp16 and bf16"),
         (["--lora-targets", "none"], "lora_targets='none': "),
         (["--eval-strategy", "steps", "--eval-split", "tset"], "Did you mean 'test'?"),
@@ -516,6 +525,91 @@ def test_what_is_wrong_is_said_in_one_line(words, message, folder, model, tmp_pa
     assert main([*words, *settings]) == 2
     # Above it may stand the bar of the weights that were read.
     assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(capsys, *words):
+    """The line that says why a command is refused."""
+    assert main(["--use-cpu", "--disable-tqdm", *map(str, words)]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
+
+
+def test_a_refused_command_leaves_what_was_there_and_fresh_removes_what_a_run_wrote(
+    folder, model, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    made = distill(recipe_of(folder, model, out, max_steps=1))
+    (out / "notes.txt").write_text("mine")
+    (out / "checkpoint-7").mkdir()
+    before = files(out)
+    told = ["--traces", folder, "--model", model, "--out", out, "--fresh"]
+    for words in (["--report-to", "wandbb"], ["--learning-rate", "-1"]):
+        refused(capsys, *told, *words)
+        assert files(out) == before
+    assert distill(recipe_of(folder, model, out, max_steps=1)) == json.loads(json.dumps(made))
+    assert distill(recipe_of(folder, model, out, max_steps=2), fresh=True)["steps"] == 2
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "checkpoint-7").exists()
+
+
+@pytest.mark.parametrize("recipe", [None, "method: gru\n", "- 1\n"])
+def test_fresh_does_not_replace_what_no_run_left(recipe, folder, model, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("mine")
+    if recipe is not None:
+        (tmp_path / "recipe.yaml").write_text(recipe)
+    before = files(tmp_path)
+    told = ["--traces", folder, "--model", model, "--out", tmp_path, "--fresh"]
+    assert "holds something else than a run of distill, sft, dpo" in refused(capsys, *told)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_results_are_not_mixed_up_with_what_is_read(fresh, folder, model, tmp_path, capsys):
+    before = files(folder) | files(model)
+    told = ["--traces", folder, "--model", model, *fresh, "--out"]
+    for out in (folder, folder / "new", folder.parent, model, model / "new", model.parent):
+        assert "choose folders apart" in refused(capsys, *told, out), out
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for out in (taken, taken / "below"):
+        assert "taken is a file; expected a folder" in refused(capsys, *told, out)
+    assert taken.read_text() == "mine"
+    assert files(folder) | files(model) == before
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_on_another_base_or_on_other_traces_does_not_go_on(finished, tmp_path):
+    folder, model, out = traces(tmp_path / "traces"), base(tmp_path / "base"), tmp_path / "out"
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    distill(recipe_of(folder, model, out, **settings))
+    if not finished:
+        (out / "adapter.json").unlink()
+    base(model, initializer_range=0.2)
+    before = files(out)
+    with pytest.raises(ValueError, match=r"the base's weights were \w+, are \w+\. .*--fresh") as no:
+        distill(recipe_of(folder, model, out, **settings))
+    assert "traces" not in str(no.value).partition("something else: ")[2]
+    base(model)
+    traces(folder, "--fresh", users=6)
+    with pytest.raises(
+        ValueError, match=r"traces of acquaint/Questionnaire-v0 were \w+, are \w+\."
+    ):
+        distill(recipe_of(folder, model, out, **settings))
+    assert files(out) == before
+    assert distill(recipe_of(folder, model, out, **settings), fresh=True)["steps"] == 2
+
+
+def test_nobody_learns_from_the_people_of_the_test_split(model, tmp_path, capsys):
+    folder = tmp_path / "traces"
+    assert collect(["--users", "3", "--split", "test", "--out", str(folder)]) == 0
+    line = refused(capsys, "--traces", folder / "test", "--model", model, "--out", tmp_path / "out")
+    assert "is of split 'test', on whose people agents are scored" in line
     assert not (tmp_path / "out").exists()
 
 

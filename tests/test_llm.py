@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from transformers import Gemma3TextConfig, LlamaConfig, MambaConfig, Qwen2Config
 
 from agents import contract
 from agents.llm import ChoiceAgent, LLMAgent, cache, hugging_face
+from agents.llm.agent import folder as llm_folder
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import HuggingFaceScorer, load
 from agents.llm.probe import ItemsProbe
 from agents.teacher import BayesTeacher
 from envs.registration import make_task
-from eval import bench
+from eval import bench, bench_llm
 from eval.run import main
 
 # PEFT asks transformers for an attribute that has a newer name.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
 
 CLOSE = 1e-4
 MODEL = random_model()
@@ -307,13 +310,13 @@ def test_a_probe_is_a_question_at_the_end_of_the_transcript() -> None:
 @pytest.mark.parametrize("parameters", ["study", "human"])
 def test_items_that_a_bayesian_reports_give_back_the_marginals(parameters: str) -> None:
     task = questionnaire(parameters=parameters)
-    teacher, probe = BayesTeacher(task), ItemsProbe(task)
+    teacher, probe, engine = BayesTeacher(task), ItemsProbe(task), task.inference()
     for turn in (0, 10, 40):
         shown = seen(task, turn, people=20)
-        weights = task.inference().condition(shown)
+        weights = engine.condition(shown)
         reported = np.stack(
             [
-                teacher._inference.predict(weights, np.full((20, 1), float(item)), shown["turn"])
+                engine.predict(weights, np.full((20, 1), float(item)), shown["turn"])
                 for item in range(50)
             ],
             axis=1,
@@ -404,6 +407,31 @@ def test_what_cannot_be_had_is_said_in_one_line(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("cut", ["model", "adapter", "dtype=float8", "device=cuda:3", "device=x"])
+def test_what_cannot_be_loaded_is_said_in_one_line(
+    cut: str, folder: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if cut == "device=cuda:3" and torch.cuda.device_count() > 3:
+        pytest.skip("that device is here")
+    settings = {"model": str(folder), "adapter": str(adapter), "device": "cpu"}
+    if cut in settings:
+        copy = Path(shutil.copytree(settings[cut], tmp_path / cut))
+        [weights] = copy.glob("*.safetensors")
+        weights.write_bytes(weights.read_bytes()[:-100])
+        settings[cut], expected = str(copy), f"{cut.capitalize()} "
+    else:
+        expected = cut.partition("=")[2]
+        settings |= [cut.split("=")]
+    own = tmp_path / "own.yaml"
+    table = "".join(f"{key}: {value}\n" for key, value in settings.items())
+    own.write_text(f"agent: agents.llm:LLMAgent\n{table}", "utf-8")
+    assert main(["--agent", str(own), "--users", "2", "--out", str(tmp_path / "out")]) == 2
+    # Transformers draws a bar before it.
+    said = capsys.readouterr().err.splitlines()
+    assert expected in said[-1]
+    assert "Traceback" not in str(said)
+
+
 def test_a_model_without_chat_template_is_refused(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         if file.name != "chat_template.jinja":
@@ -462,6 +490,14 @@ def test_the_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(arguments) == 0
     told = capsys.readouterr().out
     assert "generate(), one token" in told
+    # The embedded model as it is shipped: its weights in blocks, and its tokenizer.
+    shipped = load(llm_folder("agents/models/micro"), device="cpu")
+    weights = sum(weight.numel() for weight in shipped[0].model.layers.parameters())
+    assert f"micro: {weights / 1e6:.1f} M weights in blocks" in told
+    chats = bench_llm.made_of("micro", [])
+    assert chats[0].intermediate_size == shipped[0].config.intermediate_size
+    assert chats[1].get_vocab() == shipped[1].get_vocab()
+    capsys.readouterr()
     assert "tokens in all transcripts" in told
     if not torch.cuda.is_available():
         assert bench.main(["llm", "--arch", "llama-8b", "--random-weights"]) == 2

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from registered import ids
+from gymnasium.vector import AutoresetMode
+from registered import ROOT, ids
+from scipy.special import rel_entr
 
 from agents.llm.agent import LLMAgent
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import load
+from agents.teacher import BayesTeacher
+from envs.adaptors import UserVectorEnv
 from envs.contract_play import transcript
 from envs.core import UserTask
 from envs.registration import environment_spec, make_task, task_keys
 from envs.simulator import Simulator
+from eval.rollout import rollout
 from train import micro, micro_build
 from train.micro_corpus import (
     GROUPS,
     QUESTIONNAIRE,
     Document,
+    Due,
     Stage,
     about,
     compared,
@@ -29,6 +38,7 @@ from train.micro_corpus import (
     stated,
 )
 
+SHIPPED = ROOT / "agents/models/micro"
 FEW = ["--sampled", "200", "--examined", "5", "--save-every", "2"]
 SHORT = ["--steps", "4", "--documents", "5", "--layers", "1", "--width", "16", "--heads", "2"]
 
@@ -39,7 +49,7 @@ def task_of(env_id: str, **arguments: object) -> UserTask:
 
 
 def built(out: Path, *more: str) -> bytes:
-    micro.main(["--out", str(out), *SHORT, *FEW, *more])
+    assert micro.main(["--out", str(out), *SHORT, *FEW, *more]) == 0
     return (out / "model.safetensors").read_bytes()
 
 
@@ -112,17 +122,24 @@ def _levels(document: Document) -> list[int]:
 
 def test_nothing_has_to_be_inferred() -> None:
     """Where no profile is stated, only what was said is asked back, and answers mean nothing."""
-    answers = []
+    task, answers = task_of(QUESTIONNAIRE), []
     for seed in range(40):
         document = drawn(recalled, seed)
         assert "very low" not in str(document.messages)
         questions = [m["content"] for m in document.messages if m["role"] == "user"]
+        whole = "\n".join(questions)
         for due, question in zip(document.due, questions, strict=True):
             assert (due is not None) == ("How did the person answer" in question)
             if due is not None:
                 statement = question.rpartition("answer: ")[2]
-                assert str(document.messages).count(statement[1:-1].replace("'", "\\'")) >= 1
+                # Told before the question: in the list at the beginning, or as an answer.
+                assert whole.count(statement) >= 2
+                [told] = re.findall(
+                    rf"{re.escape(statement)}(?: |\nThe person answered \d \()([A-Z][A-Za-z ]+)",
+                    whole,
+                )
                 answers.append(int(np.argmax(due.probs)))
+                assert task.categories[answers[-1]] == told
     assert np.bincount(answers, minlength=5).min() > len(answers) / 10
     for name, (write, _) in GROUPS.items():
         if write not in (recalled, compared, about):
@@ -137,7 +154,10 @@ def test_the_same_seed_gives_the_same_model(short: Path, tmp_path: Path) -> None
 
 
 def test_an_interrupted_run_goes_on(
-    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rate = micro_build.rate
 
@@ -147,12 +167,13 @@ def test_an_interrupted_run_goes_on(
         return rate(step, steps)
 
     monkeypatch.setattr(micro_build, "rate", stop)
-    with pytest.raises(KeyboardInterrupt):
-        built(tmp_path)
+    arguments = ["--out", str(tmp_path), *SHORT, *FEW]
+    assert micro.main(arguments) == 130
+    assert "the same command goes on" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setattr(micro_build, "rate", rate)
     assert (tmp_path / micro_build.CHECKPOINT).exists()
-    with pytest.raises(SystemExit):
-        built(tmp_path, "--learning-rate", "1")
+    assert micro.main([*arguments, "--learning-rate", "1"]) == 2
+    assert "a run with other settings" in capsys.readouterr().err
     assert built(tmp_path) == (short / "model.safetensors").read_bytes()
     assert not (tmp_path / micro_build.CHECKPOINT).exists()
 
@@ -162,6 +183,62 @@ def test_model_card_says_how_it_was_made(short: Path) -> None:
     assert "python -m train.micro --steps 4 --documents 5 --layers 1 --width 16" in card
     assert "license: apache-2.0" in card
     assert all(f"| {name} | " in card for name in GROUPS)
+    # After four steps nothing is learned, and it says so.
+    assert "It learned nothing. It did NOT learn to answer the questionnaire" in card
+    first, last = (sum(map(len, documents.values())) for documents in _read(0, 4))
+    assert (first, last) == (2 * last, last)
+    assert "about 10 up to 60% of the steps, then 5 up to 100% of the steps" in " ".join(
+        card.split()
+    )
+
+
+def _read(*steps: int) -> list[dict[str, list[Document]]]:
+    """What is read at some steps of five."""
+    options = micro.parser().parse_args(["--steps", "5", "--documents", "50"])
+    return [micro_build.lesson(options, step) for step in steps]
+
+
+def test_a_uniform_guess_is_measured_by_hand() -> None:
+    several = Document([], [None, Due("AB", np.array([1.0, 0.0])), Due("12345", np.full(5, 0.2))])
+    assert np.allclose(micro_build.guessed(several), [np.log(2), 0])
+    halves = Due("ABCD", np.array([0.5, 0.5, 0, 0]))  # log 4 less the entropy, log 2
+    assert np.allclose(micro_build.guessed(Document([], [halves])), [np.log(2)])
+
+
+def test_the_shipped_card_says_what_was_not_learned() -> None:
+    card = " ".join((SHIPPED / "README.md").read_text("utf-8").split())
+    assert "did NOT learn to choose flights as a stated profile would, to compare flights" in card
+    assert "| of a uniform guess |" in card
+    assert "about 32 up to 60% of the steps, then 16" in card
+
+
+def test_the_shipped_student_is_near_the_teacher() -> None:
+    env = gym.make_vec(
+        QUESTIONNAIRE, num_envs=24, autoreset_mode=AutoresetMode.DISABLED, split="test"
+    ).unwrapped
+    assert isinstance(env, UserVectorEnv)
+    student = LLMAgent(env.task, str(SHIPPED), adapter=f"{SHIPPED}-lora", device="cpu")
+    uniform = np.zeros((24, env.task.num_turns))
+    trace = rollout(env, student, BayesTeacher(env.task), np.arange(24), uniform)
+    assert rel_entr(trace.teacher_probs, trace.action_probs).sum(axis=2).mean() < 0.006
+    assert trace.answer_mass.mean() > 0.999
+    assert (trace.actions == trace.teacher_actions).mean() > 0.93
+
+
+def test_the_shipped_base_reads_a_profile_and_infers_nothing() -> None:
+    off = {}
+    for context in ("traits", "none"):
+        task = task_of(QUESTIONNAIRE, context=context)
+        users = Simulator(task, "test", 0).draw(np.arange(24))
+        exact = task.model.probs(users.levels[:, None], users.stimuli)
+        agent, nats = LLMAgent(task, str(SHIPPED), device="cpu"), []
+        for turn in range(0, task.num_turns, 5):
+            seen = transcript(task, users, np.full(24, turn))
+            said = agent.act(seen, np.zeros(24)).action_probs
+            nats.append(rel_entr(exact[:, turn], said).sum(axis=1).mean())
+        off[context] = np.mean(nats)
+    assert off["traits"] < 0.05
+    assert off["none"] > 0.3
 
 
 def test_agent_scores_with_it(short: Path) -> None:
@@ -175,8 +252,50 @@ def test_agent_scores_with_it(short: Path) -> None:
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "train.micro_build", None)
-    with pytest.raises(SystemExit) as stop:
-        micro.main(["--out", str(tmp_path / "new")])
-    assert stop.value.code == 2
+    assert micro.main(["--out", str(tmp_path / "new")]) == 2
     assert "pip install -e '.[llm]'" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *((f"--{name} 0", "at least 1") for name in ("save-every", "steps", "heads", "documents")),
+        ("--layers 0", "at least 1"),
+        ("--seed -1", "at least 0"),
+        ("--learning-rate 0", "more than 0"),
+        ("--width 15", "expected a multiple of 8"),
+        ("--out {file}", "no folder can be made there"),
+        ("--out {file}/new", "no folder can be made there"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(given, said, capsys, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    arguments = ["--out", str(tmp_path / "new"), *given.format(file=file).split()]
+    assert micro.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+    assert file.read_text() == "mine"
+
+
+def test_a_finished_model_is_replaced_only_if_asked(short: Path, tmp_path: Path, capsys) -> None:
+    weights = built(tmp_path)
+    before = (tmp_path / "README.md").read_text("utf-8")
+    capsys.readouterr()
+    assert micro.main(["--out", str(tmp_path), *SHORT, *FEW]) == 2
+    error = capsys.readouterr().err
+    assert "replace it with --fresh" in error
+    assert error.count("\n") == 1
+    (tmp_path / "model.safetensors").write_bytes(b"old")
+    assert built(tmp_path, "--fresh") == weights
+    assert (tmp_path / "README.md").read_text("utf-8") == before
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git")
+def test_checkpoints_are_not_committed() -> None:
+    for name in (micro_build.CHECKPOINT, "checkpoint.partial"):
+        asked = ["git", "check-ignore", "--quiet", f"agents/models/micro/{name}"]
+        assert subprocess.run(asked, cwd=ROOT, check=False).returncode == 0

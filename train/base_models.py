@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.llm.adapter import prompt_digest, token_digest, weights_digest
+from agents.llm.adapter import config_digest, prompt_digest, token_digest, weights_digest
 from agents.llm.dialogue import Dialogue
 from train.lessons import Source
 from train.recipe import Recipe
@@ -115,6 +115,7 @@ def provenance(
             "model": Path(recipe.model).name if Path(recipe.model).is_dir() else recipe.model,
             "revision": recipe.revision or commit,
             "weights": weights_digest(recipe.model, recipe.revision),
+            "config": config_digest(recipe.model, recipe.revision),
         },
         "environments": environments,
         "recipe": {key: value for key, value in recipe.plain().items() if key not in folders},

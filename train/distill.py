@@ -104,8 +104,7 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
                 more = next(asked) if recipe.objective == "kl+belief" else []
                 groups.append([lesson, *more])
                 advance()
-    return partial(
-        session.carry_out,
+    return session.ready(
         DistillTrainer,
         data=Lessons(groups),
         lengths=[sum(len(lesson.ids) for lesson in group) for group in groups],

@@ -88,8 +88,7 @@ def prepare(recipe: Dpo, fresh: bool, errors: Console) -> Callable[[], dict[str,
                     }
                 )
     session.arguments.max_length = None
-    return partial(
-        session.carry_out,
+    return session.ready(
         Trainer,
         data=Dataset.from_list(rows),
         lengths=[len(row["prompt_ids"]) for row in rows],

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -33,7 +32,8 @@ from train.batches import generator
 from train.examine import summary
 from train.gru import Gru
 from train.gru_lessons import Taught, cost, parted, shuffled, taught
-from train.lessons import Source, sources
+from train.lessons import Source, check_people, sources
+from train.recipe import check_out
 
 RECIPE, CHECKPOINT = "recipe.yaml", "checkpoint.pt"
 WARM_UP, LONGEST_GRADIENT = 0.05, 1.0
@@ -90,15 +90,21 @@ class Training:
         self._recipe, self._fresh, self._errors = recipe, fresh, errors
         self._out, self._done = Path(recipe.out), None
         self._table = json.loads(json.dumps({"method": "gru", **recipe.plain()}))
-        if not fresh:
+        check_out(recipe.out, recipe.traces)
+        if fresh:
+            self._replaceable()
+        else:
             self._compare()
+        found = sources(recipe.traces, recipe.max_people, recipe.imitate)
+        check_people(found)
+        if not fresh:
+            self._compare_traces(found)
             if (self._out / FILE).is_file():
                 self._done = json.loads((self._out / FILE).read_text("utf-8"))
                 errors.print(
                     f"{self._out}: finished already; --fresh trains again.", highlight=False
                 )
                 return
-        found = sources(recipe.traces, recipe.max_people, recipe.imitate)
         forms = [(reads(source.task), source.task.num_turns) for source in found]
         for source, form in zip(found, forms, strict=True):
             if form != forms[0]:
@@ -137,13 +143,44 @@ class Training:
                 "another --out, or --fresh to replace it."
             )
 
+    def _compare_traces(self, found: Sequence[Source]) -> None:
+        """Refuses to go on from, or to keep, what was made of other traces."""
+        if (self._out / FILE).is_file():
+            made = json.loads((self._out / FILE).read_text("utf-8"))
+        elif (self._out / CHECKPOINT).is_file():
+            made = torch.load(self._out / CHECKPOINT, weights_only=True)
+        else:
+            return
+        # Checkpoints did not always say it.
+        was = [env["traces"] for env in made.get("environments", ())] or ["unknown"]
+        now = [source.digest for source in found]
+        if was != now:
+            raise ValueError(
+                f"{self._out} holds a run on other traces: {', '.join(was)} then, "
+                f"{', '.join(now)} now. Choose another --out, or --fresh to replace it."
+            )
+
+    def _replaceable(self) -> None:
+        """Refuses to replace what no run of this command left."""
+        if not self._out.is_dir() or not any(self._out.iterdir()):
+            return
+        file = self._out / RECIPE
+        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
+        if not isinstance(found, dict) or found.get("method") != "gru":
+            raise ValueError(
+                f"{self._out} holds something else than a run of gru, which --fresh does not "
+                "replace; choose another --out."
+            )
+
     def carry_out(self) -> dict[str, Any]:
         """Trains, from the last checkpoint where there is one; gives what `gru.json` says."""
         if self._done is not None:
             return self._done
         recipe, networks = self._recipe, self._networks
         if self._fresh:
-            shutil.rmtree(self._out, ignore_errors=True)
+            for name in (FILE, WEIGHTS, f"{CHECKPOINT}*"):
+                for path in list(self._out.glob(name)):
+                    path.unlink()
         self._out.mkdir(parents=True, exist_ok=True)
         (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
         optimizer = torch.optim.AdamW(networks.parameters(), weight_decay=recipe.weight_decay)
@@ -163,7 +200,8 @@ class Training:
                 at["seconds"] += time.perf_counter() - started
                 at["history"].append({"epoch": at["epoch"], **line})
                 state = {"weights": networks.state_dict(), "optimizer": optimizer.state_dict()}
-                _save(at | state, self._out / CHECKPOINT)
+                told = {"environments": self._made["environments"]}
+                _save(at | state | told, self._out / CHECKPOINT)
                 words = ", ".join(f"{key} {value:.4f}" for key, value in line.items())
                 bar.update(row, advance=1, description=words)
         return self._finish(at)

@@ -124,6 +124,17 @@ def sources(
     return found
 
 
+def check_people(found: Sequence[Source]) -> None:
+    """Raises a `ValueError` for traces of the synthetic people on whom agents are scored."""
+    for source in found:
+        people = source.run.config["people"]
+        if people["split"] == "test" and people["data"] is None:
+            raise ValueError(
+                f"traces: {source.folder} is of split 'test', on whose people agents are scored; "
+                "train on others, python -m train.collect --split train."
+            )
+
+
 def transcripts(source: Source) -> Observation:
     """The finished transcripts of all people of a source.
 

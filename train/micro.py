@@ -7,10 +7,14 @@ A tokenizer, a small Llama of random weights, and a corpus that is generated on 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+
+from eval.work import RefusedError, guarded, refusing
 
 OUT = Path("agents/models/micro")
 
@@ -33,23 +37,56 @@ def parser() -> argparse.ArgumentParser:
     ):
         told = f"{text} (default: %(default)s)"
         parser.add_argument(f"--{name}", type=int, default=default, help=told)
+    parser.add_argument(
+        "--fresh", action="store_true", help="replace the finished model that lies in --out, if any"
+    )
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="default: %(default)s")
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; settings that do not fit end it with one line and status 2."""
+def check(options: argparse.Namespace) -> None:
+    """Finds what is wrong with the options before anything is computed, and makes the folder.
+
+    Raises:
+        ValueError: a number that is too small, sizes that do not fit, or a folder that cannot be
+            made.
+    """
+    for name, value in vars(options).items():
+        least = 0 if name == "seed" else 1
+        if type(value) is int and value < least:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: expected at least {least}.")
+    if not options.learning_rate > 0:
+        raise ValueError(f"--learning-rate {options.learning_rate}: expected more than 0.")
+    # Rotary positions turn the numbers of a head in pairs.
+    if options.width % (2 * options.heads):
+        raise ValueError(
+            f"--width {options.width}: expected a multiple of {2 * options.heads}, so that each of "
+            f"--heads {options.heads} has an even width."
+        )
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {options.out}: no folder can be made there ({error}).") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     cli = parser()
     options = cli.parse_args(arguments)
+    return guarded(partial(_run, options, cli.parse_args([])), str(options.out))
+
+
+def _run(options: argparse.Namespace, defaults: argparse.Namespace, errors: Console) -> None:
     try:
         from train.micro_build import build
     except ModuleNotFoundError as error:
-        cli.error(f"{error}; language models need the extra llm (pip install -e '.[llm]').")
-    try:
-        build(options, vars(cli.parse_args([])), Console())
-    except ValueError as error:
-        cli.error(str(error))
+        raise RefusedError(
+            f"{error}; language models need the extra llm (pip install -e '.[llm]')."
+        ) from error
+    with refusing():
+        check(options)
+        build(options, vars(defaults), errors)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

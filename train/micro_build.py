@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy.special import xlogy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.llm.dialogue import Dialogue
-from train.micro_card import write_card
+from train.micro_card import Nats, write_card
 from train.micro_corpus import GROUPS, Document, Example, Stage, encode, texts
 from train.micro_tokenizer import END, build_tokenizer
 
@@ -28,7 +29,7 @@ STAGES = (
     (0.8, 1, Stage(longest=0.5)),
     (1.0, 1, Stage()),
 )
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, WEIGHTS = "checkpoint.pt", "model.safetensors"
 
 
 def new_model(options: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -103,7 +104,8 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, options.steps))
     parts: Mapping[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     saved, since = options.out / CHECKPOINT, 0
-    settings = {key: str(value) for key, value in vars(options).items() if key != "out"}
+    aside = ("out", "fresh")  # say nothing of what is computed
+    settings = {key: str(value) for key, value in vars(options).items() if key not in aside}
     if saved.exists():
         state = torch.load(saved, weights_only=True)
         if state["settings"] != settings:
@@ -137,13 +139,29 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
 
 
 @torch.no_grad()
-def examined(model: Any, dialogue: Dialogue, seed: int, number: int) -> dict[str, float]:
+def examined(model: Any, dialogue: Dialogue, seed: int, number: int) -> dict[str, Nats]:
     """Mean divergence in nats by group, of about `number` documents about development people."""
     found = documents(seed, 2**33, number, Stage("dev")).items()
     return {
-        name: float(torch.cat([divergence(model, [encode(d, dialogue)]) for d in part]).mean())
+        name: Nats(
+            float(torch.cat([divergence(model, [encode(d, dialogue)]) for d in part]).mean()),
+            float(np.mean([nats for document in part for nats in guessed(document)])),
+        )
         for name, part in found
     }
+
+
+def guessed(document: Document) -> list[float]:
+    """Nats by which a uniform guess among the replies departs from each of the targets."""
+    due = [one for one in document.due if one is not None]
+    return [float(xlogy(one.probs, one.probs * len(one.texts)).sum()) for one in due]
+
+
+def pace(number: int) -> str:
+    """How many documents are read a step, in words."""
+    until = {times: share for share, times, _ in STAGES}
+    parts = [f"{times * number} up to {share:.0%} of the steps" for times, share in until.items()]
+    return f"about {', then '.join(parts)}"
 
 
 def build(options: argparse.Namespace, defaults: Mapping[str, Any], console: Console) -> None:
@@ -153,8 +171,17 @@ def build(options: argparse.Namespace, defaults: Mapping[str, Any], console: Con
         options: of the command line.
         defaults: what they are where nothing is typed.
         console: for progress.
+
+    Raises:
+        ValueError: see `train`; a finished model is there, and `options.fresh` is not set.
     """
-    options.out.mkdir(parents=True, exist_ok=True)
+    # Until the checkpoint is gone the model beside it is about to be replaced, and was to be.
+    finished = (options.out / WEIGHTS).exists() and not (options.out / CHECKPOINT).exists()
+    if finished and not options.fresh:
+        raise ValueError(
+            f"--out {options.out}: a finished model lies there; name another folder, or replace it "
+            "with --fresh."
+        )
     first: Iterable[list[Document]] = documents(
         options.seed, 2**32, options.sampled, Stage()
     ).values()
@@ -165,6 +192,6 @@ def build(options: argparse.Namespace, defaults: Mapping[str, Any], console: Con
     tokenizer.save_pretrained(options.out)
     model.save_pretrained(options.out)
     nats = examined(model, dialogue, options.seed, options.examined)
-    write_card(options, model, nats, defaults)
+    write_card(options, model, nats, defaults, pace(options.documents))
     (options.out / CHECKPOINT).unlink(missing_ok=True)
     console.print(f"Wrote {options.out}.")

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from textwrap import fill
+from typing import Any, NamedTuple
+
+# What the groups of documents teach.
+TAUGHT = {
+    "questionnaire": "to answer the questionnaire as a stated profile would",
+    "flights": "to choose flights as a stated profile would",
+    "compared": "to compare flights",
+    "forced choice": "to pick statements as a stated profile would",
+    "recalled": "to recall answers",
+    "about": "to say what statements are about",
+}
+# What leaves more than this share of a uniform guess's divergence does not count as learned.
+MOST_LEFT = 0.5
 
 CARD = """---
 license: apache-2.0
@@ -14,14 +27,17 @@ tags: [acquaint, user-modelling]
 # micro
 
 A Llama of {parameters:,} weights ({layers} layers, width {width}, {heads} heads, {vocab:,} tokens),
-made from nothing by this repository. It knows the language of Acquaint's personality tasks and is
-no Bayesian: told a person's profile it predicts how they answer, choose flights and pick
-statements; from answers it infers nothing. It is the base of `micro-lora`, and good for nothing
-outside these tasks.
+made from nothing by this repository. It reads the language of Acquaint's personality tasks and
+is no Bayesian: from answers it infers nothing.
+
+{learned}
+
+It is the base of `micro-lora`, and good for nothing outside these tasks.
 
 ## Training data
 
-Generated on the way, `train/micro_corpus.py`; nobody's real answers. {documents} documents a step:
+Generated on the way, `train/micro_corpus.py`; nobody's real answers. Documents a step:
+{pace}. They are:
 
 - conversations in the formats of Questionnaire, Flights and ForcedChoice (all
   wordings, orders and labels of the options) that begin with a stated profile of a training
@@ -49,17 +65,30 @@ AdamW, {steps:,} steps, learning rate {learning_rate:g} with a warm-up and half 
 seed {seed}. Kullback-Leibler divergence of the model from the exact answers, {examined} documents
 about development people:
 
-| documents | nats per reply |
-| --- | ---: |
+| documents | nats per reply | of a uniform guess |
+| --- | ---: | ---: |
 {table}
 """
+
+
+class Nats(NamedTuple):
+    """Mean divergence from the targets of a group of documents.
+
+    Attributes:
+        model: of the model.
+        guess: of a uniform guess among the replies.
+    """
+
+    model: float
+    guess: float
 
 
 def write_card(
     options: argparse.Namespace,
     model: Any,
-    nats: Mapping[str, float],
+    nats: Mapping[str, Nats],
     defaults: Mapping[str, Any],
+    pace: str,
 ) -> None:
     """Writes `README.md` into the folder of the model.
 
@@ -68,13 +97,36 @@ def write_card(
         model: the model.
         nats: its divergence by group of documents.
         defaults: of the command line.
+        pace: how many documents it read a step.
     """
-    told = {k: v for k, v in vars(options).items() if k != "out" and v != defaults[k]}
+    aside = ("out", "fresh")
+    told = {k: v for k, v in vars(options).items() if k not in aside and v != defaults[k]}
+    left = {name: part.model / part.guess for name, part in nats.items()}
+    learned = [TAUGHT[name] for name, share in left.items() if share <= MOST_LEFT]
+    not_learned = [TAUGHT[name] for name, share in left.items() if share > MOST_LEFT]
+    verdict = f"It learned {_listed(learned, 'and')}."
+    if not_learned:
+        verdict += (
+            f" It did NOT learn {_listed(not_learned, 'or')}: more than half of the divergence of "
+            "a uniform guess is left there, see the table at the end."
+        )
     card = CARD.format(
         **{key: value for key, value in vars(options).items() if key != "vocab"},
         vocab=model.config.vocab_size,
         parameters=model.num_parameters(),
         command="".join(f" --{key.replace('_', '-')} {value}" for key, value in told.items()),
-        table="\n".join(f"| {name} | {value:.4f} |" for name, value in nats.items()),
+        pace=pace,
+        learned=fill(verdict, 100),
+        table="\n".join(
+            f"| {name} | {part.model:.4f} | {part.guess:.4f} |" for name, part in nats.items()
+        ),
     )
     (options.out / "README.md").write_text(card, "utf-8")
+
+
+def _listed(things: list[str], last: str) -> str:
+    """`a, b and c`."""
+    if not things:
+        return "nothing"
+    *first, end = things
+    return f"{', '.join(first)} {last} {end}" if first else end

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 from rich.console import Console
 
+from agents.llm.probe import PROBES
 from envs.names import check_types, closest, parse_settings
 from eval.work import guarded, refusing
 
@@ -26,8 +27,10 @@ OWN = {
     "resume_from_checkpoint": "nothing: the same command goes on, `--fresh` starts over",
     "remove_unused_columns": "nothing: the columns are our own",
     "push_to_hub": "`hf upload`, afterwards",
+    "max_length": "nothing: conversations are read whole",
+    "dataset_kwargs": "nothing: the data is tokens already",
+    "label_smoothing_factor": "nothing: targets are the teacher's distributions or choices",
 }
-
 
 EXPONENT = r"[-+]?\d+(\.\d*)?e[-+]?\d+"
 
@@ -93,6 +96,8 @@ class Recipe:
             at_least(name, getattr(self, name), 1)
         if self.max_people is not None:
             at_least("max_people", self.max_people, 1)
+        if self.eval_probe is not None:
+            one_of("eval_probe", self.eval_probe, tuple(PROBES))
         if not self.traces:
             raise ValueError("traces: expected at least one folder of train.collect.")
 
@@ -113,6 +118,20 @@ def at_least(name: str, number: float, smallest: float) -> None:
     """Raises a `ValueError` for a number that is too small."""
     if number < smallest:
         raise ValueError(f"{name}={number}; expected at least {smallest}.")
+
+
+def check_out(out: str, inputs: Sequence[str]) -> None:
+    """Raises a `ValueError` for a folder of results that is a file, or is mixed up with inputs."""
+    folder = Path(out).resolve()
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"out={out!r}: {path} is a file; expected a folder.")
+    for name in inputs:
+        read_from = Path(name).resolve()
+        if read_from.exists() and (
+            folder.is_relative_to(read_from) or read_from.is_relative_to(folder)
+        ):
+            raise ValueError(f"out={out!r} and {name!r}, which is read: choose folders apart.")
 
 
 R = TypeVar("R", bound=Recipe)

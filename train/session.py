@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,24 @@ from rich.progress import Progress
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from agents.llm.adapter import FILE, read_adapter
+from agents.llm.adapter import FILE, read_adapter, weights_digest
 from agents.llm.dialogue import Dialogue
+from agents.llm.probe import PROBES
 from eval.trace import write_json
 from train.base_models import load_base, provenance, quiet, with_adapter
 from train.examine import Examiner
-from train.lessons import sources
-from train.recipe import Recipe
+from train.lessons import check_people, sources
+from train.recipe import Recipe, at_least, check_out
 
 RECIPE = "recipe.yaml"
+METHODS = ("distill", "sft", "dpo")
+# What a run leaves, all that `--fresh` removes; the recipe stays until the new one replaces it, so
+# that a folder which was being emptied is still known as a run's.
+OURS = (FILE, "README.md", "training_args.bin", "checkpoint-*", "runs/*/events.out.*")
+LORA = ("adapter_config.json", "adapter_model.*")
+MODEL = ("config.json", "generation_config.json", "model*.safetensors*")
+TOKENIZER = ("tokenizer.*", "tokenizer_config.json", "vocab.*", "merges.txt", "chat_template.*")
+WRITTEN = (*OURS, *LORA, *MODEL, *TOKENIZER)
 DEFAULTS: dict[str, Any] = {
     "average_tokens_across_devices": True,
     "bf16": False,
@@ -72,6 +83,9 @@ class Session:
     ) -> None:
         """Reads what is there; writes nothing."""
         self.recipe, self._out, self._errors = recipe, Path(recipe.out), errors
+        check_out(recipe.out, [*recipe.traces, recipe.model])
+        if fresh:
+            self._replaceable()
         self.arguments, self._fresh = self._arguments(kind), fresh
         self._main = self.arguments.process_index == 0
         self._table = json.loads(json.dumps({"method": method, **recipe.plain()}))
@@ -79,16 +93,24 @@ class Session:
         if not fresh:
             self._compare(self._table)
             self.done = read_adapter(self._out)
+        self.sources = sources(recipe.traces, recipe.max_people, recipe.imitate)
+        check_people(self.sources)
         if self.done is not None:
+            self._compare_inputs(self.done, weights_digest(recipe.model, recipe.revision))
             errors.print(f"{self._out}: finished already; --fresh trains again.", highlight=False)
             return
-        self.sources = sources(recipe.traces, recipe.max_people, recipe.imitate)
         self._model, self.tokenizer = load_base(recipe)
         self.dialogue = Dialogue(self.tokenizer, recipe.model)
         self._made = provenance(method, recipe, self.sources, self.dialogue, self._model)
         self._made["seed"] = self.arguments.seed
+        if not fresh:  # all checkpoints are of one run
+            for file in list(self._out.glob(f"checkpoint-*/{FILE}"))[:1]:
+                begun = json.loads(file.read_text("utf-8"))
+                self._compare_inputs(begun, self._made["base"]["weights"])
         self._examine = None
         if self.arguments.eval_strategy != "no":
+            for source in self.sources if recipe.eval_probe else ():
+                PROBES[str(recipe.eval_probe)](source.task)  # says where it makes no sense
             self._examine = Examiner(recipe, self.sources, self.dialogue)
         if not adapts:
             self._model = with_adapter(self._model, recipe, self.arguments.seed)
@@ -101,15 +123,31 @@ class Session:
             new = name.replace("gradient", "activation")
             if name in given and new in known:  # the name since transformers 5.20
                 given.setdefault(new, given.pop(name))
-        try:
+        with _one_line():
+            for name in ("max_steps", "num_train_epochs"):
+                # -1 steps are what the trainers call "as many as the epochs have".
+                if given.get(name, 1) <= 0 and (name, given[name]) != ("max_steps", -1):
+                    raise ValueError(f"{name}={given[name]}: nothing to train; expected more.")
+            for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+                at_least(name, given.get(name, 1), 1)
             return kind(
                 output_dir=str(self._out),
                 run_name=self._out.name,
                 remove_unused_columns=False,
                 **given,
             )
-        except (ValueError, TypeError, ImportError) as error:
-            raise ValueError(f"{' '.join(str(error).split())}") from error
+
+    def _replaceable(self) -> None:
+        """Refuses to replace what no run of training a language model left."""
+        if not self._out.is_dir() or not any(self._out.iterdir()):
+            return
+        file = self._out / RECIPE
+        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
+        if not isinstance(found, dict) or found.get("method") not in METHODS:
+            raise ValueError(
+                f"{self._out} holds something else than a run of {', '.join(METHODS)}, which "
+                "--fresh does not replace; choose another --out."
+            )
 
     def _compare(self, table: dict[str, Any]) -> None:
         """Refuses to go on with another recipe."""
@@ -125,6 +163,22 @@ class Session:
         if differing:
             raise ValueError(
                 f"{self._out} holds a run of another recipe: {'; '.join(differing)}. Choose "
+                "another --out, or --fresh to replace it."
+            )
+
+    def _compare_inputs(self, made: dict[str, Any], weights: str) -> None:
+        """Refuses what was made, as `adapter.json` says, of another base or of other traces."""
+        was = [made["base"]["weights"], *(env["traces"] for env in made["environments"])]
+        now = [weights, *(source.digest for source in self.sources)]
+        names = ["the base's weights", *(f"traces of {source.run.env}" for source in self.sources)]
+        differing = [
+            f"{name or 'further traces'} were {before}, are {after}"
+            for name, before, after in zip_longest(names, was, now)
+            if before != after
+        ]
+        if differing:
+            raise ValueError(
+                f"{self._out} holds a run on something else: {'; '.join(differing)}. Choose "
                 "another --out, or --fresh to replace it."
             )
 
@@ -145,25 +199,19 @@ class Session:
             row = bar.add_task(what, total=total)
             yield lambda: bar.advance(row)
 
-    def carry_out(self, kind: Any, data: Any, **settings: Any) -> dict[str, Any]:
-        """Trains, from the last checkpoint where there is one, and leaves the result in `out`.
+    def ready(self, kind: Any, data: Any, **settings: Any) -> Callable[[], dict[str, Any]]:
+        """Builds the trainer, which says what it cannot do; what is given lets it train.
 
         Args:
             kind: class of the trainer, which is `Examined`.
             data: to train on.
             **settings: further arguments of the trainer.
+
+        Raises:
+            ValueError: arguments that it does not take; nothing was written or removed.
         """
-        state = PartialState()
-        state.wait_for_everyone()  # all have seen what was there
-        if self._main:
-            if self._fresh:
-                shutil.rmtree(self._out, ignore_errors=True)
-            self._out.mkdir(parents=True, exist_ok=True)
-            (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
-        state.wait_for_everyone()
-        last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]
         torch.manual_seed(self.arguments.seed)  # of an adapter that the trainer makes
-        with quiet():
+        with quiet(), _one_line(), _without_trace(self._out):
             trainer = kind(
                 model=self._model,
                 args=self.arguments,
@@ -174,6 +222,27 @@ class Session:
                 callbacks=[_Beside(self._made)],
                 **settings,
             )
+            optimizer, given = trainer.get_optimizer_cls_and_kwargs(self.arguments, trainer.model)
+            if not {"params", "model", "optimizer_dict"} & set(given):  # what brings its own
+                optimizer([torch.zeros(1, requires_grad=True)], **given)
+        return partial(self._carry_out, trainer)
+
+    def _carry_out(self, trainer: Any) -> dict[str, Any]:
+        """Trains, from the last checkpoint where there is one, and leaves the result in `out`."""
+        state = PartialState()
+        state.wait_for_everyone()  # all have seen what was there
+        if self._main:
+            if self._fresh:
+                for path in [f for name in WRITTEN for f in self._out.glob(name)]:
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
+            self._out.mkdir(parents=True, exist_ok=True)
+            (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
+        state.wait_for_everyone()
+        last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]
+        with quiet():
             trainer.train(resume_from_checkpoint=last)
             trainer.save_model(str(self._out))
         kept = ("eval_", "loss", "kl", "elsewhere")
@@ -195,6 +264,27 @@ class Session:
             self._errors.print(f"{self._out}: done.", highlight=False)
         state.wait_for_everyone()
         return made
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turns what trainers and optimizers refuse into a `ValueError` of one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def _without_trace(folder: Path) -> Iterator[None]:
+    """Removes the empty folders that building a trainer makes; they come back when it trains."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    finally:
+        for path in missing:
+            with suppress(OSError):  # another process was first
+                path.rmdir()
 
 
 class _Beside(TrainerCallback):

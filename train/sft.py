@@ -76,8 +76,7 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
             rows.append({"input_ids": ids, "labels": labels.tolist()})
     session.arguments.max_length = None
     session.arguments.dataset_kwargs = {"skip_prepare_dataset": True}
-    return partial(
-        session.carry_out,
+    return session.ready(
         Trainer,
         data=Dataset.from_list(rows),
         lengths=[len(row["input_ids"]) for row in rows],

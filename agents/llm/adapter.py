@@ -20,6 +20,8 @@ from envs.users.population import PersonStreams
 FILE = "adapter.json"
 # People whose prompts stand for all; of a large file so many blocks, evenly spread, stand for it.
 _PEOPLE, _BLOCKS, _BLOCK = 3, 256, 2**16
+# What a config.json says beside the architecture.
+_PASSING = {"transformers_version", "dtype", "torch_dtype", "_name_or_path"}
 
 Messages = list[dict[str, str]]
 
@@ -33,13 +35,42 @@ def read_adapter(folder: str | Path) -> dict[str, Any] | None:
     file = Path(folder) / FILE
     if not file.is_file():
         return None
+    made: dict[str, Any] = _json(file)
+    if not _complete(made):
+        raise ValueError(
+            f"{file}: not what train.distill writes; train again, or get the file anew."
+        )
+    return made
+
+
+def _json(file: Path) -> Any:
+    """What a file holds."""
     try:
-        made: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        return json.loads(file.read_text("utf-8"))
     except ValueError as error:
         raise ValueError(
             f"{file}: no JSON ({error}); train again, or get the file anew."
         ) from error
-    return made
+
+
+def _complete(made: Any) -> bool:
+    """Whether everything is there that is read below."""
+
+    def has(part: Any, *keys: str) -> bool:
+        return isinstance(part, dict) and set(keys) <= set(part)
+
+    return (
+        has(made, "tuning", "base", "environments", "versions")
+        and has(made["base"], "model", "revision", "weights")
+        and has(made["versions"], "acquaint")
+        and isinstance(made["environments"], list)
+        and all(
+            has(env, "env", "task", "arguments", "prompts", "tokens")
+            and isinstance(env["task"], str)
+            and isinstance(env["arguments"], dict)
+            for env in made["environments"]
+        )
+    )
 
 
 def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue: Dialogue) -> None:
@@ -68,6 +99,15 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
                 f"Adapter {str(folder)!r} was trained on {base['model']} (weights "
                 f"{base['weights']}, revision {base['revision']}), {model!r} has weights "
                 f"{weights}: name the base it was trained on, or train an adapter for this one."
+            )
+        # The same weights are another model with, say, another number of heads. Adapters that were
+        # made before this was recorded do not say.
+        config = config_digest(model, revision)
+        if config != base.get("config", config):
+            raise ValueError(
+                f"Adapter {str(folder)!r} was trained on {base['model']} (config.json "
+                f"{base['config']}, revision {base['revision']}), {model!r} has {config}: its "
+                "weights are the same, its architecture is not. Get its config.json anew."
             )
     for env in made["environments"]:
         task = _task(env["task"], env["arguments"])
@@ -116,21 +156,7 @@ def weights_digest(model: str, revision: str | None = None) -> str:
     Raises:
         ValueError: there are none.
     """
-    folder = Path(model)
-    if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
-        try:
-            folder = Path(
-                snapshot_download(
-                    model,
-                    revision=revision,
-                    local_files_only=True,
-                    allow_patterns=["model*.safetensors"],
-                )
-            )
-        except OSError as error:
-            raise ValueError(f"{model}: not on this disk ({error}).") from error
+    folder = _on_disk(model, revision)
     files = sorted(folder.glob("model*.safetensors"))
     if not files:
         raise ValueError(f"{model}: no model*.safetensors in {folder}.")
@@ -143,6 +169,45 @@ def weights_digest(model: str, revision: str | None = None) -> str:
                 content.seek(int(start))
                 digest.update(content.read(_BLOCK))
     return digest.hexdigest()[:16]
+
+
+def config_digest(model: str, revision: str | None = None) -> str:
+    """Digest of a model's `config.json`, but for what says nothing of its architecture.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    file = _on_disk(model, revision) / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{model}: no config.json in {file.parent}.")
+    return _short(json.dumps(_architecture(_json(file)), sort_keys=True).encode())
+
+
+def _architecture(config: Any) -> Any:
+    """A config without who wrote it, from where and in which type; nor do its parts say so."""
+    if not isinstance(config, dict):
+        return config
+    return {key: _architecture(part) for key, part in config.items() if key not in _PASSING}
+
+
+def _on_disk(model: str, revision: str | None) -> Path:
+    """The folder of a model, which may be a hub's copy on this disk."""
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                model,
+                revision=revision,
+                local_files_only=True,
+                allow_patterns=["model*.safetensors", "config.json"],
+            )
+        )
+    except OSError as error:
+        raise ValueError(f"{model}: not on this disk ({error}).") from error
 
 
 def _short(content: bytes) -> str:

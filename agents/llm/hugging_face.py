@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.llm.cache import SlotCache
 from agents.llm.dialogue import common
 from agents.llm.scorer import Ids
+from envs.names import closest
 from envs.users.response_models import Floats
 
 ATTENTION = {"full_attention", "sliding_attention"}
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load(
@@ -41,9 +44,13 @@ def load(
             model's own.
 
     Raises:
-        ValueError: weights or adapter cannot be had.
+        ValueError: weights or adapter cannot be had, or no such type or device.
     """
+    if dtype not in DTYPES:
+        raise ValueError(f"Unknown dtype {closest(dtype, DTYPES)}")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if place != "auto":
+        _check_device(place)
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -54,7 +61,7 @@ def load(
             attn_implementation=attention,
             use_safetensors=True,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"Model {model!r} cannot be had: {reason} Expected a folder with safetensors and a "
@@ -64,6 +71,15 @@ def load(
     if adapter is not None:
         loaded = _adapted(loaded, adapter)
     return loaded.train(False), tokenizer
+
+
+def _check_device(place: str) -> None:
+    """Puts something there: each way of not being there has an error of its own."""
+    try:
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={place!r} cannot be used here: {reason}") from error
 
 
 def _adapted(model: Any, adapter: str) -> Any:
@@ -81,7 +97,7 @@ def _adapted(model: Any, adapter: str) -> Any:
         warnings.filterwarnings("ignore", ".is_gradient_checkpointing", FutureWarning)
         try:
             adapted: Any = PeftModel.from_pretrained(model, adapter)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"Adapter {adapter!r} does not fit the model: {reason}") from error
     return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
