@@ -457,3 +457,13 @@ def test_a_policy_for_a_task_of_another_shape_is_refused(tmp_path):
             PolicyAgent(task, str(tmp_path))
         assert part in str(e.value)
         assert "\n" not in str(e.value)
+
+
+def test_fresh_replaces_nothing_that_is_not_a_run_of_its_own(tmp_path, capsys):
+    out = tmp_path / "precious"
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    words = ["--config", "configs/train/ppo-questionnaire.yaml", "--out", str(out), "--fresh"]
+    assert main(words) == 2
+    assert "holds something else than a run of this command" in capsys.readouterr().err
+    assert (out / "thesis.txt").read_text() == "years of work"

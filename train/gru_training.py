@@ -30,10 +30,10 @@ from eval.rollout import rollout
 from eval.trace import write_json
 from train.batches import generator
 from train.examine import summary
+from train.folders import check_out, check_replaceable
 from train.gru import Gru
 from train.gru_lessons import Taught, cost, parted, shuffled, taught
 from train.lessons import Source, check_people, sources
-from train.recipe import check_out
 
 RECIPE, CHECKPOINT = "recipe.yaml", "checkpoint.pt"
 WARM_UP, LONGEST_GRADIENT = 0.05, 1.0
@@ -92,7 +92,7 @@ class Training:
         self._table = json.loads(json.dumps({"method": "gru", **recipe.plain()}))
         check_out(recipe.out, recipe.traces)
         if fresh:
-            self._replaceable()
+            check_replaceable(self._out, lambda found: found.get("method") == "gru")
         else:
             self._compare()
         found = sources(recipe.traces, recipe.max_people, recipe.imitate)
@@ -158,18 +158,6 @@ class Training:
             raise ValueError(
                 f"{self._out} holds a run on other traces: {', '.join(was)} then, "
                 f"{', '.join(now)} now. Choose another --out, or --fresh to replace it."
-            )
-
-    def _replaceable(self) -> None:
-        """Refuses to replace what no run of this command left."""
-        if not self._out.is_dir() or not any(self._out.iterdir()):
-            return
-        file = self._out / RECIPE
-        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
-        if not isinstance(found, dict) or found.get("method") != "gru":
-            raise ValueError(
-                f"{self._out} holds something else than a run of gru, which --fresh does not "
-                "replace; choose another --out."
             )
 
     def carry_out(self) -> dict[str, Any]:

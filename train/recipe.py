@@ -120,20 +120,6 @@ def at_least(name: str, number: float, smallest: float) -> None:
         raise ValueError(f"{name}={number}; expected at least {smallest}.")
 
 
-def check_out(out: str, inputs: Sequence[str]) -> None:
-    """Raises a `ValueError` for a folder of results that is a file, or is mixed up with inputs."""
-    folder = Path(out).resolve()
-    for path in (folder, *folder.parents):
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"out={out!r}: {path} is a file; expected a folder.")
-    for name in inputs:
-        read_from = Path(name).resolve()
-        if read_from.exists() and (
-            folder.is_relative_to(read_from) or read_from.is_relative_to(folder)
-        ):
-            raise ValueError(f"out={out!r} and {name!r}, which is read: choose folders apart.")
-
-
 R = TypeVar("R", bound=Recipe)
 
 

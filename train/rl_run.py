@@ -24,6 +24,7 @@ from agents.policy_net import CARD, WEIGHTS, task_shape
 from agents.view import make_view
 from envs.adaptors import UserVectorEnv
 from eval.trace import write_json
+from train.folders import check_replaceable
 from train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 from train.rl_curve import Examiner, write_curve
 from train.rl_env import UserVecEnv
@@ -49,7 +50,9 @@ class Run:
         """Builds everything; writes nothing."""
         self.recipe, self.out, self.errors = recipe, Path(recipe.out), errors
         self._fresh = fresh
-        if not fresh:
+        if fresh:
+            check_replaceable(self.out, lambda found: "algo" in found)
+        else:
             self._compare()
         self.done = not fresh and (self.out / CARD).is_file()
         if self.done:

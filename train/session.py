@@ -26,8 +26,9 @@ from agents.llm.probe import PROBES
 from eval.trace import write_json
 from train.base_models import load_base, provenance, quiet, with_adapter
 from train.examine import Examiner
+from train.folders import check_out, check_replaceable
 from train.lessons import check_people, sources
-from train.recipe import Recipe, at_least, check_out
+from train.recipe import Recipe, at_least
 
 RECIPE = "recipe.yaml"
 METHODS = ("distill", "sft", "dpo")
@@ -85,7 +86,7 @@ class Session:
         self.recipe, self._out, self._errors = recipe, Path(recipe.out), errors
         check_out(recipe.out, [*recipe.traces, recipe.model])
         if fresh:
-            self._replaceable()
+            check_replaceable(self._out, lambda found: found.get("method") in METHODS)
         self.arguments, self._fresh = self._arguments(kind), fresh
         self._main = self.arguments.process_index == 0
         self._table = json.loads(json.dumps({"method": method, **recipe.plain()}))
@@ -135,18 +136,6 @@ class Session:
                 run_name=self._out.name,
                 remove_unused_columns=False,
                 **given,
-            )
-
-    def _replaceable(self) -> None:
-        """Refuses to replace what no run of training a language model left."""
-        if not self._out.is_dir() or not any(self._out.iterdir()):
-            return
-        file = self._out / RECIPE
-        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
-        if not isinstance(found, dict) or found.get("method") not in METHODS:
-            raise ValueError(
-                f"{self._out} holds something else than a run of {', '.join(METHODS)}, which "
-                "--fresh does not replace; choose another --out."
             )
 
     def _compare(self, table: dict[str, Any]) -> None:
