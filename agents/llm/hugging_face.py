@@ -19,7 +19,7 @@ from envs.names import closest
 from envs.users.response_models import Floats
 
 ATTENTION = {"full_attention", "sliding_attention"}
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "float64", "bfloat16", "float16")
 
 
 def load(
