@@ -230,7 +230,10 @@ def test_fresh_networks_replace_what_a_run_wrote_and_nothing_else(tmp_path, caps
     assert (out / "notes.txt").read_text() == "mine"
     (out / "recipe.yaml").unlink()
     capsys.readouterr()
-    for where, message in ((out, "something else than a run of this command"), (folder, "folders apart")):
+    for where, message in (
+        (out, "something else than a run of this command"),
+        (folder, "folders apart"),
+    ):
         before = {path: path.stat().st_mtime_ns for path in where.rglob("*")}
         assert gru(folder, where, "--fresh") == 2
         assert message in capsys.readouterr().err
