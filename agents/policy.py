@@ -8,9 +8,9 @@ import numpy as np
 
 from agents.core import Agent, Decision, decide
 from agents.policy_net import PolicyNet, read_policy
-from agents.view import as_of, make_view
+from agents.view import make_view
 from envs.core import UserTask
-from envs.transcript import Observation
+from envs.transcript import Observation, as_of
 from envs.users.response_models import Floats
 
 # Where the folders lie that this project ships.

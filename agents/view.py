@@ -148,22 +148,9 @@ def make_view(name: str, task: UserTask) -> View:
     return VIEWS[name](task)
 
 
-def as_of(task: UserTask, observation: Observation, turn: Ints) -> Observation:
-    """These transcripts as they were at earlier turns `[B]`."""
-    turns = np.arange(task.num_turns)
-    told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.asks)
-    stimuli = np.where(asked[:, :, None], stimuli_of(observation), -1)
-    return {
-        **observation,
-        "turn": turn[:, None].astype(np.float32),
-        "stimuli": stimuli.reshape(len(turn), -1),
-        **{key: np.where(told, observation[key], -1) for key in ("actions", "answers")},
-    }
-
-
 def _at(values: npt.NDArray[np.floating], turn: Ints) -> npt.NDArray[np.floating]:
     """`[B, ...]` what stands at turns `[B]` of `[B, T, ...]`; the nearest where there is none."""
-    return values[np.arange(len(turn)), turn.clip(0, values.shape[1] - 1)]
+    return values[np.arange(len(turn)), np.minimum(np.maximum(turn, 0), values.shape[1] - 1)]
 
 
 def _one_hot(index: npt.NDArray[np.floating], size: int) -> Floats:

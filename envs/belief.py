@@ -76,6 +76,9 @@ class Inference:
         self._complete = len(population.levels) == shape[0] ** shape[1] and np.array_equal(
             population.levels, np.indices((shape[0],) * shape[1]).reshape(shape[1], -1).T
         )
+        # [P, F * L] otherwise, so that they are one product.
+        one_hot = population.levels[: 0 if self._complete else None, :, None] == np.arange(shape[0])
+        self._one_hot = one_hot.reshape(-1, shape[0] * shape[1]).astype(np.float64)
         # Stimuli that never recur are worked on all at once, which needs the one row of the joint
         # form; in the factored form each stimulus informs a row of its own.
         self._by_stimulus = self.factored or model.recurring
@@ -248,9 +251,8 @@ class Inference:
             return weights
         if self._complete:
             return np.stack(grid_marginals(weights[:, 0], self.population.num_levels), axis=1)
-        one_hot = self.population.levels[:, :, None] == np.arange(self.population.num_levels)
-        summed = weights[:, 0] @ one_hot.reshape(len(one_hot), -1)
-        return summed.reshape(len(weights), *one_hot.shape[1:])
+        summed = weights[:, 0] @ self._one_hot
+        return summed.reshape(len(weights), -1, self.population.num_levels)
 
     def blocks(self, batch: int) -> Iterator[slice]:
         """Rows of a belief to work on together, so that they stay in cache between passes."""

@@ -60,11 +60,13 @@ class Examiner:
 
     def _told(self, answers: Ints) -> Floats:
         """`[n, F, H]` the belief after all answers `[n, N]`."""
-        weights = self._engine.start(len(answers))
-        for place, stimulus in enumerate(self._task.offered):
-            everybody = np.broadcast_to(stimulus, (len(answers), len(stimulus)))
-            weights = self._engine.update(weights, everybody, answers[:, place])
-        return weights
+        offered = self._task.offered
+        everything = {
+            "turn": np.full((len(answers), 1), len(offered)),
+            "stimuli": np.broadcast_to(offered.ravel(), (len(answers), offered.size)),
+            "answers": answers,
+        }
+        return self._engine.condition(everything)
 
     def learn(self, rows: Rows, action: Ints) -> Floats:
         """`[n]` gain in score on some lanes by the answers to `[n]` questions."""

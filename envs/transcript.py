@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium import spaces
 
-from envs.users.response_models import Floats
+from envs.users.response_models import Floats, Ints
 
 if TYPE_CHECKING:
     from envs.core import UserTask
@@ -32,6 +32,19 @@ def present_stimulus(observation: Observation) -> Floats:
     """`[B, S]` the stimulus to which each person's answer is due."""
     turn = observation["turn"][:, 0].astype(np.int64)
     return stimuli_of(observation)[np.arange(len(turn)), turn]
+
+
+def as_of(task: UserTask, observation: Observation, turn: Ints) -> dict[str, Floats]:
+    """These transcripts as they were at earlier turns `[B]`; one transcript serves many turns."""
+    turns = np.arange(task.num_turns)
+    told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.asks)
+    stimuli = np.where(asked[:, :, None], stimuli_of(observation), -1)
+    return {
+        **observation,
+        "turn": turn[:, None].astype(np.float32),
+        "stimuli": stimuli.reshape(len(turn), -1),
+        **{key: np.where(told, observation[key], -1) for key in ("actions", "answers")},
+    }
 
 
 def observation_space(task: UserTask, form: str) -> spaces.Dict:

@@ -58,7 +58,7 @@ def _final(
     cells: Callable[[Trace], Floats],
     combine: Combine | None = None,
 ) -> Metric:
-    return Metric(name, unit, better, cells, combine, of="interviews", stays=True)
+    return Metric(name, unit, better, cells, combine, of="interviews")
 
 
 INTERVIEW_METRICS = (

@@ -32,9 +32,9 @@ class Metric:
         after_last_answer: a person's statistics are those of the last turn, not the mean over
             turns.
         curve: whether the report shows it turn by turn.
-        of: whether it is about `predictions`, about `interviews` or about `both`.
-        stays: whether it says what is known, which whoever stops early goes on knowing; then cells
-            are finite beyond a person's `length` as well, and the last ones are the person's.
+        of: whether it is about `predictions`, about `interviews` or about `both`. What `interviews`
+            have taught is known to whoever stops early as well: their cells are finite beyond a
+            person's `length`, and the last ones are the person's.
     """
 
     name: str
@@ -45,7 +45,10 @@ class Metric:
     after_last_answer: bool = False
     curve: bool = True
     of: Literal["predictions", "interviews", "both"] = "predictions"
-    stays: bool = False
+
+    @property
+    def _lasting(self) -> bool:
+        return self.of == "interviews"
 
     def applies(self, asks: bool) -> bool:
         """Whether it has a meaning in a task in which agents ask, or predict."""
@@ -55,13 +58,13 @@ class Metric:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
         with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed
             cells = self.cells(trace)
-        known = np.isfinite(cells).all(axis=-1) & (trace.happened | self.stays)
+        known = np.isfinite(cells).all(axis=-1) & (trace.happened | self._lasting)
         return np.where(known[..., None], cells, np.nan)
 
     def statistics(self, trace: Trace) -> Floats:
         """`[N, D]`, NaN for a person without turns or with a turn that has no finite number."""
         cells = self.by_turn(trace)
-        if self.stays:
+        if self._lasting:
             return cells[:, -1]
         if self.after_last_answer:
             last = np.maximum(trace.length.astype(np.int64) - 1, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,9 @@ class Store:
 
     def _compare(self) -> None:
         """Refuses to mix traces of two configurations."""
-        found, config = read_config(self.folder / "config.json"), self._config
-        differing = [
-            f"{key} was {found.get(key)!r}, is {config.get(key)!r}"
-            for key in sorted({*found, *config})
-            if found.get(key) != config.get(key)
-        ]
-        if differing:
+        if differing := differences(read_config(self.folder / "config.json"), self._config):
             raise ValueError(
-                f"{self.folder} holds traces of another configuration: {'; '.join(differing)}. "
+                f"{self.folder} holds traces of another configuration: {differing}. "
                 "Choose another --out, or --fresh to replace what is there."
             )
 
@@ -108,6 +103,15 @@ class Store:
         # Two runs at once may have met somebody twice, with the same result.
         _, once = np.unique(trace.person, return_index=True)
         return trace.select(once[:users])
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which keys of two tables differ, and how; nothing if none does."""
+    return "; ".join(
+        f"{key} was {was.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*was, *now})
+        if was.get(key) != now.get(key)
+    )
 
 
 def read_config(file: Path) -> dict[str, Any]:

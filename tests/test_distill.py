@@ -21,10 +21,11 @@ from agents.llm.hugging_face import HuggingFaceScorer
 from agents.teacher import BayesTeacher
 from envs.contract_play import transcript
 from envs.simulator import Simulator
+from envs.transcript import as_of
 from train.batches import ByLength, Collator, choices
 from train.collect import main as collect
 from train.distill import Distill, distill, main
-from train.lessons import lessons, reports, sources, transcripts, until
+from train.lessons import lessons, reports, sources, transcripts
 from train.objectives import OBJECTIVES, Choices, kl, scored
 
 
@@ -62,7 +63,7 @@ def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
     for row, lesson in enumerate(lessons(source, dialogue)):
         assert len(lesson.positions) == TURNS
         for turn in range(TURNS):
-            past = until(observation, np.full(len(observation["turn"]), turn))
+            past = as_of(source.task, observation, np.full(len(observation["turn"]), turn))
             messages = source.task.prompt({key: value[row] for key, value in past.items()})
             alone = dialogue.encode(messages).ids
             assert lesson.positions[turn] == len(alone) - 1
@@ -128,7 +129,7 @@ def test_questions_are_those_of_the_probe(folder):
     agent = ChoiceAgent(source.task, dialogue, Listening(), probe="levels")
     told = transcripts(source)
     for turn in range(TURNS + 1):
-        agent.believe(until(told, np.full(8, turn)))
+        agent.believe(as_of(source.task, told, np.full(8, turn)))
     heard = {tuple(ids) for ids in asked}
     for row, group in enumerate(groups):
         for lesson in group:
@@ -310,7 +311,7 @@ def test_kl_of_a_model_is_that_of_the_loop(folder):
     cells = np.empty((8, TURNS))
     mass = np.empty((8, TURNS))
     for turn in range(TURNS):
-        decision = agent.act(until(told, np.full(8, turn)), np.zeros(8))
+        decision = agent.act(as_of(source.task, told, np.full(8, turn)), np.zeros(8))
         cells[:, turn] = rel_entr(teacher[:, turn], decision.action_probs).sum(1)
         mass[:, turn] = decision.answer_mass
     batch = Collator(0)([[lesson] for lesson in lessons(source, dialogue)])
@@ -644,7 +645,11 @@ def test_the_teacher_has_beliefs_about_whoever_was_talked_to(tmp_path):
     groups = list(reports(source, dialogue, 3, np.random.default_rng(0)))
     turns = range(TURNS + 1)
     every = np.stack(
-        [BayesTeacher(source.task).believe(until(told, np.full(8, turn))) for turn in turns], axis=1
+        [
+            BayesTeacher(source.task).believe(as_of(source.task, told, np.full(8, turn)))
+            for turn in turns
+        ],
+        axis=1,
     )
     for row, group in enumerate(groups):
         for lesson in group:

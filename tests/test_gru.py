@@ -18,13 +18,14 @@ import train.gru
 from agents.contract import CHECKS
 from agents.gru import GruAgent, NetworkAgent
 from agents.recurrent import MEMORIES, WEIGHTS, Ensemble, events, load, reads
+from envs.transcript import as_of
 from eval.job import People, plan
 from eval.rollout import rollout
 from eval.run import main as run
 from train.examine import summary
 from train.gru import main, parse, prepare
 from train.gru_lessons import cost, parted, shuffled, taught
-from train.lessons import sources, transcripts, until
+from train.lessons import sources, transcripts
 
 QUESTIONNAIRE, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 TINY = {"width": 8, "epochs": 4, "batch_size": 4, "eval_users": 4, "learning_rate": 0.02}
@@ -93,7 +94,7 @@ def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, 
             asked = torch.as_tensor(told["stimuli"])[..., None]
             whole.append([member(after[:, t], asked[:, t : t + 1])[:, 0] for t in range(TURNS)])
     for turn in [*range(TURNS), 1]:
-        seen = until(told, np.full(8, turn))
+        seen = as_of(source.task, told, np.full(8, turn))
         said = agent.act(seen, np.zeros(8)).action_probs
         mean = (whole[0][turn].exp() + whole[1][turn].exp()) / 2
         assert np.allclose(said, mean.numpy(), atol=1e-12)
@@ -109,7 +110,8 @@ def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
     for memory, same in (("sum", True), ("gru", False)):
         agent = NetworkAgent(source.task, random_networks(source.task, memory=memory))
         one, other = (
-            agent.act(until(t, np.full(8, 3)), np.zeros(8)).action_probs for t in (told, back)
+            agent.act(as_of(source.task, t, np.full(8, 3)), np.zeros(8)).action_probs
+            for t in (told, back)
         )
         assert np.allclose(one, other, atol=1e-12) == same
 
@@ -136,7 +138,8 @@ def test_the_loss_is_the_divergence_in_the_loop(memory, folder, tmp_path):
     told, teacher = transcripts(source), source.run.trace.teacher_probs
     networks = random_networks(source.task, networks=1, memory=memory)
     agent, batch = NetworkAgent(source.task, networks), taught([source], [np.arange(8)])
-    decisions = [agent.act(until(told, np.full(8, t)), np.zeros(8)) for t in range(TURNS)]
+    task = source.task
+    decisions = [agent.act(as_of(task, told, np.full(8, t)), np.zeros(8)) for t in range(TURNS)]
     cells = [rel_entr(teacher[:, t], d.action_probs).sum(1) for t, d in enumerate(decisions)]
     chosen = [
         -np.log(d.action_probs[np.arange(8), source.run.trace.teacher_actions[:, t]])
@@ -266,7 +269,7 @@ def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
     agent = NetworkAgent(task, load(tmp_path / "out", task))
     told, nll = transcripts(source), []
     for turn in range(6):
-        seen = until({key: value[held] for key, value in told.items()}, np.full(5, turn))
+        seen = as_of(task, {key: value[held] for key, value in told.items()}, np.full(5, turn))
         probs = agent.act(seen, np.zeros(5)).action_probs
         nll.append(-np.log(probs[np.arange(5), source.run.trace.answers[held, turn]]))
     best = made["history"][made["epochs"] - 1]

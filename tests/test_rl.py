@@ -22,9 +22,9 @@ from agents.contract import CHECKS
 from agents.policy import PolicyAgent
 from agents.registry import parse_agent
 from agents.teacher import BayesTeacher
-from agents.view import VIEWS, as_of, make_view
+from agents.view import VIEWS, make_view
 from envs.contract_play import transcript
-from envs.transcript import present_stimulus
+from envs.transcript import as_of, present_stimulus
 from eval.run import main as evaluate
 from train import rl_bench
 from train.rl import main, parse

@@ -19,8 +19,9 @@ import gymnasium as gym
 import numpy as np
 
 from envs.adaptors import UserEnv
+from envs.transcript import as_of
 from eval.store import slug
-from train.lessons import Source, sources, transcripts, until
+from train.lessons import Source, sources, transcripts
 
 # Where Minari looks for data sets.
 ROOT = "MINARI_DATASETS_PATH"
@@ -160,7 +161,7 @@ def _minari(source: Source, path: Path, with_levels: bool) -> Path:
             EpisodeBuffer(
                 id=row,
                 seed=int(trace.person[row]),
-                observations=until(one, np.arange(length + 1)),
+                observations=as_of(task, one, np.arange(length + 1)),
                 actions=actions[row, :length],
                 rewards=trace.rewards[row, :length].tolist(),
                 terminations=(over & (not early)).tolist(),

@@ -8,6 +8,10 @@ from typing import Any
 
 import yaml
 
+from eval.store import differences
+
+RECIPE = "recipe.yaml"
+
 
 def check_out(out: str, inputs: Sequence[str]) -> None:
     """Raises a `ValueError` for a folder of results that is a file, or is mixed up with inputs."""
@@ -23,19 +27,41 @@ def check_out(out: str, inputs: Sequence[str]) -> None:
             raise ValueError(f"out={out!r} and {name!r}, which is read: choose folders apart.")
 
 
+def check_recipe(out: Path, table: Mapping[str, Any]) -> None:
+    """Raises a `ValueError` where a folder holds a run of another recipe than this one."""
+    if (out / RECIPE).is_file() and (differing := differences(_recipe(out), table)):
+        raise ValueError(
+            f"{out} holds a run of another recipe: {differing}. Choose another --out, or --fresh "
+            "to replace it."
+        )
+
+
+def keep_recipe(out: Path, table: Mapping[str, Any]) -> None:
+    """Makes the folder of a run, and writes its recipe."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RECIPE).write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
+
+
 def check_replaceable(out: Path, ours: Callable[[Mapping[str, Any]], bool]) -> None:
     """Raises a `ValueError` where `--fresh` would replace what no run of this command left.
 
     Args:
         out: the folder.
-        ours: whether the `recipe.yaml` in it is of such a run.
+        ours: whether the recipe in it is of such a run.
     """
     if not out.is_dir() or not any(out.iterdir()):
         return
-    file = out / "recipe.yaml"
-    found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
-    if not isinstance(found, Mapping) or not ours(found):
+    if not ours(_recipe(out)):
         raise ValueError(
             f"{out} holds something else than a run of this command, which --fresh does not "
             "replace; choose another --out."
         )
+
+
+def _recipe(out: Path) -> Mapping[str, Any]:
+    """The recipe in a folder; empty where there is none that can be read."""
+    try:
+        found = yaml.safe_load((out / RECIPE).read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, Mapping) else {}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from envs.core import UserTask
 from envs.registration import make_task
 from envs.simulator import Simulator
-from envs.transcript import Observation, stimuli_of
+from envs.transcript import Observation, as_of
 from envs.users.response_models import Floats, Ints
 from eval.store import Run, load_runs
 from eval.trace import Trace
@@ -166,20 +166,6 @@ def _chosen(task: UserTask, trace: Trace) -> Ints:
     return task.chosen(stated).reshape(trace.actions.shape)
 
 
-def until(observation: Observation, turn: Ints) -> dict[str, Floats]:
-    """Transcripts as they were before the answer of turn `turn` `[B]`."""
-    column = np.arange(observation["answers"].shape[1])
-    before, asked = column < turn[:, None], column <= turn[:, None]
-    stimuli = np.where(asked[..., None], stimuli_of(observation), -1)
-    return {
-        **observation,
-        "turn": turn[:, None].astype(np.float32),
-        "stimuli": stimuli.reshape(len(turn), -1).astype(np.float32),
-        "actions": np.where(before, observation["actions"], -1),
-        "answers": np.where(before, observation["answers"], -1),
-    }
-
-
 def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
     """A lesson a person: the whole conversation, all its replies at once. Nobody without turns.
 
@@ -230,7 +216,7 @@ def reports(
         for number, belief in enumerate(beliefs):
             turn, factor = turns[row, number], factors[row, number]
             one = {key: value[row : row + 1] for key, value in observation.items()}
-            past = ended(until(one, np.array([turn])))
+            past = ended(as_of(task, one, np.array([turn])))
             messages = task.prompt({key: value[0] for key, value in past.items()})
             messages[-1]["content"] += f"\n{probe.questions[factor]}"
             ids, positions = dialogue.encode(messages)
@@ -258,7 +244,7 @@ def _believed(source: Source, observation: Observation, turn: Ints) -> Floats:
         if trace.belief.size == 0:
             raise ValueError(f"{source.folder}: {source.run.agent!r} recorded no beliefs.")
         return trace.belief[everyone, turn]
-    engine, told = source.task.inference(), until(observation, turn)
+    engine, told = source.task.inference(), as_of(source.task, observation, turn)
     blocks = []
     for rows in engine.blocks(len(turn)):
         weights = engine.condition({key: value[rows] for key, value in told.items()})
@@ -295,5 +281,5 @@ def _legal(task: UserTask, observation: Observation) -> npt.NDArray[np.bool_]:
         for turn in range(turns):
             here = np.flatnonzero(observation["turn"][:, 0] > turn)
             some = {key: value[here] for key, value in observation.items()}
-            legal[here, turn] = task.legal(until(some, np.full(len(here), turn)))
+            legal[here, turn] = task.legal(as_of(task, some, np.full(len(here), turn)))
     return legal

@@ -11,7 +11,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-import yaml
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,13 +23,13 @@ from agents.policy_net import CARD, WEIGHTS, task_shape
 from agents.view import make_view
 from envs.adaptors import UserVectorEnv
 from eval.trace import write_json
-from train.folders import check_replaceable
+from train.folders import check_recipe, check_replaceable, keep_recipe
 from train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 from train.rl_curve import Examiner, write_curve
 from train.rl_env import UserVecEnv
 from train.rl_log import writers
 
-RECIPE, STATE = "recipe.yaml", "state.pt"
+STATE = "state.pt"
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
 
@@ -53,7 +52,7 @@ class Run:
         if fresh:
             check_replaceable(self.out, lambda found: "algo" in found)
         else:
-            self._compare()
+            check_recipe(self.out, recipe.plain())
         self.done = not fresh and (self.out / CARD).is_file()
         if self.done:
             return
@@ -69,23 +68,6 @@ class Run:
         self.task = env.task
         self.model = self._model(UserVecEnv(env, make_view(recipe.view, env.task)))
         self.examine = Examiner(recipe)
-
-    def _compare(self) -> None:
-        """Refuses to go on with another recipe."""
-        file = self.out / RECIPE
-        if not file.is_file():
-            return
-        found, table = yaml.safe_load(file.read_text("utf-8")), self.recipe.plain()
-        differing = [
-            f"{key} was {found.get(key)!r}, is {table.get(key)!r}"
-            for key in sorted({*found, *table})
-            if found.get(key) != table.get(key)
-        ]
-        if differing:
-            raise ValueError(
-                f"{self.out} holds a run of another recipe: {'; '.join(differing)}. Choose "
-                "another --out, or --fresh to replace it."
-            )
 
     def _model(self, env: UserVecEnv) -> Any:
         """The algorithm with a policy of random weights."""
@@ -128,9 +110,7 @@ class Run:
             return
         if self._fresh:
             shutil.rmtree(self.out, ignore_errors=True)
-        self.out.mkdir(parents=True, exist_ok=True)
-        table = self.recipe.plain()
-        (self.out / RECIPE).write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
+        keep_recipe(self.out, self.recipe.plain())
         since = self._resume()
         logger = Logger(str(self.out), writers(self.recipe, self.out, since))
         self.model.set_logger(logger)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import PartialState
 from rich.console import Console
 from rich.progress import Progress
@@ -26,11 +25,10 @@ from agents.llm.probe import PROBES
 from eval.trace import write_json
 from train.base_models import load_base, provenance, quiet, with_adapter
 from train.examine import Examiner
-from train.folders import check_out, check_replaceable
+from train.folders import check_out, check_recipe, check_replaceable, keep_recipe
 from train.lessons import check_people, sources
 from train.recipe import Recipe, at_least
 
-RECIPE = "recipe.yaml"
 METHODS = ("distill", "sft", "dpo")
 # What a run leaves, all that `--fresh` removes; the recipe stays until the new one replaces it, so
 # that a folder which was being emptied is still known as a run's.
@@ -92,7 +90,7 @@ class Session:
         self._table = json.loads(json.dumps({"method": method, **recipe.plain()}))
         self.done = None
         if not fresh:
-            self._compare(self._table)
+            check_recipe(self._out, self._table)
             self.done = read_adapter(self._out)
         self.sources = sources(recipe.traces, recipe.max_people, recipe.imitate)
         check_people(self.sources)
@@ -136,23 +134,6 @@ class Session:
                 run_name=self._out.name,
                 remove_unused_columns=False,
                 **given,
-            )
-
-    def _compare(self, table: dict[str, Any]) -> None:
-        """Refuses to go on with another recipe."""
-        file = self._out / RECIPE
-        if not file.is_file():
-            return
-        found = yaml.safe_load(file.read_text("utf-8"))
-        differing = [
-            f"{key} was {found.get(key)!r}, is {table.get(key)!r}"
-            for key in sorted({*found, *table})
-            if found.get(key) != table.get(key)
-        ]
-        if differing:
-            raise ValueError(
-                f"{self._out} holds a run of another recipe: {'; '.join(differing)}. Choose "
-                "another --out, or --fresh to replace it."
             )
 
     def _compare_inputs(self, made: dict[str, Any], weights: str) -> None:
@@ -227,8 +208,7 @@ class Session:
                         shutil.rmtree(path)
                     else:
                         path.unlink()
-            self._out.mkdir(parents=True, exist_ok=True)
-            (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
+            keep_recipe(self._out, self._table)
         state.wait_for_everyone()
         last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]
         with quiet():

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from envs.asking import AskingTask
-from envs.users.classes import load_classes
+from envs.users.classes import class_people
 from envs.users.item_bank import ItemBank
-from envs.users.population import Population
 from envs.users.profiles import load_profiles
-from envs.users.response_models import TableModel
 
 
 class Interview(AskingTask):
@@ -99,13 +95,9 @@ class Interview(AskingTask):
         self.form = form
         if population == "profiles":
             people = load_profiles(questionnaire, parameters, levels)
-            self.population, self.graded = people.population, people.parameters
-            table = bank.response_table(np.asarray(people.population.grid), people.parameters)
-            self.model = TableModel(table, bank.trait)
+            self.population, self.model = people.population, people.model
+            self.graded = people.parameters
         else:
-            prior, probs = load_classes(bank, population)
-            self.population = Population.classes(prior)
-            every = np.zeros(bank.num_items, dtype=np.int64)
-            self.model = TableModel(np.ascontiguousarray(probs.transpose(1, 0, 2)), every)
+            self.population, self.model = class_people(bank, population)
         if reward == "traits" and self.population.grid is None:
             raise ValueError("reward=traits needs traits; population=profiles has them.")

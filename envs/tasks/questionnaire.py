@@ -7,11 +7,10 @@ import numpy as np
 from envs.context import make_context
 from envs.core import UserTask
 from envs.names import closest
-from envs.users.classes import load_classes
+from envs.users.classes import class_people
 from envs.users.item_bank import ItemBank
-from envs.users.population import Population
 from envs.users.profiles import load_profiles
-from envs.users.response_models import Floats, Ints, TableModel
+from envs.users.response_models import Floats, Ints
 
 
 class Questionnaire(UserTask):
@@ -104,14 +103,9 @@ class Questionnaire(UserTask):
                 f"num_turns={num_turns}; {questionnaire} has 1..{bank.num_items} items."
             )
         if population == "profiles":
-            self.population = people.population
-            table = bank.response_table(np.asarray(people.population.grid), people.parameters)
-            self.model = TableModel(table, bank.trait)
+            self.population, self.model = people.population, people.model
         else:
-            prior, probs = load_classes(bank, population)
-            self.population = Population.classes(prior)
-            every = np.zeros(bank.num_items, dtype=np.int64)
-            self.model = TableModel(np.ascontiguousarray(probs.transpose(1, 0, 2)), every)
+            self.population, self.model = class_people(bank, population)
         shared = {"questionnaire": questionnaire, "parameters": parameters, "levels": levels}
         self.context = make_context(context, self, shared)
         self.form = form

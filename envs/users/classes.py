@@ -21,7 +21,8 @@ from scipy.special import log_softmax, softmax
 
 from envs.data import FOLDER, read_table
 from envs.users.item_bank import ItemBank
-from envs.users.response_models import Floats
+from envs.users.population import Population
+from envs.users.response_models import Floats, TableModel
 
 CLASS = "class"
 
@@ -131,6 +132,13 @@ def load_classes(bank: ItemBank, name: str) -> tuple[Floats, Floats]:
             "expected positive ones. Fit again with a larger --ridge."
         )
     return prior, probs
+
+
+def class_people(bank: ItemBank, name: str) -> tuple[Population, TableModel]:
+    """The classes as hypotheses, and how they answer; see `load_classes`."""
+    prior, probs = load_classes(bank, name)
+    every = np.zeros(bank.num_items, dtype=np.int64)  # all items inform about the class
+    return Population.classes(prior), TableModel(np.ascontiguousarray(probs.swapaxes(0, 1)), every)
 
 
 def category_names(bank: ItemBank) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from envs.users.item_bank import GradedParameters, ItemBank
 from envs.users.population import Population
+from envs.users.response_models import TableModel
 
 MOST_PROFILES = 1_000_000  # of more, one posterior would no longer fit into memory with others
 
@@ -24,6 +25,12 @@ class Profiles(NamedTuple):
     bank: ItemBank
     parameters: GradedParameters
     population: Population
+
+    @property
+    def model(self) -> TableModel:
+        """How they answer the bank's items."""
+        table = self.bank.response_table(np.asarray(self.population.grid), self.parameters)
+        return TableModel(table, self.bank.trait)
 
 
 def load_profiles(questionnaire: str, parameters: str, levels: int) -> Profiles:
