@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from envs.adaptors import UserEnv, UserVectorEnv
 from envs.core import UserTask
-from envs.transcript import Observation
+from envs.transcript import Observation, masked
 from envs.users.people import Users
 from envs.users.response_models import Ints
 
@@ -101,12 +101,13 @@ def _interview(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArra
     over = np.arange(task.num_turns) < turn[:, None]
     answers = np.take_along_axis(users.answers, action, axis=1)
     stimuli = np.take_along_axis(users.stimuli, action[..., None], axis=1)
-    return {
+    told = {
         "turn": turn[:, None].astype(np.float32),
         "stimuli": np.where(over[..., None], stimuli, -1).astype(np.float32).reshape(len(turn), -1),
         "actions": np.where(over, action, -1).astype(np.float32),
         "answers": np.where(over, answers, -1).astype(np.float32),
     }
+    return masked(task, told)
 
 
 class Moment(NamedTuple):

@@ -175,7 +175,7 @@ class Episodes:
             "stimulus": self._stimuli.reshape(-1, size).take(self._start + self.turn, axis=0),
             "action": self._last_action.copy(),
             "answer": self._last_answer.copy(),
-            **self._beforehand(),
+            **self._besides(),
         }
 
     def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -186,11 +186,11 @@ class Episodes:
             "stimuli": self._shown_stimuli[:, :turns].reshape(num, -1).copy(),
             "actions": self._shown_actions[:, :turns].copy(),
             "answers": self._shown_answers[:, :turns].copy(),
-            **self._beforehand(),
+            **self._besides(),
         }
 
-    def _beforehand(self) -> dict[str, npt.NDArray[np.float32]]:
-        """A copy of the context, in a task that has one."""
+    def _besides(self) -> dict[str, npt.NDArray[np.float32]]:
+        """A copy of what stands beside the conversation: the context, in a task that has one."""
         return {} if self.task.context is None else {"context": self._context.copy()}
 
 

@@ -79,6 +79,10 @@ class Interviews(Episodes):
         """`[B, A]` which actions are allowed now."""
         return self._free.copy()
 
+    def _besides(self) -> dict[str, npt.NDArray[np.float32]]:
+        """See `Episodes._besides`: what may be chosen now."""
+        return {**super()._besides(), "action_mask": self._free.astype(np.float32)}
+
     def findings(self) -> Floats:
         """See `Episodes.findings`."""
         return self._examiner.findings()

@@ -19,7 +19,8 @@ Observation = Mapping[str, Floats]
 -1 where nothing stands yet. The stimulus of the present turn is shown, unless the agent is to
 choose it; its answer is not. With `feedback="accept"` 1 and 0 stand for accepted and rejected
 actions among the answers. Where the task has a context, `context` `[B, C * (S' + 1)]` holds what is
-known of the person from another task: C times a stimulus of that task and the person's answer. All
+known of the person from another task: C times a stimulus of that task and the person's answer.
+Where the agent chooses what to ask, `action_mask` `[B, A]` is 1 for what it may choose now. All
 parts are flat, as Stable-Baselines3 wants them; `stimuli_of` gives the stimuli turn by turn."""
 
 
@@ -39,12 +40,19 @@ def as_of(task: UserTask, observation: Observation, turn: Ints) -> dict[str, Flo
     turns = np.arange(task.num_turns)
     told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.asks)
     stimuli = np.where(asked[:, :, None], stimuli_of(observation), -1)
-    return {
+    then = {
         **observation,
         "turn": turn[:, None].astype(np.float32),
         "stimuli": stimuli.reshape(len(turn), -1),
         **{key: np.where(told, observation[key], -1) for key in ("actions", "answers")},
     }
+    return masked(task, then)
+
+
+def masked(task: UserTask, told: Observation) -> dict[str, Floats]:
+    """Transcripts with what may be chosen now, in a task in which agents choose what to ask."""
+    mask = {"action_mask": task.legal(told).astype(np.float32)} if task.asks else {}
+    return {**told, **mask}
 
 
 def observation_space(task: UserTask, form: str) -> spaces.Dict:
@@ -64,4 +72,6 @@ def observation_space(task: UserTask, form: str) -> spaces.Dict:
         parts["answers"] = spaces.Box(-1, last, (turns,), np.float32)
     if task.context is not None:
         parts["context"] = task.context.space
+    if task.asks:
+        parts["action_mask"] = spaces.Box(0, 1, (len(task.actions),), np.float32)
     return spaces.Dict(parts)

@@ -254,6 +254,22 @@ def test_what_was_asked_is_not_asked_again():
     assert reward != 0
 
 
+@pytest.mark.parametrize("form", ["transcript", "turn"])
+def test_the_mask_is_seen_and_is_the_one_that_policies_are_given(form):
+    settings = {"num_turns": 6, "allow_stop": True, "observation": form}
+    lanes = gym.make_vec(INTERVIEW, num_envs=3, **settings).unwrapped
+    alone = gym.make(INTERVIEW, **settings).unwrapped
+    seen, one = lanes.reset(seed=4)[0], alone.reset(seed=4)[0]
+    left = np.ones((3, 51))
+    for action in ([4, 9, 0], [5, 4, 9], [49, 1, 2]):
+        assert_array_equal(seen["action_mask"], left)
+        assert_array_equal(one["action_mask"], left[0])
+        assert_array_equal(lanes.action_masks(), left == 1)
+        seen, one = lanes.step(np.array(action))[0], alone.step(action[0])[0]
+        left[np.arange(3), action] = 0
+    assert_array_equal(seen["action_mask"], left)
+
+
 def test_nobody_stops_by_asking_twice():
     env = gym.make(INTERVIEW, num_turns=3, allow_stop=True, disable_env_checker=True).unwrapped
     env.reset(seed=0)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from envs.core import UserTask
 from envs.registration import make_task
 from envs.simulator import Simulator
-from envs.transcript import Observation, as_of
+from envs.transcript import Observation, as_of, masked
 from envs.users.response_models import Floats, Ints
 from eval.store import Run, load_runs
 from eval.trace import Trace
@@ -157,7 +157,8 @@ def transcripts(source: Source) -> Observation:
         "actions": np.where(happened, actions, -1).astype(np.float32),
         "answers": np.where(happened, shown, -1).astype(np.float32),
     }
-    return told if task.context is None else {**told, "context": trace.context}
+    context = {} if task.context is None else {"context": trace.context}
+    return masked(task, {**told, **context})
 
 
 def _chosen(task: UserTask, trace: Trace) -> Ints:

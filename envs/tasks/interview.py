@@ -37,8 +37,10 @@ class Interview(AskingTask):
     | `stimuli` | `[T]` | index of each item asked |
     | `actions` | `[T]` | the same, as actions |
     | `answers` | `[T]` | the person's answers, 0 the lowest code |
+    | `action_mask` | `[A]` | 1 for what may be chosen now, 0 for what was asked |
 
-    With `observation="turn"` only the last `action` and `answer`; the `stimulus` is still -1.
+    With `observation="turn"` only the mask and the last `action` and `answer`; the `stimulus` is
+    still -1.
 
     ## Rewards
     The gain of each answer, less `cost`: `profile`, in log posterior probability of the true
