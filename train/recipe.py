@@ -7,7 +7,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -135,26 +135,17 @@ def parse(kind: type[R], trainer: type[Any], given: Mapping[str, Any], source: s
     Raises:
         ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
     """
-    own = {f.name: f for f in fields(kind) if f.name != "trainer"}
-    theirs = {f.name for f in fields(trainer) if f.init} - set(own)
-    ours: dict[str, Any] = {}
-    others: dict[str, Any] = {}
-    for key, value in given.items():
+    for key in given:
         if key in OWN:
             raise ValueError(f"{source}: {key} is not to be set; use {OWN[key]}.")
-        if key not in own and key not in theirs:
-            near = get_close_matches(str(key), [*own, *theirs], n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"{source}: unknown key {str(key)!r}.{hint} "
-                f"Available: {', '.join(own)}, and the arguments of {trainer.__name__}."
-            )
-        (ours if key in own else others)[key] = value
+    own = [f for f in fields(kind) if f.name != "trainer"]
+    theirs = [f.name for f in fields(trainer) if f.init]
+    check_keys(source, given, own, theirs, f", and the arguments of {trainer.__name__}")
+    names = {f.name for f in own}
+    ours = {key: value for key, value in given.items() if key in names}
+    others = {key: value for key, value in given.items() if key not in names}
     if isinstance(ours.get("traces"), str):
         ours["traces"] = [ours["traces"]]
-    for key, entry in own.items():
-        if key not in ours and entry.default is MISSING and entry.default_factory is MISSING:
-            raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")
     check_types(source, kind, {key: value for key, value in ours.items() if key != "traces"})
     hints = get_type_hints(trainer)
     for key, value in others.items():
@@ -164,6 +155,35 @@ def parse(kind: type[R], trainer: type[Any], given: Mapping[str, Any], source: s
         if isinstance(value, str) and {int, float, bool} & set(kinds) and str not in kinds:
             raise ValueError(f"{source}: {key}={value!r} is text, expected a number or true/false.")
     return kind(**ours, trainer=others)
+
+
+def check_keys(
+    source: str,
+    given: Mapping[str, Any],
+    own: Sequence[Field[Any]],
+    others: Sequence[str] = (),
+    beside: str = "",
+) -> None:
+    """Raises a `ValueError` for a key of a recipe that nobody knows, or for one that is missing.
+
+    Args:
+        source: where the recipe comes from, for error messages.
+        given: the recipe.
+        own: keys of its own; one without a default has to be there.
+        others: keys that are passed on.
+        beside: names the latter in the message.
+    """
+    names = [entry.name for entry in own]
+    for key in map(str, given):
+        if key not in names and key not in others:
+            [hint] = get_close_matches(key, [*names, *others], n=1) or [""]
+            hint = hint and f" Did you mean {hint!r}?"
+            known = f"{', '.join(names)}{beside}"
+            raise ValueError(f"{source}: unknown key {key!r}.{hint} Available: {known}.")
+    needed = [f.name for f in own if f.default is MISSING and f.default_factory is MISSING]
+    for name in needed:
+        if name not in given:
+            raise ValueError(f"{source}: `{name}` is missing; say --{name} VALUE, or put it there.")
 
 
 def read(path: str) -> dict[str, Any]:

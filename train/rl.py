@@ -14,8 +14,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from envs.core import UserTask
 from envs.names import check_types
 from envs.registration import check_settings, environment_spec, import_package, make_task
 from eval.work import guarded, refusing
-from train.recipe import at_least, one_of, overrides, parser, read
+from train.recipe import at_least, check_keys, one_of, overrides, parser, read
 
 
 class Algorithm(NamedTuple):
@@ -171,22 +170,12 @@ def parse(given: Mapping[str, Any], source: str) -> RLRecipe:
     Raises:
         ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
     """
-    own = {f.name: f for f in fields(RLRecipe) if f.name != "algorithm"}
+    own = [f for f in fields(RLRecipe) if f.name != "algorithm"]
     one_of("algo", str(given.get("algo", "ppo")), list(ALGORITHMS))
     kind = algorithm_class(str(given.get("algo", "ppo")))
     theirs = [key for key in inspect.signature(kind).parameters if key not in _NOT_KEYS]
-    for key in given:
-        if key not in own and key not in theirs:
-            near = get_close_matches(str(key), [*own, *theirs], n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"{source}: unknown key {str(key)!r}.{hint} Available: {', '.join(own)}, and of "
-                f"{kind.__name__} {', '.join(theirs)}."
-            )
-    for key, entry in own.items():
-        if key not in given and entry.default is MISSING and entry.default_factory is MISSING:
-            raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")
-    ours = {key: value for key, value in given.items() if key in own}
+    check_keys(source, given, own, theirs, f", and of {kind.__name__} {', '.join(theirs)}")
+    ours = {f.name: given[f.name] for f in own if f.name in given}
     for key, one in LISTS.items():
         if key in ours:
             ours[key] = ours[key] if isinstance(ours[key], list) else [ours[key]]
