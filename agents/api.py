@@ -22,8 +22,8 @@ class ApiAgent(Agent):
     `agents.api_reply.by_opening`. Elsewhere the message itself must be a reply, see `by_text`, and
     is a point: it has all the probability, and where the person answers otherwise the negative
     log-likelihood is infinite, which reports count as failed. Of several `samples` the frequencies
-    count, after one more of each reply (Laplace). A message that is no legal reply is counted as
-    `unparsed`; where nothing else came the decision is even, and the action drawn.
+    count, after one more of each reply (Laplace). A message that is no legal reply is `unparsed`
+    and lowers the answer mass; where nothing else came the decision is even, and the action drawn.
 
     Args:
         task: gives the prompt and the replies.

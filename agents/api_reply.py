@@ -35,7 +35,7 @@ class Reading(NamedTuple):
 
     Attributes:
         weights: `[A]` of the actions, not normalised, zero where illegal.
-        mass: probability of the listed openings of legal replies; NaN where nothing was listed.
+        mass: of legal replies: probability of the listed openings, or share of the messages.
         unparsed: messages that are no legal reply.
     """
 
@@ -120,4 +120,4 @@ def by_text(
         unparsed += not meant.any()
     if len(messages) > 1:
         weights += legal
-    return Reading(weights, math.nan, unparsed)
+    return Reading(weights, 1 - unparsed / len(messages), unparsed)

@@ -1,4 +1,4 @@
-"""How fast agents learn what people are like: correlation of belief and truth, trait by trait.
+"""How fast agents learn what people are like: their beliefs beside the truth and the teacher's.
 
 python -m eval.belief DIR... [--out DIR]
 """
@@ -16,21 +16,29 @@ from rich.console import Console
 
 from envs.console import screen
 from envs.registration import make_task
+from eval.belief_kl import divergence
 from eval.compare import gather
 from eval.metric import correlation
-from eval.metrics import trait_moments
+from eval.metrics import METRICS, trait_moments
 from eval.stats import interval
 from eval.store import Run
-from eval.tables import DASH, markdown_table, screen_table, spread
+from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table, spread
 from eval.trace import write_json
 from eval.work import command_line, say_no
 
-COLUMNS = 10  # turns that a table has room for
+COLUMNS = 6  # turns that a table has room for
 _LEGEND = (
     "Correlation over people, -1..1, of the mean of the belief about a trait after each turn with "
     "the true trait level. A dash: the belief is the same about everybody, as where nothing that "
     "is said tells of a trait. [ ] 95 % bootstrap interval over people. Where people drift, the "
     "truth is their level in the last turn."
+)
+_OVERALL = {"belief_correlation": "r", "belief_nll": "NLL", "belief_kl": "KL"}
+_OVERALL_LEGEND = (
+    "Means over traits. r: correlation of belief and truth, of the traits that were learned about. "
+    "NLL: minus the logarithm of the belief in the true level, nats. KL: divergence of the belief "
+    "from what the exact teacher believes after the same conversation, nats. After each turn of "
+    "those who had it; at the end after everybody's last answer. [ ] 95 % interval over people."
 )
 
 
@@ -45,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True)
     try:
         runs = gather(options.runs)
-        rows, left_out = [], []
+        rows, overall, left_out = [], [], []
         for env, by_label in runs.items():
             for label, run in by_label.items():
                 reason = _unfit(run)
@@ -53,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     left_out.append(f"Left out {label} on {env}: {reason}.")
                 else:
                     rows += curves(env, label, run)
+                    overall += overall_curves(env, label, run)
         if not rows:
             raise NoBeliefError(" ".join(["Nothing to report.", *left_out]))
     except ValueError as error:
@@ -62,8 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     header, lines = table(rows)
     console = screen()
     console.print(screen_table("Belief and truth", header, lines, text_columns=3, caption=_LEGEND))
+    header, lines = overall_table(overall)
+    title = "Belief, truth and the teacher"
+    console.print(screen_table(title, header, lines, text_columns=3, caption=_OVERALL_LEGEND))
     if options.out:
-        _write(rows, left_out, command_line("eval.belief", given), options.out)
+        command = command_line("eval.belief", given)
+        _write(rows, overall, {"command": command, "left_out": left_out}, options.out)
         console.print(f"Report and plot: {options.out}", highlight=False, soft_wrap=True)
     return 0
 
@@ -107,14 +120,39 @@ def curves(env: str, agent: str, run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def overall_curves(env: str, agent: str, run: Run) -> list[dict[str, Any]]:
+    """Correlation, negative log-likelihood and divergence from the teacher, over all traits.
+
+    Args:
+        env: environment id, copied.
+        agent: label, copied.
+        run: see `curves`.
+
+    Returns:
+        Rows with env, agent, metric, turn (1..T, and None for after a person's last answer), mean,
+        low, high, users.
+
+    Raises:
+        ValueError: see `curves`; or people answer otherwise by now.
+    """
+    rows = []
+    for metric in (METRICS["belief_correlation"], METRICS["belief_nll"], divergence(run)):
+        key = {"env": env, "agent": agent, "metric": metric.name}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            by_turn = interval(metric.by_turn(run.trace), metric.combine)
+            end = numbers(interval(metric.statistics(run.trace), metric.combine))
+        del end["failed"]
+        rows += [key | row for row in [*curve_rows(by_turn), {"turn": None} | end]]
+    return rows
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and lines: trait by trait, so that environments stand side by side.
 
     Traits that an agent believes the same of everybody about share a line at the end. Columns are
-    turns; of more than ten, ten from the first to the last.
+    turns; of more than six, six from the first to the last.
     """
-    last = max(row["turn"] for row in rows)
-    shown = np.unique(np.linspace(1, last, min(last, COLUMNS)).round().astype(int)).tolist()[:-1]
+    shown = _columns(max(row["turn"] for row in rows))
     found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         found.setdefault((row["trait"], row["env"], row["agent"]), []).append(row)
@@ -126,10 +164,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
         if all(np.isnan(row["mean"]) for row in curve):
             constant.setdefault((env, agent), []).append(trait)
             continue
-        values = {row["turn"]: row["mean"] for row in curve}
-        cells = [_cell(values[turn]) if turn in values else "" for turn in shown]
-        end = [spread(curve[-1]), str(curve[-1]["users"])]
-        lines.append([trait, env, agent, *cells, *end])
+        lines.append([trait, env, agent, *_cells(curve, shown)])
     for env, agent in dict.fromkeys((row["env"], row["agent"]) for row in rows):
         if (env, agent) in constant:
             traits = constant[env, agent]
@@ -139,22 +174,54 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     return ["trait", "environment", "agent", *map(str, shown), "last turn [95 %]", "people"], lines
 
 
+def overall_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of `overall_curves`: measure by measure, columns as in `table`."""
+    shown = _columns(max(row["turn"] or 0 for row in rows))
+    found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["metric"], row["env"], row["agent"]), []).append(row)
+    lines = [
+        [words, env, agent, *_cells(curve, shown)]
+        for name, words in _OVERALL.items()
+        for (metric, env, agent), curve in found.items()
+        if metric == name
+    ]
+    names = ("mean of", "environment", "agent")
+    return [*names, *map(str, shown), "last answer [95 %]", "people"], lines
+
+
+def _columns(last: int) -> list[int]:
+    """The turns that are columns; the end, which has one of its own, is not among them."""
+    return np.unique(np.linspace(1, last, min(last, COLUMNS)).round().astype(int)).tolist()[:-1]
+
+
+def _cells(curve: Sequence[Mapping[str, Any]], shown: Sequence[int]) -> list[str]:
+    """Some turns of a curve, its last row with the interval, and how many people that rests on."""
+    values = {row["turn"]: row["mean"] for row in curve}
+    cells = ["" if turn not in values else _cell(values[turn]) for turn in shown]
+    return [*cells, spread(curve[-1]), str(curve[-1]["users"])]
+
+
 def _cell(mean: float) -> str:
-    """A correlation, or a dash."""
+    """A number, or a dash."""
     return DASH if np.isnan(mean) else f"{mean:z.3f}"
 
 
 def _write(
-    rows: Sequence[dict[str, Any]], left_out: Sequence[str], command: str, out_dir: Path
+    rows: Sequence[dict[str, Any]],
+    overall: Sequence[dict[str, Any]],
+    meta: dict[str, Any],
+    out_dir: Path,
 ) -> None:
     """Writes belief.json, belief.md and belief.png into `out_dir`."""
     from eval import plots  # here, so that `--help` need not wait for matplotlib
 
-    meta = {"command": command, "left_out": list(left_out)}
-    write_json(out_dir / "belief.json", {"meta": meta, "rows": list(rows)})
+    write_json(out_dir / "belief.json", {"meta": meta, "rows": rows, "overall": overall})
     plots.belief_curves(rows, out_dir / "belief.png")
-    parts = ["# Belief and truth", f"```\n{command}\n```"]
-    parts += [markdown_table(*table(rows), text_columns=3), _LEGEND, *left_out]
+    parts = ["# Belief and truth", f"```\n{meta['command']}\n```"]
+    parts += [markdown_table(*table(rows), text_columns=3), _LEGEND]
+    parts += [markdown_table(*overall_table(overall), text_columns=3), _OVERALL_LEGEND]
+    parts += meta["left_out"]
     parts.append("![Correlation of belief and truth by turn](belief.png)")
     (out_dir / "belief.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
@@ -164,9 +231,10 @@ def parser() -> argparse.ArgumentParser:
     cli = argparse.ArgumentParser(
         prog="python -m eval.belief",
         description="How fast agents learn what people are like: the correlation, over people, of "
-        "the mean of an agent's belief about each trait with the true trait, after each turn; side "
-        "by side for all environments and agents in the folders. Needs people whose traits are "
-        "known, and agents that report beliefs.",
+        "the mean of an agent's belief about each trait with the true trait, after each turn; and, "
+        "over all traits, its negative log-likelihood and its divergence from the exact teacher's; "
+        "side by side for all environments and agents in the folders. Needs people whose traits "
+        "are known, and agents that report beliefs.",
     )
     cli.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="what eval.run --out got")
     cli.add_argument(

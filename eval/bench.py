@@ -70,12 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     llm.add_argument(
         "--random-weights", action="store_true", help="always so: they take as long as any others"
     )
-    llm.add_argument("--people", type=int, default=16, metavar="N")
+    llm.add_argument(
+        "--people", type=int, metavar="N", help="16; of larger models without an accelerator 1"
+    )
     llm.add_argument("--turns", type=int, default=TURNS_OF_STUDY, metavar="T")
     llm.add_argument("--batch-size", type=int, default=64, metavar="B")
     options = cli.parse_args(arguments)
     for name in ("rounds", "people", "turns", "batch_size"):
-        if getattr(options, name, 1) < 1:
+        value = getattr(options, name, None)
+        if value is not None and value < 1:
             cli.error(f"--{name.replace('_', '-')} must be at least 1")
     console = screen()
     console.print(one_core(), highlight=False)

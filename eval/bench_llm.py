@@ -38,6 +38,8 @@ ARCHS: dict[str, dict[str, Any]] = {
         "intermediate_size": 2048,
         "num_hidden_layers": 12,
         "num_attention_heads": 12,
+        "vocab_size": 32000,
+        "tie_word_embeddings": True,
     },
     "llama-8b": {
         "hidden_size": 4096,
@@ -113,8 +115,20 @@ def random_llama(arch: str, config: LlamaConfig) -> Any:
         return model.from_config(config, dtype=dtype).train(False)
 
 
-def bench_llm(task: UserTask, arch: str, people: int, batch_size: int) -> Table:
-    """Some people's conversations, turn after turn, by our loop and by two that keep nothing."""
+def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) -> Table:
+    """Some people's conversations, turn after turn, by our loop and by two that keep nothing.
+
+    Args:
+        task: what the conversations are about.
+        arch: `micro`, or one of `ARCHS`.
+        people: how many; None for 16, or the one with whom a larger model takes some minutes where
+            there is no accelerator.
+        batch_size: conversations in a forward pass.
+
+    Raises:
+        ValueError: an unknown architecture, or one that this machine is too slow for.
+    """
+    people = people or (16 if arch == EMBEDDED or torch.cuda.is_available() else 1)
     users = Simulator(task, "test", 0).draw(np.arange(people))
     last = transcript(task, users, np.full(people, task.num_turns - 1))
     chats = [task.prompt({key: part[row] for key, part in last.items()}) for row in range(people)]
@@ -145,7 +159,7 @@ def bench_llm(task: UserTask, arch: str, people: int, batch_size: int) -> Table:
     share = 2 * blocks * tokens / seconds / matmul_speed(model.device, model.dtype)
     held = f"; at most {memory / 2**30:.1f} GiB in our loop" if memory else ""
     table = Table(
-        title=f"{arch}: {blocks / 1e6:,.1f} M weights in blocks, {people} people, "
+        title=f"{arch}: {blocks / 1e6:,.1f} M weights in blocks, people: {people}, "
         f"{task.num_turns} turns, {in_transcripts:,} tokens in all transcripts",
         title_justify="left",
         caption=f"{model.device}, {model.dtype}{held}; share: two operations per weight and token "

@@ -211,6 +211,7 @@ def _environment(key: _Key, num_envs: int) -> UserVectorEnv:
 
 @lru_cache(maxsize=1)
 def _agents(key: _Key) -> tuple[Agent, Agent]:
+    _agents.cache_clear()  # first: two models at once may not fit into memory
     return key.job.agents()
 
 

@@ -45,7 +45,9 @@ _METHOD = (
     "calibration error and normalised score have percentile bootstrap intervals over people. "
     "The expected calibration error and its interval are biased upwards: compare agents with "
     "one another, not with zero. Normalised score: 0 is the floor, 1 the teacher, on reward. "
-    "Failed people have a number that is undefined or infinite."
+    "Failed people have a number that is undefined or infinite. Answer mass: probability that a "
+    "language model gives one of the legal replies at all; where its messages are read as text, "
+    "the share of them that were one."
 )
 
 

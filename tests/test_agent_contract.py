@@ -18,7 +18,7 @@ from envs.users.people import Users
 from eval.clairvoyant import Clairvoyant
 from eval.hindsight import Hindsight
 
-AGENTS = 15
+AGENTS = 16
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
 FROM_THE_HUB = 12
 TO_BE_TRAINED = 4  # gru, ppo-flightchoice, ppo-interview, ppo-questionnaire
@@ -28,8 +28,9 @@ ENVIRONMENTS = 13
 # who predicts (7 agents) where agents ask (4 cases), and who asks (5) where they predict (16);
 # `fisher`, and the short form of another questionnaire, where raters are the hypotheses.
 REFUSED = 8 + 9 + 7 * 4 + 5 * 16 + 1
-# The two language models that are shipped are slow and meet one environment here.
-LANGUAGE_MODELS = 2
+# The agents of the shipped language models, two and the teacher's, are slow and meet one
+# environment here.
+LANGUAGE_MODELS = 3
 FOR_LANGUAGE_MODELS: list[tuple[str, dict[str, object]]] = [
     ("acquaint/Questionnaire-v0", {"reward": "log_score", "num_turns": 3}),
 ]

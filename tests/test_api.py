@@ -250,7 +250,7 @@ def test_a_message_has_to_be_a_reply(text, meant):
     expected = np.full(5, 0.2) if meant is None else np.eye(5)[meant]
     np.testing.assert_array_equal(read.weights, expected)
     assert read.unparsed == (meant is None)
-    assert math.isnan(read.mass)
+    assert read.mass == (meant is not None)
 
 
 def test_messages_are_points(build, server):
@@ -260,7 +260,7 @@ def test_messages_are_points(build, server):
     best = [distribution(chat).argmax() for chat in chats(agent, observation)]
     np.testing.assert_array_equal(decision.action_probs, np.eye(5)[best])
     np.testing.assert_array_equal(decision.action, best)
-    assert np.isnan(decision.answer_mass).all()
+    np.testing.assert_array_equal(decision.answer_mass, 1)
     assert server.asked[0]["temperature"] == 0
     assert "logprobs" not in server.asked[0]
 
@@ -276,6 +276,7 @@ def test_the_unparseable_is_counted_and_even(build, server, tmp_path, logprobs, 
     np.testing.assert_array_equal(decision.action_probs, np.full((3, 5), 0.2))
     np.testing.assert_array_equal(decision.action, [0, 2, 4])
     assert usage(tmp_path)[0]["unparsed"] == usage(tmp_path)[0]["decisions"] == 3
+    np.testing.assert_array_equal(decision.answer_mass, 0)
 
 
 def test_samples_are_frequencies_after_one_of_each(build, server, tmp_path):
@@ -285,6 +286,7 @@ def test_samples_are_frequencies_after_one_of_each(build, server, tmp_path):
     decision = agent.act(observed(people=2), np.zeros(2))
     expected = np.array([1 + 2 + 0.2, 1.2, 1.2, 2.2, 1.2]) / 9
     np.testing.assert_allclose(decision.action_probs, [expected, expected])
+    np.testing.assert_array_equal(decision.answer_mass, 0.75)  # three of four messages were replies
     # Another seed for each message, and for another chat.
     assert len({body["seed"] for body in server.asked}) == 8
     assert {body["temperature"] for body in server.asked} == {1}
@@ -672,6 +674,27 @@ def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys):
     assert main([*command, "8"]) == 0
     assert len(server.asked) > asked
     capsys.readouterr()
+
+
+def test_a_report_shows_the_share_of_messages_that_were_replies(server, tmp_path, capsys):
+    server.answer = lambda body: (
+        completion("I cannot know.") if len(server.asked) % 4 == 0 else writing(body)
+    )
+    own, out = tmp_path / "served.yaml", tmp_path / "out"
+    own.write_text(
+        f"agent: agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\nlogprobs: false\n"
+        f"cache: {tmp_path / 'cache'}\nconcurrency: 1\n",
+        "utf-8",
+    )
+    command = ["--agent", "bayes", str(own), "--set", "num_turns=4", "--users", "8"]
+    assert main([*command, "--out", str(out)]) == 0
+    rows = json.loads((out / "report.json").read_text("utf-8"))["rows"]
+    mass = {row["agent"]: row["mean"] for row in rows if row["metric"] == "answer_mass"}
+    assert mass[str(own)] == pytest.approx(1 - usage(tmp_path)[-1]["unparsed"] / 32)
+    assert 0.7 < mass[str(own)] < 0.9
+    (heading,) = [line for line in capsys.readouterr().out.splitlines() if " mass" in line]
+    assert f" {mass[str(own)]:.3f} " in (out / "report.md").read_text("utf-8")
+    assert "mass↑" in heading
 
 
 def test_a_missing_server_stops_a_run_with_one_line(server, tmp_path, capsys):

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import stdtrit
 
+from envs.registration import make_task
 from eval import plots
-from eval.belief import curves, main, table
+from eval.belief import curves, main, overall_curves, overall_table, table
+from eval.belief_kl import divergence, teacher_beliefs
 from eval.job import People, plan
 from eval.metrics import METRICS
 from eval.stats import interval
@@ -118,6 +121,98 @@ def test_a_truth_that_is_the_same_of_everybody_has_no_correlation(folder):
     assert np.isnan([row["mean"] for row in rows]).all()
 
 
+# Beside the teacher.
+
+
+def divergence_by_hand(run: Run, row: int, turns: int) -> float:
+    """KL(teacher || agent) of one person after some turns, hypothesis by hypothesis."""
+    arguments = {**run.config["env_spec"], **run.config["env_settings"], "quirks": "none"}
+    task, trace = make_task(arguments.pop("task"), **arguments), run.trace
+    weights = list(task.population.prior)
+    for turn in range(turns):
+        stimulus, action = trace.stimuli[row, turn], trace.actions[row, turn]
+        accepted = action == trace.answers[row, turn]
+        for number, levels in enumerate(task.population.levels):
+            p = float(task.model.probs(levels, stimulus)[action])
+            weights[number] *= p if accepted else 1 - p
+    total, divergences = sum(weights), []
+    for factor in range(len(task.population.factors)):
+        exact = [0.0] * task.population.num_levels
+        for levels, weight in zip(task.population.levels, weights, strict=True):
+            exact[levels[factor]] += weight / total
+        stated = trace.belief[row, turns, factor].astype(float)
+        divergences.append(sum(p * np.log(p / q) for p, q in zip(exact, stated, strict=True)))
+    return float(np.mean(divergences))
+
+
+def test_the_divergence_is_from_the_posterior_of_the_agents_own_conversation(folder):
+    found = met(folder, FLIGHTS, "prior")
+    cells = divergence(found).by_turn(found.trace)
+    assert cells.shape == (USERS, TURNS, 1)
+    assert_array_equal(np.isnan(cells[..., 0]), ~found.trace.happened)
+    # The teacher recommends other flights, and so is told something else.
+    assert (found.trace.actions != met(folder, FLIGHTS).trace.actions).any()
+    for row in range(3):
+        for turns in range(1, found.trace.length[row] + 1):
+            expected = divergence_by_hand(found, row, turns)
+            assert_allclose(cells[row, turns - 1, 0], expected, rtol=1e-4)
+    last = [cells[row, found.trace.length[row] - 1, 0] for row in range(USERS)]
+    assert_allclose(divergence(found).statistics(found.trace)[:, 0], last)
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "settings"),
+    [
+        ("bayes", FLIGHTS, {"reward": "log_score"}),
+        ("bayes", SINGLE, {"quirks": "skepticism:0.3", "context": "answers:10"}),
+        ("infomax", "acquaint/Interview-v0", {"allow_stop": True, "cost": 0.2, "num_turns": 8}),
+    ],
+    ids=["stated", "sceptical", "interview"],
+)
+def test_the_conversations_take_place_as_they_did(agent, env, settings, tmp_path):
+    found = met(play(tmp_path, agent, env=[env], **settings), env, agent)
+    happened, after = found.trace.happened, found.trace.belief[:, 1:]
+    assert_allclose(teacher_beliefs(found)[happened], after[happened], atol=1e-6)
+    if found.trace.asks:  # some were not asked all
+        assert not happened.all()
+
+
+def test_people_who_answer_otherwise_by_now_are_refused(tmp_path, capsys):
+    out = play(tmp_path, "bayes", env=[SINGLE])
+    (file,) = out.glob("traces/*/*/*.npz")
+    trace = Trace.load(file)
+    replace(trace, answers=(trace.answers + 1) % 3).save(file)
+    assert belief(out) == 2
+    said = capsys.readouterr().err
+    assert "people answer otherwise than when the traces were made; run eval.run --fresh" in said
+    assert said.count("\n") == 1
+
+
+def test_over_all_traits_a_line_is_the_metric_by_turn_and_after_the_last_answer(folder):
+    runs = [met(folder, FLIGHTS, agent) for agent in ("bayes", "prior")]
+    rows = [row for found in runs for row in overall_curves(FLIGHTS, found.agent, found)]
+    header, lines = overall_table(rows)
+    assert header[3:] == ["1", "2", "3", "last answer [95 %]", "people"]
+    assert [line[0::2][:2] for line in lines] == [
+        [words, agent] for words in ("r", "NLL", "KL") for agent in ("bayes", "prior")
+    ]
+    assert [line[3:7] for line in lines[1:2]] == [["–"] * 4]  # the prior learns of nobody
+    trace = runs[1].trace
+    levels = np.broadcast_to(trace.levels[:, None], (USERS, TURNS, len(TRAITS)))[..., None]
+    stated = np.take_along_axis(trace.belief[:, 1:].astype(float), levels.astype(int), axis=-1)
+    nll = -np.log(stated[..., 0]).mean(axis=-1)
+    kl = divergence(runs[1]).by_turn(trace)[..., 0]
+    for line, cells in ((lines[3], nll), (lines[5], kl)):
+        by_turn = [cells[trace.happened[:, turn], turn].mean() for turn in range(3)]
+        assert line[3:6] == [f"{value:.3f}" for value in by_turn]
+        last = cells[np.arange(USERS), trace.length - 1]
+        half = stdtrit(USERS - 1, 0.975) * last.std(ddof=1) / np.sqrt(USERS)
+        numbers = (last.mean(), last.mean() - half, last.mean() + half)
+        assert line[6:] == ["{:.3f} [{:.3f}, {:.3f}]".format(*numbers), str(USERS)]
+    # To the teacher itself there is no distance.
+    assert lines[4][3:7] == ["0.000"] * 3 + ["0.000 [0.000, 0.000]"]
+
+
 # The report.
 
 
@@ -157,9 +252,9 @@ def test_shorter_tasks_stand_beside_longer_ones_of_many_turns():
         return [key | {"turn": turn} | numbers for turn in range(1, turns + 1)]
 
     header, (short, long) = table([*curve("mine/Short-v0", 8), *curve("mine/Long-v0", 50)])
-    assert header[3:-2] == ["1", "6", "12", "17", "23", "28", "34", "39", "45"]
-    assert short[3:-2] == ["0.500"] * 2 + [""] * 7
-    assert long[3:-2] == ["0.500"] * 9
+    assert header[3:-2] == ["1", "11", "21", "30", "40"]
+    assert short[3:-2] == ["0.500"] + [""] * 4
+    assert long[3:-2] == ["0.500"] * 5
     assert short[-2:] == long[-2:] == ["0.500 [0.250, 0.750]", "9"]
 
 
@@ -180,6 +275,10 @@ def test_what_is_written(folder, tmp_path, capsys):
     for name in ("mean", "low", "high"):
         values = [np.nan if row[name] is None else row[name] for row in found]
         assert_array_equal(values, [row[name] for row in expected])
+    own = [row for row in report["overall"] if (row["env"], row["agent"]) == (SINGLE, "bayes")]
+    assert [row["turn"] for row in own if row["metric"] == "belief_kl"] == [1, 2, 3, 4, None]
+    for line in overall_table(overall_curves(SINGLE, "bayes", met(folder, SINGLE)))[1]:
+        assert "| " + " | ".join(line) + " |" in text
     (line,) = [line for line in table(expected)[1] if line[0] == "Openness"]
     assert "| " + " | ".join(line) + " |" in text
     assert line[-2] in said.out

@@ -481,7 +481,7 @@ def test_help_lists_agents_and_environments(capsys):
         main(["--help"])
     assert stop.value.code == 0
     # Long names are broken at their hyphens.
-    told = re.sub(r"-\n\s+", "-", capsys.readouterr().out)
+    told = re.sub(r"-\n\s*", "-", capsys.readouterr().out)
     words = told.replace(",", " ").replace(".", " ").split()
     assert set(agent_names()) <= set(words)
     assert set(environments()) <= set(words)

@@ -505,7 +505,7 @@ def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, model, tmp_
         (["--output-dir", "x"], "output_dir is not to be set; use `out`"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
-        (["--model", "./nowhere"], "model './nowhere' cannot be had"),
+        (["--model", "./nowhere"], "Model './nowhere' cannot be had"),
         (["--mass-weight", "-1"], "mass_weight=-1; expected at least 0"),
         (["--report-to", "wandbb"], "wandbb is not supported"),
         (["--learning-rate", "-1"], "Invalid learning rate: -1"),

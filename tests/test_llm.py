@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
 from peft import LoraConfig, PeftModel, get_peft_model
 from scipy.special import softmax
 from tiny_llm import naive, questionnaire, random_model, seen, tokenizer
-from transformers import Gemma3TextConfig, LlamaConfig, MambaConfig, Qwen2Config
+from transformers import (
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    Qwen2Config,
+)
+from transformers.utils import logging
 
 from agents import contract
 from agents.llm import ChoiceAgent, LLMAgent, cache, hugging_face
@@ -432,6 +442,60 @@ def test_what_cannot_be_loaded_is_said_in_one_line(
     assert "Traceback" not in str(said)
 
 
+def test_weights_are_read_without_a_bar(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logging.enable_progress_bar()
+    load(str(folder))
+    assert "Loading weights" not in capfd.readouterr().err
+    LlamaForCausalLM.from_pretrained(folder)  # others keep theirs
+    assert "Loading weights" in capfd.readouterr().err
+
+
+def test_a_hub_out_of_reach_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with pytest.raises(ValueError, match="hf download nobody/nothing") as refused:
+        load("nobody/nothing")
+    assert "\n" not in str(refused.value)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (200, False),
+        (503, False),  # it may be there in a moment: its client tries again
+        (httpx.ConnectError("no route"), True),
+        (httpx.ConnectTimeout("nothing came"), True),
+        (OfflineModeIsEnabled("as the user wants"), True),
+    ],
+    ids=["there", "busy", "no route", "silent", "offline"],
+)
+def test_what_a_hub_in_reach_has_is_downloaded(
+    answer: Any, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        def head(self, url: str, timeout: float) -> int:
+            assert (url, timeout) == (constants.ENDPOINT, constants.HF_HUB_ETAG_TIMEOUT)
+            if isinstance(answer, Exception):
+                raise answer
+            return int(answer)
+
+    asked = []
+
+    def from_pretrained(model: str, **settings: Any) -> None:
+        asked.append(settings["local_files_only"])
+        raise OSError("Not today.")
+
+    monkeypatch.setattr(hugging_face, "get_session", Session)
+    monkeypatch.setattr(hugging_face.AutoTokenizer, "from_pretrained", from_pretrained)
+    with pytest.raises(ValueError, match="Not today"):
+        load("nobody/nothing")
+    assert asked == [expected]
+
+
 def test_a_model_without_chat_template_is_refused(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         if file.name != "chat_template.jinja":
@@ -485,7 +549,10 @@ def test_a_new_base_model_is_one_yaml(folder: Path, adapter: Path, tmp_path: Pat
     assert means[str(own), "belief_nll"] > 0
 
 
-def test_the_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "one_core", lambda: "On any core.")
     arguments = ["llm", "--people", "2", "--turns", "3"]
     assert bench.main(arguments) == 0
     told = capsys.readouterr().out
@@ -500,6 +567,11 @@ def test_the_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert "tokens in all transcripts" in told
     if not torch.cuda.is_available():
+        # Of a model that takes minutes a person, one person.
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+        monkeypatch.setitem(bench_llm.ARCHS, "llama-100m", {**sizes, "num_attention_heads": 4})
+        assert bench.main(["llm", "--arch", "llama-100m", "--turns", "2"]) == 0
+        assert "blocks, 1 people, 2 turns" in capsys.readouterr().out.replace("\n", " ")
         assert bench.main(["llm", "--arch", "llama-8b", "--random-weights"]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import weakref
 from dataclasses import fields
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from envs.users.item_bank import ItemBank
 from envs.users.people import Users
 from envs.users.population import PersonStreams
 from eval.clairvoyant import Clairvoyant
+from eval.job import Job, People, plan
 from eval.rollout import rollout
 from eval.trace import Trace, write_json
 
@@ -391,3 +393,21 @@ def test_the_clairvoyant_says_what_the_model_says_of_the_true_levels():
             level = trace.levels[row, TASK.bank.trait[turn]]
             known = TASK.model.table[turn, level]
             assert_allclose(trace.action_probs[row, turn], known, rtol=1e-12)
+
+
+def test_an_agent_is_gone_before_the_next_one_is_made(tmp_path, monkeypatch):
+    """Two large models may not fit into memory side by side."""
+    made, former, alive = Job.agents, [], []
+
+    def watched(job: Job) -> tuple[Agent, Agent]:
+        alive.append(sum(agent() is not None for agent in former))
+        agents = made(job)
+        former.append(weakref.ref(agents[0]))
+        return agents
+
+    monkeypatch.setattr(Job, "agents", watched)
+    jobs = plan(ENV, ["random", "prior", "bayes"], People("test", 7, None), {"num_turns": 2})
+    for job in jobs:
+        job.evaluate(tmp_path, 0, 2)
+        job.evaluate(tmp_path, 2, 3)
+    assert alive == [0, 0, 0]  # and made once for both batches

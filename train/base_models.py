@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.llm.adapter import config_digest, prompt_digest, token_digest, weights_digest
 from agents.llm.dialogue import Dialogue
+from agents.llm.hugging_face import stored
 from train.lessons import Source
 from train.recipe import Recipe
 
@@ -26,22 +26,8 @@ def load_base(recipe: Recipe) -> tuple[Any, Any]:
     Raises:
         ValueError: it cannot be had.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.model, revision=recipe.revision)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            recipe.model,
-            revision=recipe.revision,
-            dtype=recipe.dtype,
-            attn_implementation=recipe.attention,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, ImportError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"model {recipe.model!r} cannot be had: {reason} Expected a folder with safetensors "
-            f"and a tokenizer, or a hub id that `hf download {recipe.model}` can fetch."
-        ) from error
-    return model, tokenizer
+    how = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
+    return stored(recipe.model, recipe.revision, **how)
 
 
 def lora_config(recipe: Recipe) -> Any:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import constants, get_session
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # exported for such uses
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from agents.llm.cache import SlotCache
 from agents.llm.dialogue import common
@@ -51,26 +56,61 @@ def load(
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if place != "auto":
         _check_device(place)
+    how = {"dtype": dtype, "attn_implementation": attention, "device_map": place}
+    loaded, tokenizer = stored(model, revision, **how)
+    if adapter is not None:
+        loaded = _adapted(loaded, adapter)
+    return loaded.train(False), tokenizer
+
+
+def stored(model: str, revision: str | None, **how: Any) -> tuple[Any, Any]:
+    """A causal model and its tokenizer as they are stored; see `load`.
+
+    Args:
+        model: folder or hub id.
+        revision: commit of a hub model.
+        how: further arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: they cannot be had.
+    """
+    where = {"revision": revision, "local_files_only": _out_of_reach(model)}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model,
-            revision=revision,
-            dtype=dtype,
-            device_map=place,
-            attn_implementation=attention,
-            use_safetensors=True,
-        )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(model, **where)
+        with _without_bar():
+            kind: Any = AutoModelForCausalLM
+            loaded = kind.from_pretrained(model, use_safetensors=True, **where, **how)
+    except (OSError, ValueError, ImportError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"Model {model!r} cannot be had: {reason} Expected a folder with safetensors and a "
             f"tokenizer, or a hub id that `hf download {model}` can fetch (gated ones after "
             "`hf auth login`)."
         ) from error
-    if adapter is not None:
-        loaded = _adapted(loaded, adapter)
-    return loaded.train(False), tokenizer
+    return loaded, tokenizer
+
+
+def _out_of_reach(model: str) -> bool:
+    """Whether a model is on a hub that cannot be reached; its client tries half a minute a file."""
+    if Path(model).is_dir():
+        return False
+    try:
+        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except (httpx.TransportError, OfflineModeIsEnabled):
+        return True
+    return False
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Weights are read from disk without a bar of their own; downloads keep theirs."""
+    before = logging.set_tqdm_hook(
+        lambda bar, arguments, settings: bar(*arguments, **{**settings, "disable": True})
+    )
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
 
 
 def _check_device(place: str) -> None:
