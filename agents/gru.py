@@ -12,6 +12,8 @@ from envs.core import UserTask
 from envs.transcript import Observation, present_stimulus
 from envs.users.response_models import Floats
 
+MEMORIES = ("gru", "sum")
+
 
 class NetworkAgent(Agent):
     """Guesses by networks whose memory is carried on from turn to turn.

@@ -19,7 +19,6 @@ from envs.transcript import Observation, stimuli_of
 from envs.users.response_models import Floats, Ints
 
 FILE, WEIGHTS = "gru.json", "gru.safetensors"
-MEMORIES = ("gru", "sum")
 
 
 def reads(task: UserTask) -> dict[str, Any]:
@@ -53,6 +52,18 @@ def events(observation: Observation, form: Mapping[str, Any]) -> Floats:
     return np.concatenate([stimuli_of(observation), followed[..., None]], axis=2)
 
 
+def polynomials(categories: int) -> Tensor:
+    """`[K, K]` of K categories in order: orthogonal columns, the d-th of degree d and size 1 / d.
+
+    Where numbers are learned for the columns and not for each category, neighbours move together:
+    where on the scale an answer lies is learned fastest, what tells neighbours apart slowest.
+    """
+    place = np.arange(categories) - (categories - 1) / 2
+    columns = np.linalg.qr(np.vander(place, increasing=True))[0] * categories**0.5
+    size = np.sign(columns[-1]) / np.maximum(np.arange(categories), 1)  # libraries differ in signs
+    return torch.tensor(columns * size, dtype=torch.float32)
+
+
 class Network(nn.Module):
     """A memory of the answers, and what it says of a question.
 
@@ -63,21 +74,37 @@ class Network(nn.Module):
         width: W, numbers in the memory.
         blocks: residual layers between memory and guess.
         dropout: share of numbers left out at random in training.
+        ordinal: the categories of answers to items are in order, see `polynomials`.
     """
 
     low: Tensor
     high: Tensor
+    basis: Tensor | None
 
     def __init__(
-        self, form: Mapping[str, Any], memory: str, width: int, blocks: int, dropout: float
+        self,
+        form: Mapping[str, Any],
+        memory: str,
+        width: int,
+        blocks: int,
+        dropout: float,
+        ordinal: bool = False,
     ) -> None:
-        """Draws the weights."""
+        """Draws the weights.
+
+        Raises:
+            ValueError: `ordinal` where no items are answered.
+        """
         super().__init__()
         self.items = len(form["items"] or ())
         self.actions = len(form["actions"])
         self.outcomes = 2 * self.actions if form["accepts"] else self.actions
         self.register_buffer("low", torch.tensor(form["low"]), persistent=False)
         self.register_buffer("high", torch.tensor(form["high"]), persistent=False)
+        if ordinal and (not self.items or form["accepts"]):
+            raise ValueError("ordinal=True: there are no answers to items, in order; leave it out.")
+        basis = polynomials(self.actions) if ordinal else None
+        self.register_buffer("basis", basis, persistent=False)
         numbers = len(form["low"])
         self.start = nn.Parameter(torch.zeros(width))
         self.drop = nn.Dropout(dropout)
@@ -116,22 +143,36 @@ class Network(nn.Module):
     def before(self, told: Tensor, turn: Tensor) -> Tensor:
         """`[B, P, W]` the memory before turns `[B, P]` of whole conversations `[B, T, S + 1]`."""
         if self.memory is None:  # of few turns this is faster than of all
-            past = torch.arange(told.shape[1]) < turn[..., None]
-            return self.start + past.to(self.start.dtype) @ self._written(told)
+            past = (torch.arange(told.shape[1]) < turn[..., None]).to(self.start.dtype)
+            if not self.items:
+                return self.start + past @ self._written(told)
+            code = self._code(told)[:, None].expand(past.shape)
+            count = past.new_zeros(*turn.shape, self.items * self.outcomes)
+            return self.start + count.scatter_add(2, code, past) @ self._vectors()
         begin = self.start.expand(len(told), -1)
         every = torch.cat([begin[:, None], self.follow(told, begin)], dim=1)
         return every.gather(1, turn[..., None].expand(-1, -1, every.shape[2]))
 
     def _written(self, told: Tensor) -> Tensor:
         """`[B, t, W]` events as vectors."""
-        followed = told[..., -1].long().clamp_min(0)
         if self.items:
-            code = told[..., 0].long().clamp_min(0) * self.outcomes + followed
-            written: Tensor = self.event(code)
-            return written
+            return nn.functional.embedding(self._code(told), self._vectors())
+        followed = told[..., -1].long().clamp_min(0)
         told_apart = nn.functional.one_hot(followed, self.outcomes).to(self.start.dtype)
-        written = self.event(torch.cat([self._scaled(told[..., :-1]), told_apart], dim=-1))
+        written: Tensor = self.event(torch.cat([self._scaled(told[..., :-1]), told_apart], dim=-1))
         return written
+
+    def _code(self, told: Tensor) -> Tensor:
+        """`[B, t]` which answer to which item events are."""
+        item, followed = told[..., 0].long(), told[..., -1].long()
+        return item.clamp_min(0) * self.outcomes + followed.clamp_min(0)
+
+    def _vectors(self) -> Tensor:
+        """`[I * A, W]` of each answer to each item."""
+        weight = self.event.get_parameter("weight")
+        if self.basis is None:
+            return weight
+        return (self.basis @ weight.view(self.items, self.outcomes, -1)).flatten(0, 1)
 
     def forward(self, state: Tensor, stimulus: Tensor) -> Tensor:
         """`[N, Q, A]` log-probabilities of the answers to `[N, Q, S]`, given memories `[N, W]`."""
@@ -145,6 +186,8 @@ class Network(nn.Module):
         said: Tensor = self.say(self.drop(self.norm(inside)))
         if self.items:
             said = said.reshape(-1, self.items, self.actions)
+            if self.basis is not None:
+                said = said @ self.basis.T
             item = stimulus[..., :1].long().clamp_min(0).expand(-1, -1, self.actions)
             said = said.gather(1, item)
         return said.log_softmax(-1)

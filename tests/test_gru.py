@@ -14,10 +14,9 @@ from rich.console import Console
 from scipy.special import rel_entr
 from tiny_train import SETTINGS, TURNS, traces
 
-import train.gru
 from agents.contract import CHECKS
-from agents.gru import GruAgent, NetworkAgent
-from agents.recurrent import MEMORIES, WEIGHTS, Ensemble, events, load, reads
+from agents.gru import MEMORIES, GruAgent, NetworkAgent
+from agents.recurrent import WEIGHTS, Ensemble, events, load, polynomials, reads
 from envs.transcript import as_of
 from eval.job import People, plan
 from eval.rollout import rollout
@@ -81,9 +80,11 @@ def test_contract(check, env_id, settings):
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, folder):
+@pytest.mark.parametrize("ordinal", [False, True])
+def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, ordinal, folder):
     [source] = sources([str(folder)])
-    told, networks = transcripts(source), random_networks(source.task, memory=memory)
+    told = transcripts(source)
+    networks = random_networks(source.task, memory=memory, ordinal=ordinal)
     agent, form = NetworkAgent(source.task, networks), reads(source.task)
     every = torch.as_tensor(events(told, form), dtype=torch.float64)
     with torch.no_grad():
@@ -99,6 +100,19 @@ def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, 
         mean = (whole[0][turn].exp() + whole[1][turn].exp()) / 2
         assert np.allclose(said, mean.numpy(), atol=1e-12)
     assert (whole[0][1].exp() - whole[1][1].exp()).abs().max() > 0.01  # the two differ
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize(("env_id", "settings"), ROOMS, ids=words)
+def test_the_memory_before_a_turn_is_what_was_followed_so_far(memory, env_id, settings):
+    network = random_networks(task_of(env_id, settings), memory=memory).each[0]
+    one = torch.ones(1, 1, len(network.low) + 1, dtype=torch.float64)
+    told = torch.cat([one, one, 1 - one, one], dim=1)  # the same may be told several times
+    with torch.no_grad():
+        begin = network.start[None]
+        after = torch.cat([begin[:, None], network.follow(told, begin)], dim=1)
+        found = network.before(told, torch.tensor([[3, 0, 2, 4]]))
+    assert torch.allclose(found, after[:, [3, 0, 2, 4]], atol=1e-12)
 
 
 def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
@@ -129,14 +143,40 @@ def test_its_own_actions_are_read_only_where_acceptance_depends_on_them():
         assert same != matters
 
 
+def test_polynomials_are_orthogonal_and_each_of_its_degree():
+    basis = polynomials(5).double()
+    scale = torch.tensor([1, 1, 1 / 2, 1 / 3, 1 / 4], dtype=torch.float64)
+    assert torch.allclose(basis.T @ basis / 5, torch.diag(scale**2), atol=1e-6)
+    assert (basis[-1] > 0).all()
+    for degree in range(5):
+        rest = np.diff(basis[:, degree].numpy(), n=degree)
+        assert np.ptp(rest) < 1e-5 < np.abs(rest).min()
+
+
+def test_answers_in_order_are_read_and_said_as_polynomials(folder):
+    [source] = sources([str(folder)])
+    network = random_networks(source.task, networks=1, memory="sum", ordinal=True).each[0]
+    for degree in reversed(range(5)):
+        for weight in (network.event.weight, network.say.weight, network.say.bias):
+            weight.data.view(50, 5, -1)[:, degree + 1 :] = 0
+        told = torch.tensor([[[7.0, k]] for k in range(5)], dtype=torch.float64)
+        with torch.no_grad():
+            read = network.follow(told, network.start.expand(5, -1))[:, 0]
+            said = network(read, torch.full((5, 1, 1), 3.0))[:, 0].T  # up to a constant
+        for curve in (read, said):
+            assert np.abs(np.diff(curve.numpy(), n=degree + 1, axis=0)).max(initial=0) < 1e-5
+            assert np.abs(np.diff(curve.numpy(), n=degree, axis=0)).max() > 1e-3
+
+
 # What is learned from.
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_the_loss_is_the_divergence_in_the_loop(memory, folder, tmp_path):
+@pytest.mark.parametrize("ordinal", [False, True])
+def test_the_loss_is_the_divergence_in_the_loop(memory, ordinal, folder, tmp_path):
     [source] = sources([str(folder)])
     told, teacher = transcripts(source), source.run.trace.teacher_probs
-    networks = random_networks(source.task, networks=1, memory=memory)
+    networks = random_networks(source.task, networks=1, memory=memory, ordinal=ordinal)
     agent, batch = NetworkAgent(source.task, networks), taught([source], [np.arange(8)])
     task = source.task
     decisions = [agent.act(as_of(task, told, np.full(8, t)), np.zeros(8)) for t in range(TURNS)]
@@ -184,6 +224,26 @@ def test_another_order_is_of_the_same_answers_and_what_did_not_happen_stays_last
         assert pairs[0] == pairs[1]
         assert torch.equal(again.told[n, :end, 0], again.stimuli[n, :end, 0])
         assert torch.equal(again.told[n, :end, -1].long(), again.answers[n, :end])
+
+
+def test_the_last_epochs_meet_people_as_they_were_asked(folder, tmp_path, monkeypatch):
+    from train import gru_training
+
+    calls, epochs = [], []
+    whole = gru_training.Training._epoch
+    monkeypatch.setattr(
+        gru_training, "shuffled", lambda batch, rng: calls.append(epochs[-1]) or batch
+    )
+    monkeypatch.setattr(
+        gru_training.Training,
+        "_epoch",
+        lambda self, epoch, optimizer: epochs.append(epoch) or whole(self, epoch, optimizer),
+    )
+    given = {"objective": "answers", "shuffle": True, "eval_users": 0}
+    for share, orders in ((0.0, 4), (0.3, 3), (1.0, 0)):
+        calls.clear()
+        trained(folder, tmp_path / str(share), as_asked=share, **given)
+        assert sorted(set(calls)) == list(range(orders))
 
 
 # A few epochs.
@@ -313,14 +373,12 @@ def test_who_has_no_networks_or_others_is_told_so_in_a_line(folder, tmp_path):
     assert "\n" not in str(no.value)
 
 
-def test_traces_of_two_tasks_are_not_taught_together(folder, tmp_path):
+def test_traces_of_two_tasks_are_not_taught_together_nor_flights_as_categories(folder, tmp_path):
     other = traces(tmp_path / "other", "--env", FLIGHTS, users=3)
+    with pytest.raises(ValueError, match="ordinal=True: there are no answers to items, in order"):
+        trained(other, tmp_path / "out", ordinal=True)
     with pytest.raises(ValueError, match="FlightChoice-v0 is asked or answered otherwise"):
         trained(folder, tmp_path / "out", traces=[str(folder), str(other)])
-
-
-def test_the_command_knows_the_memories_without_torch():
-    assert MEMORIES == train.gru.MEMORIES
 
 
 def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, tmp_path, capsys):
@@ -341,6 +399,7 @@ def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, tmp_path, c
         (["--width", "wide"], "width='wide' is str, expected int"),
         (["--dropout", "1"], "dropout=1; expected a number in [0, 1)"),
         (["--shuffle"], "shuffle goes with objective=answers"),
+        (["--as-asked", "0.5"], "as_asked=0.5; expected a share, and shuffle"),
         (["--holdout", "0.01"], "nobody is left on one side"),
         (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),

@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
+from agents.gru import MEMORIES
 from envs.names import check_types, closest
 from eval.work import guarded, refusing
 from train import recipe as recipes
 
 OBJECTIVES = ("kl", "answers")
-MEMORIES = ("gru", "sum")
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,15 @@ class Gru:
         width: numbers in the memory.
         blocks: residual layers between memory and guess.
         dropout: share of numbers left out at random.
+        ordinal: the answers' categories are in order, see `agents.recurrent.polynomials`.
         networks: how many are trained, each from weights of its own; the agent averages them.
         epochs: times that everybody is met.
         batch_size: people an update.
         prefixes: turns of each person an update, drawn at random; by default all of them.
         shuffle: turns in a new order for each person and update, where order tells nothing; of
             `answers` only, as a teacher's distribution belongs to the turns before it.
+        as_asked: share of the epochs, the last ones, in which `shuffle` leaves them in the order
+            in which they were asked.
         learning_rate: at most; it rises during the first twentieth and then falls as a cosine.
         weight_decay: of AdamW.
         choice_weight: of the cross-entropy to the teacher's choice, which is added; where answers
@@ -68,11 +71,13 @@ class Gru:
     width: int = 128
     blocks: int = 1
     dropout: float = 0.0
+    ordinal: bool = False
     networks: int = 1
     epochs: int = 20
     batch_size: int = 128
     prefixes: int | None = None
     shuffle: bool = False
+    as_asked: float = 0.0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     choice_weight: float = 0.0
@@ -100,6 +105,8 @@ class Gru:
                 raise ValueError(f"{name}={getattr(self, name)}; expected a number in [0, 1).")
         if self.shuffle and self.objective != "answers":
             raise ValueError("shuffle goes with objective=answers; for kl, collect with shuffled.")
+        if not 0 <= self.as_asked <= 1 or (self.as_asked and not self.shuffle):
+            raise ValueError(f"as_asked={self.as_asked}; expected a share, and shuffle.")
         if not self.traces:
             raise ValueError("traces: expected at least one folder of train.collect.")
 

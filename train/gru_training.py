@@ -122,7 +122,8 @@ class Training:
                 Examination(source, held, recipe)
                 for source, (_, held) in zip(found, halves, strict=True)
             ]
-        sizes = {key: getattr(recipe, key) for key in ("memory", "width", "blocks", "dropout")}
+        words = ("memory", "width", "blocks", "dropout", "ordinal")
+        sizes = {key: getattr(recipe, key) for key in words}
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self._networks = Ensemble(forms[0][0], recipe.networks, **sizes)
@@ -205,7 +206,7 @@ class Training:
         self._networks.train()
         for update, some in enumerate(np.array_split(order, updates)):
             batch = Taught._make(column[torch.as_tensor(some)] for column in people)
-            if recipe.shuffle:
+            if recipe.shuffle and epoch < recipe.epochs - round(recipe.as_asked * recipe.epochs):
                 batch = shuffled(batch, rng)
             at = torch.arange(batch.answers.shape[1]).expand(len(some), -1)
             if recipe.prefixes is not None:
