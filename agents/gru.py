@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agents.core import Agent, Decision, decide
+from agents.prefix import PrefixCache
 from envs.core import UserTask
 from envs.transcript import Observation, present_stimulus
 from envs.users.response_models import Floats
@@ -27,7 +28,7 @@ class NetworkAgent(Agent):
         """Remembers nobody yet."""
         super().__init__(task)
         self._networks = networks
-        self._known: tuple[Floats, Any] | None = None
+        self._cache = PrefixCache()
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the networks' distribution, and its most probable answer."""
@@ -35,29 +36,17 @@ class NetworkAgent(Agent):
         return decide(self.task, observation, probs)
 
     def _memory(self, observation: Observation) -> Any:
-        """`[M, B, W]` what the networks keep of these transcripts.
-
-        A prefix cache, as that of `agents.teacher`: transcripts that begin with those of the last
-        call go on from its memories. Whether they do is compared, never assumed.
-        """
+        """`[M, B, W]` what the networks keep of these transcripts."""
         from agents.recurrent import events
 
         turn = observation["turn"][:, 0].astype(np.int64)
-        told, since = events(observation, self._networks.form), 0
-        state = self._networks.start(len(turn))
-        if self._known is not None:
-            before, kept = self._known
-            turns = before.shape[1]
-            if (
-                len(before) == len(turn)
-                and (turn >= turns).all()
-                and np.array_equal(before, told[:, :turns])
-            ):
-                since, state = turns, kept
+        told, nothing = events(observation, self._networks.form), turn[:, None][:, :0]
+        since, state = self._cache.take(turn, [told], nothing)
+        if state is None:
+            state = self._networks.start(len(turn))
         last = int(turn.max(initial=0))
         state = self._networks.remember(told[:, since:last], turn - since, state)
-        if (turn == last).all():
-            self._known = told[:, :last].copy(), state
+        self._cache.keep(turn, [told], nothing, state)
         return state
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from agents.prefix import PrefixCache
 from envs.core import UserTask
 from envs.transcript import Observation, stimuli_of
-from envs.users.response_models import Floats, Ints
+from envs.users.response_models import Floats
 
 
 class Posterior:
-    """Beliefs after transcripts.
-
-    Like the prefix cache of an inference server: transcripts that begin with those of the last call
-    continue from its result. Whether they do is compared, never assumed.
+    """Beliefs after transcripts; those that begin with the last call's continue from its result.
 
     Args:
         task: the model and its hypotheses.
@@ -29,27 +27,16 @@ class Posterior:
         """Builds the engine of inference."""
         self.engine = task.inference()
         self._accepts, self._discount = task.accepts, discount
-        self._known: tuple[Observation, Floats | Ints, Floats] | None = None
+        self._cache = PrefixCache()
 
     def after(self, observation: Observation) -> Iterator[tuple[slice, Floats]]:
         """`[b, F, H]` belief after these transcripts, block of rows by block of rows."""
         turn = observation["turn"][:, 0].astype(np.int64)
-        shown = {"answers": observation["answers"], "stimuli": stimuli_of(observation)}
+        told = [observation["answers"], stimuli_of(observation)]
         if self._accepts:
-            shown["actions"] = observation["actions"]
+            told.append(observation["actions"])
         context = observation.get("context", turn[:, None][:, :0])  # no numbers without one
-        since, weights = 0, None
-        if self._known is not None:
-            prefix, before, known = self._known
-            turns = prefix["answers"].shape[1]
-            if (
-                len(prefix["answers"]) == len(turn)
-                and (turn >= turns).all()
-                and np.array_equal(context, before)
-                and all(np.array_equal(prefix[key], shown[key][:, :turns]) for key in shown)
-            ):
-                since, weights = turns, known
-        self._known = None
+        since, weights = self._cache.take(turn, told, context)
         if fresh := weights is None:
             weights = self.engine.start(len(turn))
         for rows in self.engine.blocks(len(turn)):
@@ -58,10 +45,7 @@ class Posterior:
                 weights[rows] = self.engine.begin(part)
             yield rows, self.engine.condition(part, weights[rows], since, self._discount)
         # Kept only once every block has been reached: an interrupted call leaves no half-truth.
-        turns = int(turn[0])
-        if (turn == turns).all():
-            prefix = {key: value[:, :turns].copy() for key, value in shown.items()}
-            self._known = prefix, context.copy(), weights
+        self._cache.keep(turn, told, context, weights)
 
     def marginals(self, observation: Observation) -> Floats | None:
         """`[B, F, L]` belief about each trait; None where levels are unordered."""

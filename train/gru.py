@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rich.console import Console
 
 from agents.gru import MEMORIES
-from envs.names import check_types, closest
+from envs.names import check_types
 from eval.work import guarded, refusing
 from train import recipe as recipes
 
@@ -143,18 +143,13 @@ def parse(given: Mapping[str, Any], source: str) -> Gru:
     Raises:
         ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
     """
-    known, table = {f.name: f for f in fields(Gru)}, dict(given)
-    for key in table:
-        if key not in known:
-            raise ValueError(f"{source}: unknown key {closest(key, known)}")
+    table = dict(given)
+    recipes.check_keys(source, table, fields(Gru))
     if isinstance(table.get("traces"), str):
         table["traces"] = [table["traces"]]
     folders = table.get("traces", [])
     if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
         raise ValueError(f"{source}: traces={folders!r}; expected folders of train.collect.")
-    for key, entry in known.items():
-        if key not in table and entry.default is MISSING:
-            raise ValueError(f"{source}: `{key}` is missing; say --{key} VALUE, or put it there.")
     check_types(source, Gru, {key: value for key, value in table.items() if key != "traces"})
     return Gru(**table)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
@@ -30,12 +29,12 @@ from eval.rollout import rollout
 from eval.trace import write_json
 from train.batches import generator
 from train.examine import summary
-from train.folders import check_out, check_replaceable
+from train.folders import check_out, check_recipe, check_replaceable, keep_recipe
 from train.gru import Gru
 from train.gru_lessons import Taught, cost, parted, shuffled, taught
 from train.lessons import Source, check_people, sources
 
-RECIPE, CHECKPOINT = "recipe.yaml", "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 WARM_UP, LONGEST_GRADIENT = 0.05, 1.0
 CHOSEN_BY = {"kl": "kl_from_teacher", "answers": "nll"}
 
@@ -94,7 +93,7 @@ class Training:
         if fresh:
             check_replaceable(self._out, lambda found: found.get("method") == "gru")
         else:
-            self._compare()
+            check_recipe(self._out, self._table)
         found = sources(recipe.traces, recipe.max_people, recipe.imitate)
         check_people(found)
         if not fresh:
@@ -129,21 +128,6 @@ class Training:
             self._networks = Ensemble(forms[0][0], recipe.networks, **sizes)
         self._made = provenance(recipe, found, self._networks)
 
-    def _compare(self) -> None:
-        """Refuses to go on with another recipe."""
-        file = self._out / RECIPE
-        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else self._table
-        differing = [
-            f"{key} was {found.get(key)!r}, is {self._table.get(key)!r}"
-            for key in sorted({*found, *self._table})
-            if found.get(key) != self._table.get(key)
-        ]
-        if differing:
-            raise ValueError(
-                f"{self._out} holds a run of another recipe: {'; '.join(differing)}. Choose "
-                "another --out, or --fresh to replace it."
-            )
-
     def _compare_traces(self, found: Sequence[Source]) -> None:
         """Refuses to go on from, or to keep, what was made of other traces."""
         if (self._out / FILE).is_file():
@@ -170,8 +154,7 @@ class Training:
             for name in (FILE, WEIGHTS, f"{CHECKPOINT}*"):
                 for path in list(self._out.glob(name)):
                     path.unlink()
-        self._out.mkdir(parents=True, exist_ok=True)
-        (self._out / RECIPE).write_text(yaml.safe_dump(self._table, sort_keys=False), "utf-8")
+        keep_recipe(self._out, self._table)
         optimizer = torch.optim.AdamW(networks.parameters(), weight_decay=recipe.weight_decay)
         at: dict[str, Any] = {"epoch": 0, "seconds": 0.0, "history": [], "best": None, "kept": None}
         if (self._out / CHECKPOINT).is_file():
