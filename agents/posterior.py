@@ -38,7 +38,7 @@ class Posterior:
         context = observation.get("context", turn[:, None][:, :0])  # no numbers without one
         since, weights = self._cache.take(turn, told, context)
         if fresh := weights is None:
-            weights = self.engine.start(len(turn))
+            weights = np.empty((len(turn), *self.engine.prior.shape))
         for rows in self.engine.blocks(len(turn)):
             part = {key: value[rows] for key, value in observation.items()}
             if fresh:
