@@ -96,22 +96,27 @@ def read_policy(
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         raise ValueError(f"There is no policy in '{folder}' yet; make it with: {made_by}")
     try:
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}: pip install -e '.[rl]'") from error
-    card: dict[str, Any] = json.loads((folder / CARD).read_text("utf-8"))
-    here = task_shape(task)
-    for part, then in card["task"].items():
-        if here[part] != then:
-            settings = "".join(f" {key}={value}" for key, value in card["settings"].items())
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD).read_text("utf-8"))
+        where = f"{card['env']}{''.join(f' {k}={v}' for k, v in card['settings'].items())}"
+        shape = {part: card["task"][part] for part in task_shape(task)}
+        known = {key: card[key] for key in ("view", "activation", "greedy")}
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: no policy of train.rl ({error!r}); train again.") from error
+    for part, here in task_shape(task).items():
+        if here != shape[part]:
             raise ValueError(
-                f"{folder}: trained on {card['env']}{settings}, whose {part} are {_short(then)}; "
-                f"here they are {_short(here[part])}. Train a policy for this task, or leave it "
-                "out here."
+                f"{folder}: trained on {where}, whose {part} are {_short(shape[part])}; here they "
+                f"are {_short(here)}. Train a policy for this task, or leave it out here."
             )
-    return card, load_file(folder / WEIGHTS)
+    return known, weights
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = f"{len(value)}: {value}" if isinstance(value, list) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -252,21 +252,21 @@ def load(folder: Path, task: UserTask) -> Ensemble:
     """
     try:
         made = json.loads((folder / FILE).read_text("utf-8"))
-        found, sizes = made["reads"], made["sizes"]
+        found, sizes = dict(made["reads"]), dict(made["sizes"])
+        names = ", ".join(env["env"] for env in made["environments"])
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ValueError(f"{folder}: no networks of train.gru ({error}); train again.") from error
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: no networks of train.gru ({error!r}); train again.") from error
     form = reads(task)
     differing = [key for key in form if found.get(key) != form[key]]
     if differing:
-        names = ", ".join(env["env"] for env in made["environments"])
         raise ValueError(
             f"{folder}: trained on {names}, whose {' and '.join(differing)} are not those of "
             f"{task.stream} as it is set here; train one on it with python -m train.gru."
         )
-    networks = Ensemble(form, **sizes)
     try:
+        networks = Ensemble(form, **sizes)
         networks.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / WEIGHTS}: not of these sizes; train again.") from error
     return networks.double().eval()

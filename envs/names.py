@@ -15,7 +15,7 @@ def closest(name: object, known: Iterable[str]) -> str:
     options = list(known)
     near = get_close_matches(str(name), options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{name!r}.{hint} Available: {', '.join(options)}."
+    return f"{name!r}.{hint} Available: {', '.join(options) or 'none'}."
 
 
 def check_types(whose: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

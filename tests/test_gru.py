@@ -420,3 +420,29 @@ def test_what_is_wrong_is_said_in_one_line(given, message, folder, tmp_path, cap
 def test_a_missing_key_is_named(capsys):
     assert main(["--traces", "x"]) == 2
     assert "`out` is missing; say --out VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "made",
+    [[], {}, {"reads": [], "sizes": {}, "environments": []}, {"sizes": {"width": -1}}, "{"],
+    ids=str,
+)
+def test_damaged_networks_are_refused_in_one_line(made, folder, tmp_path):
+    trained(folder, tmp_path, epochs=1)
+    [source] = sources([str(folder)])
+    file = tmp_path / "gru.json"
+    if made and made != "{" and "reads" not in made:
+        made = json.loads(file.read_text()) | made
+    file.write_text(made if isinstance(made, str) else json.dumps(made))
+    with pytest.raises(ValueError, match=r"train again|trained on|train one") as error:
+        GruAgent(source.task, str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["gru.json", "checkpoint.pt"])
+def test_a_damaged_run_is_named(name, folder, tmp_path):
+    trained(folder, tmp_path, epochs=1)
+    (tmp_path / "gru.json").unlink()
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match="is damaged; --fresh trains again"):
+        trained(folder, tmp_path, epochs=1)

@@ -26,6 +26,7 @@ from agents.view import VIEWS, make_view
 from envs.contract_play import transcript
 from envs.transcript import as_of, present_stimulus
 from eval.run import main as evaluate
+from eval.work import RefusedError
 from train import rl_bench
 from train.rl import main, parse
 from train.rl_env import UserVecEnv
@@ -393,6 +394,7 @@ def test_the_command_trains_an_agent_that_eval_run_scores(tmp_path, capsys, monk
         (["--net-arch", "wide"], "net_arch=['wide']; expected ints."),
         (["--num-envs", "0"], "num_envs=0; expected at least 1."),
         (["--batch-size", "1"], "batch_size=1; expected at least 2"),
+        (["--gamma", ".nan"], "gamma=nan; expected at least 0"),
         (["--beside", "bays"], "Unknown agent 'bays'. Did you mean 'bayes'?"),
         (["--env", ASKING], "rules actions out, which only maskable_ppo heeds"),
         (["--packages", "nowhere"], "Package 'nowhere' cannot be imported"),
@@ -448,7 +450,7 @@ def test_a_policy_for_a_task_of_another_shape_is_refused(tmp_path):
     run_of("ppo", tmp_path, total_steps=40).carry_out()
     for env_id, settings, part in (
         (ITEMS, {"num_turns": 6}, "turns are 5; here they are 6"),
-        (FLIGHTS, {"num_turns": 5}, "actions are ['Very Inaccurate'"),
+        (FLIGHTS, {"num_turns": 5}, "actions are 5: ['Very Inaccurate'"),
         (ITEMS, {"num_turns": 5, "levels": 7}, "levels are 5; here they are 7"),
     ):
         task, _ = people(env_id, 1, **settings)
@@ -468,3 +470,55 @@ def test_fresh_replaces_nothing_that_is_not_a_run_of_its_own(tmp_path, capsys):
     assert main(words) == 2
     assert "holds something else than a run of this command" in capsys.readouterr().err
     assert (out / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_folder_that_is_somebody_elses_is_left_alone(fresh, tmp_path, capsys):
+    out = tmp_path / "precious"
+    out.mkdir()
+    (out / "learning_curve.png").write_text("years of work")
+    words = ["--config", "configs/train/ppo-questionnaire.yaml", "--out", str(out), *fresh]
+    assert main(words) == 2
+    assert "precious" in capsys.readouterr().err
+    assert [file.read_text() for file in out.iterdir()] == ["years of work"]
+
+
+def test_fresh_removes_what_a_run_left_and_nothing_else(tmp_path):
+    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    before = {file.name for file in tmp_path.iterdir()}
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "checkpoint-9999").mkdir()
+    recipe = recipe_of("ppo", tmp_path, total_steps=80)
+    Run(recipe, True, Console(quiet=True)).carry_out()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == before | {"notes.txt", "checkpoint-80"}  # of the new run, and not the empty one
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("policy.json", "{}"),
+        ("policy.json", "[]"),
+        ("policy.json", "{"),
+        ("policy.safetensors", "x"),
+    ],
+)
+def test_a_damaged_policy_is_refused_in_one_line(name, text, tmp_path):
+    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    (tmp_path / name).write_text(text)
+    task, _ = people(ITEMS, 1, num_turns=5)
+    with pytest.raises(ValueError, match=r"no policy of train\.rl .*train again\.$"):
+        PolicyAgent(task, str(tmp_path))
+
+
+def test_a_damaged_checkpoint_is_named_and_one_of_another_name_is_passed_over(tmp_path):
+    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    (tmp_path / "policy.json").unlink()
+    (tmp_path / "checkpoint-old").mkdir()
+    (tmp_path / "checkpoint-old" / "state.pt").write_text("x")
+    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    (tmp_path / "policy.json").unlink()
+    (tmp_path / "checkpoint-40" / "state.pt").write_bytes(b"PK")
+    with pytest.raises(RefusedError, match="checkpoint-40: a damaged checkpoint"):
+        run_of("ppo", tmp_path, total_steps=40).carry_out()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,19 @@ def check_out(out: str, inputs: Sequence[str]) -> None:
 
 
 def check_recipe(out: Path, table: Mapping[str, Any]) -> None:
-    """Raises a `ValueError` where a folder holds a run of another recipe than this one."""
-    if (out / RECIPE).is_file() and (differing := differences(_recipe(out), table)):
+    """Raises a `ValueError` where a folder holds anything but a run of this recipe."""
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not (found := _recipe(out)):
+        raise ValueError(
+            f"{out} is not empty, and holds no {RECIPE} that can be read, as a run would; choose "
+            "another --out."
+        )
+    if differing := differences(found, table):
         raise ValueError(
             f"{out} holds a run of another recipe: {differing}. Choose another --out, or --fresh "
             "to replace it."
         )
-
-
-def keep_recipe(out: Path, table: Mapping[str, Any]) -> None:
-    """Makes the folder of a run, and writes its recipe."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / RECIPE).write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
 
 
 def check_replaceable(out: Path, ours: Callable[[Mapping[str, Any]], bool]) -> None:
@@ -56,6 +58,23 @@ def check_replaceable(out: Path, ours: Callable[[Mapping[str, Any]], bool]) -> N
             f"{out} holds something else than a run of this command, which --fresh does not "
             "replace; choose another --out."
         )
+
+
+def keep_recipe(out: Path, table: Mapping[str, Any]) -> None:
+    """Makes the folder of a run, and writes its recipe."""
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / f"{RECIPE}.partial"
+    part.write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
+    part.replace(out / RECIPE)
+
+
+def clear(out: Path, written: Sequence[str]) -> None:
+    """Removes what a run left, files and folders of these patterns; what else lies there stays."""
+    for path in [found for pattern in written for found in out.glob(pattern)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _recipe(out: Path) -> Mapping[str, Any]:

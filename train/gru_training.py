@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from eval.rollout import rollout
 from eval.trace import write_json
 from train.batches import generator
 from train.examine import summary
-from train.folders import check_out, check_recipe, check_replaceable, keep_recipe
+from train.folders import check_out, check_recipe, check_replaceable, clear, keep_recipe
 from train.gru import Gru
 from train.gru_lessons import Taught, cost, parted, shuffled, taught
 from train.lessons import Source, check_people, sources
@@ -130,14 +131,18 @@ class Training:
 
     def _compare_traces(self, found: Sequence[Source]) -> None:
         """Refuses to go on from, or to keep, what was made of other traces."""
-        if (self._out / FILE).is_file():
-            made = json.loads((self._out / FILE).read_text("utf-8"))
-        elif (self._out / CHECKPOINT).is_file():
-            made = torch.load(self._out / CHECKPOINT, weights_only=True)
-        else:
-            return
-        # Checkpoints did not always say it.
-        was = [env["traces"] for env in made.get("environments", ())] or ["unknown"]
+        try:
+            if (self._out / FILE).is_file():
+                made = json.loads((self._out / FILE).read_text("utf-8"))
+            elif (self._out / CHECKPOINT).is_file():
+                made = torch.load(self._out / CHECKPOINT, weights_only=True)
+            else:
+                return
+            was = [env["traces"] for env in made["environments"]]
+        except (RuntimeError, EOFError, UnpicklingError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self._out}: {FILE} or {CHECKPOINT} is damaged; --fresh trains again."
+            ) from error
         now = [source.digest for source in found]
         if was != now:
             raise ValueError(
@@ -151,9 +156,7 @@ class Training:
             return self._done
         recipe, networks = self._recipe, self._networks
         if self._fresh:
-            for name in (FILE, WEIGHTS, f"{CHECKPOINT}*"):
-                for path in list(self._out.glob(name)):
-                    path.unlink()
+            clear(self._out, (FILE, WEIGHTS, f"{CHECKPOINT}*"))
         keep_recipe(self._out, self._table)
         optimizer = torch.optim.AdamW(networks.parameters(), weight_decay=recipe.weight_decay)
         at: dict[str, Any] = {"epoch": 0, "seconds": 0.0, "history": [], "best": None, "kept": None}

@@ -116,7 +116,7 @@ def one_of(name: str, word: str, known: Sequence[str]) -> None:
 
 def at_least(name: str, number: float, smallest: float) -> None:
     """Raises a `ValueError` for a number that is too small."""
-    if number < smallest:
+    if not number >= smallest:  # so that NaN is too small as well
         raise ValueError(f"{name}={number}; expected at least {smallest}.")
 
 

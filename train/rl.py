@@ -121,7 +121,7 @@ class RLRecipe:
             at_least("net_arch", width, 1)
         for name, smallest in (("n_steps", 1), ("n_epochs", 1), ("batch_size", 2), ("gamma", 0)):
             at_least(name, self.algorithm.get(name, smallest), smallest)
-        if self.algorithm.get("gamma", 1) > 1:
+        if not self.algorithm.get("gamma", 1) <= 1:
             raise ValueError(f"gamma={self.algorithm['gamma']}; expected at most 1.")
         for name in ("seed", "suite_seed"):
             at_least(name, getattr(self, name), 0)

@@ -6,6 +6,7 @@ import json
 import shutil
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import gymnasium as gym
@@ -23,13 +24,16 @@ from agents.policy_net import CARD, WEIGHTS, task_shape
 from agents.view import make_view
 from envs.adaptors import UserVectorEnv
 from eval.trace import write_json
-from train.folders import check_recipe, check_replaceable, keep_recipe
+from eval.work import refusing
+from train.folders import check_recipe, check_replaceable, clear, keep_recipe
 from train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 from train.rl_curve import Examiner, write_curve
 from train.rl_env import UserVecEnv
 from train.rl_log import writers
 
 STATE = "state.pt"
+# All that a run leaves beside its recipe.
+WRITTEN = (CARD, WEIGHTS, "checkpoint-*", "learning_curve.*", "progress-*.csv", "tensorboard")
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
 
@@ -99,7 +103,7 @@ class Run:
     def checkpoints(self) -> list[Path]:
         """Folders of complete checkpoints, in order."""
         found = [file.parent for file in self.out.glob(f"checkpoint-*/{STATE}")]
-        return sorted(found, key=_steps)
+        return sorted((f for f in found if f.name.partition("-")[2].isdecimal()), key=_steps)
 
     def carry_out(self) -> None:
         """Trains, from the last checkpoint where there is one, and leaves the best in `out`."""
@@ -109,7 +113,7 @@ class Run:
             )
             return
         if self._fresh:
-            shutil.rmtree(self.out, ignore_errors=True)
+            clear(self.out, WRITTEN)
         keep_recipe(self.out, self.recipe.plain())
         since = self._resume()
         logger = Logger(str(self.out), writers(self.recipe, self.out, since))
@@ -131,9 +135,16 @@ class Run:
         found = self.checkpoints()
         if not found:
             return 0
-        state = torch.load(found[-1] / STATE, weights_only=True)
-        self.model.set_parameters(state["parameters"], device="cpu")
-        self.model._n_updates = state["updates"]
+        with refusing():
+            try:
+                state = torch.load(found[-1] / STATE, weights_only=True)
+                self.model.set_parameters(state["parameters"], device="cpu")
+                self.model._n_updates = state["updates"]
+            except (RuntimeError, EOFError, UnpicklingError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{found[-1]}: a damaged checkpoint. Remove it, and the same command goes on "
+                    "from the one before."
+                ) from error
         steps = self.model.num_timesteps = _steps(found[-1])
         if hasattr(self.model, "learning_starts"):  # the memory of DQN is not kept: fill it again
             self.model.learning_starts += steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -25,7 +24,7 @@ from agents.llm.probe import PROBES
 from eval.trace import write_json
 from train.base_models import load_base, provenance, quiet, with_adapter
 from train.examine import Examiner
-from train.folders import check_out, check_recipe, check_replaceable, keep_recipe
+from train.folders import check_out, check_recipe, check_replaceable, clear, keep_recipe
 from train.lessons import check_people, sources
 from train.recipe import Recipe, at_least
 
@@ -203,11 +202,7 @@ class Session:
         state.wait_for_everyone()  # all have seen what was there
         if self._main:
             if self._fresh:
-                for path in [f for name in WRITTEN for f in self._out.glob(name)]:
-                    if path.is_dir() and not path.is_symlink():
-                        shutil.rmtree(path)
-                    else:
-                        path.unlink()
+                clear(self._out, WRITTEN)
             keep_recipe(self._out, self._table)
         state.wait_for_everyone()
         last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]

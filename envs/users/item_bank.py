@@ -124,7 +124,8 @@ class GradedParameters:
         if not path.exists():
             raise ValueError(
                 f"{bank.name} has no parameters {closest(name, available(bank.name))} Or give the "
-                "path of a CSV by train.fit_items."
+                "path of a CSV by train.fit_items; population=classes, where a bank has them, goes "
+                "without."
             )
         table = read_table(path)
         wanted = ("item_id", "a", *(f"b{k}" for k in range(1, bank.num_categories)))
