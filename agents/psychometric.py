@@ -1,4 +1,4 @@
-"""Interviewers of psychometrics: maximum Fisher information, and the short form on paper."""
+"""Interviewers of psychometrics: maximum Fisher information, and the forms on paper."""
 
 from __future__ import annotations
 
@@ -70,3 +70,11 @@ class ShortFormAgent(Interviewer):
     def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """See `Interviewer.worth`."""
         return np.broadcast_to(self._worth, free.shape)
+
+
+class PrintedAgent(Interviewer):
+    """Asks the items in the order in which they are printed, whoever answers."""
+
+    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.worth`: they are all equal, and the first of equals is asked."""
+        return np.zeros(free.shape)

@@ -94,7 +94,7 @@ class Turn(View):
         task, begun = self.task, (turn < self.task.num_turns)[:, None]
         now = [turn[:, None] / task.num_turns]
         if task.asks:
-            return [*now, (task.legal(observation) & begun).astype(np.float64)]
+            return [*now, observation["action_mask"] * begun]
         stimulus = _at(stimuli_of(observation), turn)
         if task.bank is not None:
             return [*now, begun * _one_hot(stimulus[:, 0], task.bank.num_items)]

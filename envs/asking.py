@@ -123,6 +123,8 @@ class AskingTask(UserTask):
 
     def asked_instead(self, action: Ints, free: npt.NDArray[np.bool_]) -> Ints:
         """`[B]` actions `[B]`, where not `free` `[B, A]` the next one that is, in order."""
+        if free[np.arange(len(action)), action].all():
+            return action
         places = np.arange(free.shape[1])
         # How far on from the action, all round; to stop never stands in for a question.
         far = (places - action[:, None]) % free.shape[1]

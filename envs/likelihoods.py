@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from envs.users.response_models import Floats, Ints, ResponseModel
@@ -32,19 +34,19 @@ class Likelihoods:
 
     def of_answers(self, stimulus: Floats, answer: Ints) -> tuple[Ints, Floats]:
         """`[b]` informed rows, and `[b, H]` likelihoods, of answers `[b]` to stimuli `[b, S]`."""
-        distinct, group = np.unique(stimulus, axis=0, return_inverse=True)
-        places = self._find(distinct)[group.ravel()]  # NumPy 2.0 gives it a second axis
+        places = self._find(stimulus)
         return self._factor[places], self._table[places, answer]
 
     def _find(self, stimuli: Floats) -> Ints:
-        """`[n]` where different stimuli `[n, S]` stand in the table."""
-        keys = [stimulus.tobytes() for stimulus in stimuli]
-        new = [n for n, key in enumerate(keys) if key not in self._places]
+        """`[n]` where stimuli `[n, S]` stand in the table."""
+        row = np.dtype((np.void, stimuli.itemsize * stimuli.shape[1]))
+        keys: list[Any] = np.ascontiguousarray(stimuli).view(row).ravel().tolist()
+        new = {key: n for n, key in enumerate(keys) if key not in self._places}
         # A task that never repeats a stimulus must not fill the memory.
         if len(self._places) + len(new) > _MOST:
             self._places.clear()
-            new = list(range(len(keys)))
-        for n in new:
+            new = {key: n for n, key in enumerate(keys)}
+        for key, n in new.items():
             place = len(self._places)
             factor = self._model.factor(stimuli[n]) if self._factored else 0
             assert factor is not None  # the factored form is for models that name the factor
@@ -54,5 +56,5 @@ class Likelihoods:
                 self._table = np.concatenate([self._table, more]) if place else more
                 self._factor = np.resize(self._factor, len(self._table))
             self._table[place], self._factor[place] = by_answer, factor
-            self._places[keys[n]] = place
+            self._places[key] = place
         return np.array([self._places[key] for key in keys])

@@ -32,7 +32,7 @@ from envs.console import screen
 from eval.bench import PEER, one_core, ratio
 from train.rl_env import UserVecEnv
 
-ENVS = ("acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0")
+ENVS = ("acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0", "acquaint/Interview-v0")
 
 
 def ours(env_id: str, num_envs: int, view: str) -> VecEnv:
