@@ -450,11 +450,52 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
     assert len(losses(made)) == 6
     for key, value in weights(straight).items():
         assert torch.equal(value, weights(broken)[key]), key
+    # Killed after its last step and before the result: no step is added.
+    for name in ("adapter.json", "adapter_model.safetensors"):
+        (broken / name).unlink()
+        again = distill(recipe_of(folder, model, broken, **settings))
+        assert again == json.loads(json.dumps(made))
+        for key, value in weights(straight).items():
+            assert torch.equal(value, weights(broken)[key]), key
     # A finished run stays as it is, another recipe is refused, and --fresh replaces.
     assert distill(recipe_of(folder, model, broken, **settings)) == json.loads(json.dumps(made))
     with pytest.raises(ValueError, match="another recipe: max_steps was 6, is 1"):
         distill(recipe_of(folder, model, broken, **{**settings, "max_steps": 1}))
     assert distill(recipe_of(folder, model, broken, max_steps=1), fresh=True)["steps"] == 1
+
+
+def test_what_examined_best_is_kept_by_a_run_that_was_killed_after_its_last_step(
+    folder, model, tmp_path
+):
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1, "eval_users": 4}
+    settings |= {"eval_strategy": "steps", "eval_steps": 1, "load_best_model_at_end": True}
+    # More is worse here, so that the first one is the best.
+    settings |= {"metric_for_best_model": "kl_from_teacher", "learning_rate": 1.0}
+    out = tmp_path / "out"
+    made = distill(recipe_of(folder, model, out, **settings))
+    kept = weights(out)
+    assert made["steps"] < 4
+    (out / "adapter.json").unlink()
+    assert distill(recipe_of(folder, model, out, **settings))["steps"] == made["steps"]
+    for key, value in kept.items():
+        assert torch.equal(value, weights(out)[key]), key
+
+
+def test_weights_that_are_no_numbers_are_no_result(folder, model, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--traces", folder, "--model", model, "--out", out, "--max-steps", "4", "--use-cpu"]
+    words += ["--learning-rate", "1e30", "--warmup-steps", "0", "--max-grad-norm", "0"]
+    assert main([*map(str, words), "--disable-tqdm"]) == 2
+    assert "training diverged, weights are not finite" in capsys.readouterr().err
+    assert not (out / "adapter.json").exists()
+
+
+def test_shipped_models_are_found_from_anywhere(tmp_path, monkeypatch):
+    traces(tmp_path / "traces")
+    monkeypatch.chdir(tmp_path)
+    recipe = recipe_of("traces", "agents/models/micro", "out", max_steps=1)
+    made = distill(recipe)
+    assert made["base"]["model"] == "micro"
 
 
 def test_all_weights_can_be_trained_in_bfloat16(folder, model, tmp_path):
@@ -507,6 +548,11 @@ def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, model, tmp_
         (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
         (["--model", "./nowhere"], "Model './nowhere' cannot be had"),
         (["--mass-weight", "-1"], "mass_weight=-1; expected at least 0"),
+        (["--mass-weight", ".nan"], "mass_weight=nan; expected at least 0"),
+        (["--traces", "3"], "traces=3; expected folders of train.collect"),
+        (["--traces", "[3]"], "traces=[3]; expected folders of train.collect"),
+        (["--seed", "1.5"], "seed=1.5; expected a whole number"),
+        (["--max-steps", "1.5"], "max_steps=1.5; expected a whole number"),
         (["--report-to", "wandbb"], "wandbb is not supported"),
         (["--learning-rate", "-1"], "Invalid learning rate: -1"),
         (["--per-device-train-batch-size", "0"], "per_device_train_batch_size=0; expected at"),

@@ -571,7 +571,7 @@ def test_the_benchmark_runs(
         sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
         monkeypatch.setitem(bench_llm.ARCHS, "llama-100m", {**sizes, "num_attention_heads": 4})
         assert bench.main(["llm", "--arch", "llama-100m", "--turns", "2"]) == 0
-        assert "blocks, 1 people, 2 turns" in capsys.readouterr().out.replace("\n", " ")
+        assert "blocks, people: 1, 2 turns" in capsys.readouterr().out.replace("\n", " ")
         assert bench.main(["llm", "--arch", "llama-8b", "--random-weights"]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1

@@ -352,7 +352,7 @@ def test_training_is_timed_beside_cartpole(monkeypatch, capsys):
     assert rl_bench.main([*small.split(), "--net-arch", "[4]"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert rows[0][:2] == ["│", "CartPole-v1"]
-    assert len(rows) == 1 + 2 * 2
+    assert len(rows) == 1 + 3 * 2
     assert all(float(row[-2]) > 0 for row in rows)
 
 

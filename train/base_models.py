@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from agents.llm.adapter import config_digest, prompt_digest, token_digest, weights_digest
+from agents.llm.agent import folder
 from agents.llm.dialogue import Dialogue
 from agents.llm.hugging_face import stored
 from train.lessons import Source
@@ -27,7 +28,7 @@ def load_base(recipe: Recipe) -> tuple[Any, Any]:
         ValueError: it cannot be had.
     """
     how = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
-    return stored(recipe.model, recipe.revision, **how)
+    return stored(folder(recipe.model), recipe.revision, **how)
 
 
 def lora_config(recipe: Recipe) -> Any:
@@ -98,10 +99,12 @@ def provenance(
         "method": method,
         "tuning": recipe.tuning,
         "base": {
-            "model": Path(recipe.model).name if Path(recipe.model).is_dir() else recipe.model,
+            "model": Path(recipe.model).name
+            if Path(folder(recipe.model)).is_dir()
+            else recipe.model,
             "revision": recipe.revision or commit,
-            "weights": weights_digest(recipe.model, recipe.revision),
-            "config": config_digest(recipe.model, recipe.revision),
+            "weights": weights_digest(folder(recipe.model), recipe.revision),
+            "config": config_digest(folder(recipe.model), recipe.revision),
         },
         "environments": environments,
         "recipe": {key: value for key, value in recipe.plain().items() if key not in folders},

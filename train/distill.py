@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from train import checks
 from train import recipe as recipes
 from train.recipe import Recipe
 
@@ -47,10 +48,10 @@ class Distill(Recipe):
     def __post_init__(self) -> None:
         """Checks words and numbers."""
         super().__post_init__()
-        recipes.one_of("objective", self.objective, OBJECTIVES)
-        recipes.at_least("belief_questions", self.belief_questions, 1)
+        checks.one_of("objective", self.objective, OBJECTIVES)
+        checks.at_least("belief_questions", self.belief_questions, 1)
         for name in ("mass_weight", "choice_weight", "belief_weight"):
-            recipes.at_least(name, getattr(self, name), 0)
+            checks.at_least(name, getattr(self, name), 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

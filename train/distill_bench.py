@@ -37,8 +37,9 @@ from eval.rollout import rollout
 from eval.store import Run
 from train.base_models import quiet, with_adapter
 from train.batches import Collator, Group, Lessons
+from train.checks import at_least
 from train.lessons import Source, lessons, transcripts
-from train.recipe import Recipe, at_least
+from train.recipe import Recipe
 from train.trainer import DistillTrainer
 
 OURS, PLAIN = "distillation, logits at answers", "plain tuning, all logits"

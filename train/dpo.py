@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from train import checks
 from train import recipe as recipes
 from train.recipe import Recipe
 
@@ -33,7 +34,7 @@ class Dpo(Recipe):
     def __post_init__(self) -> None:
         """Checks the numbers."""
         super().__post_init__()
-        recipes.at_least("pairs", self.pairs, 1)
+        checks.at_least("pairs", self.pairs, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

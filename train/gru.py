@@ -19,6 +19,7 @@ from rich.console import Console
 from agents.gru import MEMORIES
 from envs.names import check_types
 from eval.work import guarded, refusing
+from train import checks
 from train import recipe as recipes
 
 OBJECTIVES = ("kl", "answers")
@@ -90,16 +91,16 @@ class Gru:
 
     def __post_init__(self) -> None:
         """Checks words and numbers."""
-        recipes.one_of("objective", self.objective, OBJECTIVES)
-        recipes.one_of("imitate", self.imitate, ("teacher", "agent"))
-        recipes.one_of("memory", self.memory, MEMORIES)
+        checks.one_of("objective", self.objective, OBJECTIVES)
+        checks.one_of("imitate", self.imitate, ("teacher", "agent"))
+        checks.one_of("memory", self.memory, MEMORIES)
         for name in ("width", "networks", "epochs", "batch_size", "eval_every"):
-            recipes.at_least(name, getattr(self, name), 1)
+            checks.at_least(name, getattr(self, name), 1)
         for name in ("blocks", "weight_decay", "choice_weight", "learning_rate", "eval_users"):
-            recipes.at_least(name, getattr(self, name), 0)
+            checks.at_least(name, getattr(self, name), 0)
         for name in ("max_people", "prefixes"):
             if getattr(self, name) is not None:
-                recipes.at_least(name, getattr(self, name), 1)
+                checks.at_least(name, getattr(self, name), 1)
         for name in ("dropout", "holdout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; expected a number in [0, 1).")
@@ -144,12 +145,8 @@ def parse(given: Mapping[str, Any], source: str) -> Gru:
         ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
     """
     table = dict(given)
-    recipes.check_keys(source, table, fields(Gru))
-    if isinstance(table.get("traces"), str):
-        table["traces"] = [table["traces"]]
-    folders = table.get("traces", [])
-    if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
-        raise ValueError(f"{source}: traces={folders!r}; expected folders of train.collect.")
+    checks.check_keys(source, table, fields(Gru))
+    table["traces"] = checks.folders(source, table["traces"])
     check_types(source, Gru, {key: value for key, value in table.items() if key != "traces"})
     return Gru(**table)
 

@@ -7,8 +7,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -17,8 +16,9 @@ import yaml
 from rich.console import Console
 
 from agents.llm.probe import PROBES
-from envs.names import check_types, closest, parse_settings
+from envs.names import check_types, parse_settings
 from eval.work import guarded, refusing
+from train.checks import at_least, check_keys, folders, one_of
 
 # Arguments of the trainers that a recipe sets itself, and where it does.
 OWN = {
@@ -108,18 +108,6 @@ class Recipe:
         return table | trainer
 
 
-def one_of(name: str, word: str, known: Sequence[str]) -> None:
-    """Raises a `ValueError` for a word that is not known."""
-    if word not in known:
-        raise ValueError(f"Unknown {name} {closest(word, known)}")
-
-
-def at_least(name: str, number: float, smallest: float) -> None:
-    """Raises a `ValueError` for a number that is too small."""
-    if not number >= smallest:  # so that NaN is too small as well
-        raise ValueError(f"{name}={number}; expected at least {smallest}.")
-
-
 R = TypeVar("R", bound=Recipe)
 
 
@@ -144,8 +132,7 @@ def parse(kind: type[R], trainer: type[Any], given: Mapping[str, Any], source: s
     names = {f.name for f in own}
     ours = {key: value for key, value in given.items() if key in names}
     others = {key: value for key, value in given.items() if key not in names}
-    if isinstance(ours.get("traces"), str):
-        ours["traces"] = [ours["traces"]]
+    ours["traces"] = folders(source, ours["traces"])
     check_types(source, kind, {key: value for key, value in ours.items() if key != "traces"})
     hints = get_type_hints(trainer)
     for key, value in others.items():
@@ -154,36 +141,9 @@ def parse(kind: type[R], trainer: type[Any], given: Mapping[str, Any], source: s
             others[key] = "no"  # a word of the trainers, which YAML reads as false
         if isinstance(value, str) and {int, float, bool} & set(kinds) and str not in kinds:
             raise ValueError(f"{source}: {key}={value!r} is text, expected a number or true/false.")
+        if isinstance(value, float) and int in kinds and float not in kinds:
+            raise ValueError(f"{source}: {key}={value!r}; expected a whole number.")
     return kind(**ours, trainer=others)
-
-
-def check_keys(
-    source: str,
-    given: Mapping[str, Any],
-    own: Sequence[Field[Any]],
-    others: Sequence[str] = (),
-    beside: str = "",
-) -> None:
-    """Raises a `ValueError` for a key of a recipe that nobody knows, or for one that is missing.
-
-    Args:
-        source: where the recipe comes from, for error messages.
-        given: the recipe.
-        own: keys of its own; one without a default has to be there.
-        others: keys that are passed on.
-        beside: names the latter in the message.
-    """
-    names = [entry.name for entry in own]
-    for key in map(str, given):
-        if key not in names and key not in others:
-            [hint] = get_close_matches(key, [*names, *others], n=1) or [""]
-            hint = hint and f" Did you mean {hint!r}?"
-            known = f"{', '.join(names)}{beside}"
-            raise ValueError(f"{source}: unknown key {key!r}.{hint} Available: {known}.")
-    needed = [f.name for f in own if f.default is MISSING and f.default_factory is MISSING]
-    for name in needed:
-        if name not in given:
-            raise ValueError(f"{source}: `{name}` is missing; say --{name} VALUE, or put it there.")
 
 
 def read(path: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from envs.core import UserTask
 from envs.names import check_types
 from envs.registration import check_settings, environment_spec, import_package, make_task
 from eval.work import guarded, refusing
-from train.recipe import at_least, check_keys, one_of, overrides, parser, read
+from train.checks import at_least, check_keys, one_of
+from train.recipe import overrides, parser, read
 
 
 class Algorithm(NamedTuple):

@@ -15,18 +15,21 @@ import torch
 from accelerate import PartialState
 from rich.console import Console
 from rich.progress import Progress
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from agents.llm.adapter import FILE, read_adapter, weights_digest
+from agents.llm.agent import folder
 from agents.llm.dialogue import Dialogue
 from agents.llm.probe import PROBES
 from eval.trace import write_json
+from eval.work import RefusedError
 from train.base_models import load_base, provenance, quiet, with_adapter
+from train.checks import at_least
 from train.examine import Examiner
 from train.folders import check_out, check_recipe, check_replaceable, clear, keep_recipe
 from train.lessons import check_people, sources
-from train.recipe import Recipe, at_least
+from train.recipe import Recipe
 
 METHODS = ("distill", "sft", "dpo")
 # What a run leaves, all that `--fresh` removes; the recipe stays until the new one replaces it, so
@@ -34,6 +37,7 @@ METHODS = ("distill", "sft", "dpo")
 OURS = (FILE, "README.md", "training_args.bin", "checkpoint-*", "runs/*/events.out.*")
 LORA = ("adapter_config.json", "adapter_model.*")
 MODEL = ("config.json", "generation_config.json", "model*.safetensors*")
+WEIGHTS = ("adapter_model.*", "model*.safetensors")
 TOKENIZER = ("tokenizer.*", "tokenizer_config.json", "vocab.*", "merges.txt", "chat_template.*")
 WRITTEN = (*OURS, *LORA, *MODEL, *TOKENIZER)
 DEFAULTS: dict[str, Any] = {
@@ -81,7 +85,7 @@ class Session:
     ) -> None:
         """Reads what is there; writes nothing."""
         self.recipe, self._out, self._errors = recipe, Path(recipe.out), errors
-        check_out(recipe.out, [*recipe.traces, recipe.model])
+        check_out(recipe.out, [*recipe.traces, folder(recipe.model)])
         if fresh:
             check_replaceable(self._out, lambda found: found.get("method") in METHODS)
         self.arguments, self._fresh = self._arguments(kind), fresh
@@ -90,11 +94,13 @@ class Session:
         self.done = None
         if not fresh:
             check_recipe(self._out, self._table)
-            self.done = read_adapter(self._out)
+            weights = [f for name in WEIGHTS for f in self._out.glob(name)]
+            self.done = read_adapter(self._out) if weights else None
         self.sources = sources(recipe.traces, recipe.max_people, recipe.imitate)
         check_people(self.sources)
         if self.done is not None:
-            self._compare_inputs(self.done, weights_digest(recipe.model, recipe.revision))
+            base = weights_digest(folder(recipe.model), recipe.revision)
+            self._compare_inputs(self.done, base)
             errors.print(f"{self._out}: finished already; --fresh trains again.", highlight=False)
             return
         self._model, self.tokenizer = load_base(recipe)
@@ -103,7 +109,8 @@ class Session:
         self._made["seed"] = self.arguments.seed
         if not fresh:  # all checkpoints are of one run
             for file in list(self._out.glob(f"checkpoint-*/{FILE}"))[:1]:
-                begun = json.loads(file.read_text("utf-8"))
+                begun = read_adapter(file.parent)
+                assert begun is not None  # it is there
                 self._compare_inputs(begun, self._made["base"]["weights"])
         self._examine = None
         if self.arguments.eval_strategy != "no":
@@ -207,7 +214,14 @@ class Session:
         state.wait_for_everyone()
         last: str | None = get_last_checkpoint(str(self._out))  # type: ignore[no-untyped-call]
         with quiet():
-            trainer.train(resume_from_checkpoint=last)
+            if not _taken_up(trainer, last):
+                trainer.train(resume_from_checkpoint=last)
+            trained = (w for w in trainer.model.parameters() if w.requires_grad)
+            if not all(bool(w.isfinite().all()) for w in trained):
+                raise RefusedError(
+                    f"{self._out}: training diverged, weights are not finite. Try --fresh with a "
+                    "lower learning_rate, or bf16 in place of fp16."
+                )
             trainer.save_model(str(self._out))
         kept = ("eval_", "loss", "kl", "elsewhere")
         made = self._made | {
@@ -228,6 +242,22 @@ class Session:
             self._errors.print(f"{self._out}: done.", highlight=False)
         state.wait_for_everyone()
         return made
+
+
+def _taken_up(trainer: Any, last: str | None) -> bool:
+    """Whether the last checkpoint is of the last step; trainers would make another one.
+
+    Then the model is that of the checkpoint, or of the one that examined best.
+    """
+    if last is None:
+        return False
+    state = TrainerState.load_from_json(str(Path(last) / "trainer_state.json"))
+    if state.global_step < state.max_steps:
+        return False
+    best = state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    trainer._load_from_checkpoint(best or last)
+    trainer.state = state
+    return True
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from train import checks
 from train import recipe as recipes
 from train.recipe import Recipe
 
@@ -33,7 +34,7 @@ class Sft(Recipe):
     def __post_init__(self) -> None:
         """Checks the words."""
         super().__post_init__()
-        recipes.one_of("target", self.target, ("teacher", "user"))
+        checks.one_of("target", self.target, ("teacher", "user"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,6 +24,8 @@ from envs.names import closest
 from envs.users.response_models import Floats
 
 ATTENTION = {"full_attention", "sliding_attention"}
+# What libraries raise for files that are damaged, or do not fit each other.
+_UNFIT = (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError, SafetensorError)
 DTYPES = ("auto", "float32", "float64", "bfloat16", "float16")
 
 
@@ -80,7 +82,7 @@ def stored(model: str, revision: str | None, **how: Any) -> tuple[Any, Any]:
         with _without_bar():
             kind: Any = AutoModelForCausalLM
             loaded = kind.from_pretrained(model, use_safetensors=True, **where, **how)
-    except (OSError, ValueError, ImportError, AttributeError, SafetensorError) as error:
+    except _UNFIT as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"Model {model!r} cannot be had: {reason} Expected a folder with safetensors and a "
