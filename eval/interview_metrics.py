@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from envs.examiner import NUMBERS
-from eval.metric import Metric, mean_correlation, moments
-from eval.stats import Combine, Floats
+from eval.metric import Metric, correlation, mean_correlation, moments
+from eval.stats import Combine, Estimate, Floats, interval
 from eval.trace import Trace
 
 
@@ -44,6 +44,32 @@ def _root(mean: Floats) -> Floats:
 def _theta_moments(trace: Trace) -> Floats:
     """`[N, T, F * 5]` the moments of all traits."""
     return moments(*_thetas(trace)).reshape(*trace.answers.shape, -1)
+
+
+def by_trait(trace: Trace, traits: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    """Trait -> `rmse` and `theta_correlation`, each `[T]` after 1..T questions.
+
+    Args:
+        trace: of an interview.
+        traits: names of its F factors, or none where they have no theta.
+
+    Returns:
+        With 95 % intervals over people; NaN where nothing was learned of a trait yet.
+    """
+    if not traits:
+        return {}
+    mean, truth = _thetas(trace)
+    found = {
+        "rmse": interval(np.square(mean - truth)[..., None], _root),
+        "theta_correlation": interval(moments(mean, truth), correlation),
+    }
+    return {
+        trait: {
+            name: Estimate(*(column[:, place] for column in vars(of).values()))
+            for name, of in found.items()
+        }
+        for place, trait in enumerate(traits)
+    }
 
 
 def _questions(trace: Trace) -> Floats:

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +18,7 @@ from envs.console import screen
 from envs.examiner import NUMBERS
 from envs.names import closest
 from envs.registration import import_package, task_class
+from eval.interview_metrics import by_trait
 from eval.metrics import METRICS
 from eval.report import same_people
 from eval.run import parser as run_parser
@@ -36,6 +38,16 @@ SHOWN = (
 )
 AFTER = (1, 2, 5, 10, 15, 20, 30, 40, 50)
 Needs = list[tuple[str, int]]
+Curves = Mapping[str, Mapping[str, Estimate]]
+
+
+class _Table(NamedTuple):
+    """A table for the screen and the report, the first `texts` columns of which are texts."""
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+    texts: int = 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,23 +93,25 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     traces = {errand.job.agent.label: errand.trace(users) for errand in errands}
     traces = same_people(options.env[0], traces)
     curves = {agent: learned(trace) for agent, trace in traces.items()}
+    population = errands[0].job.environment(1).task.population
+    factors = population.factors if population.grid is not None else ()
+    apart = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
+    traits = {trait: {agent: of[trait] for agent, of in apart.items()} for trait in factors}
     meta = how_made(command, options, users, errands[0].job.people)
-    rows = [
-        {"env": options.env[0], "agent": agent, "metric": name} | row
-        for agent, of in curves.items()
-        for name, curve in of.items()
-        for row in curve_rows(curve)
-    ]
+    about = {"env": options.env[0]}
+    rows = _rows(about, curves)
+    of_traits = [row for name, of in traits.items() for row in _rows(about | {"trait": name}, of)]
     out, console = Path(options.out), screen()
     text = [f"# {options.env[0]}: {users} people", f"```\n{command}\n```"]
     start = float(next(iter(traces.values())).findings[:, 0, NUMBERS.index("log_score")].mean())
-    tables = _tables(curves) + ([_reached(curves, start, needs)] if needs else [])
-    for title, header, lines in tables:
+    tables = _tables(curves, traits)
+    tables += [_reached(curves, start, needs)] if needs else []
+    for title, header, lines, texts in tables:
         # Intervals are in the report: nine columns of them are too wide for a screen.
         plain = [[cell.partition(" ±")[0] for cell in line] for line in lines]
-        console.print(screen_table(title, header, plain))
-        text += [f"## {title}", markdown_table(header, lines)]
-    write_json(out / "report.json", {"meta": meta, "rows": rows})
+        console.print(screen_table(title, header, plain, texts))
+        text += [f"## {title}", markdown_table(header, lines, texts)]
+    write_json(out / "report.json", {"meta": meta, "rows": rows, "traits": of_traits})
     (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
     console.print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
 
@@ -141,10 +155,18 @@ def needed(
     return {name: int(turns[0]) + 1 if len(turns) else None for name, turns in reached.items()}
 
 
-def _reached(
-    curves: Mapping[str, Mapping[str, Estimate]], start: float, needs: Needs
-) -> tuple[str, list[str], list[list[str]]]:
-    """Title, header and lines of the table of how many questions are needed."""
+def _rows(about: Mapping[str, str], curves: Curves) -> list[dict[str, Any]]:
+    """Everything estimated of each agent, a row for each turn, with what it is about."""
+    return [
+        {**about, "agent": agent, "metric": name} | row
+        for agent, of in curves.items()
+        for name, curve in of.items()
+        for row in curve_rows(curve)
+    ]
+
+
+def _reached(curves: Curves, start: float, needs: Needs) -> _Table:
+    """How many questions are needed."""
     scores = {agent: of["log_score"] for agent, of in curves.items()}
     columns = {
         f"{share:.0%} of {need[0]}:{need[1]}": needed(scores, start, need, share)
@@ -152,25 +174,33 @@ def _reached(
         for share in (1.0, 0.95)
     }
     lines = [[agent, *(str(of[agent] or DASH) for of in columns.values())] for agent in scores]
-    return "questions needed for a share of the gain in log score", ["agent", *columns], lines
+    title = "questions needed for a share of the gain in log score"
+    return _Table(title, ["agent", *columns], lines)
 
 
-def _tables(
-    curves: Mapping[str, Mapping[str, Estimate]],
-) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Title, header and lines of a table for each metric."""
+def _tables(curves: Curves, traits: Mapping[str, Curves]) -> list[_Table]:
+    """A table for each metric, and what is known of it trait by trait below it."""
     turns = max(len(of["log_score"].mean) for of in curves.values())
     after = [n for n in AFTER if n < turns] + [turns]
-    found = []
+    columns, found = [str(n) for n in after], []
     for name in SHOWN:
+        what = f"{METRICS[name].unit}, after so many questions"
         lines = [
             [agent, *(_cell(of[name], n) for n in after)]
             for agent, of in curves.items()
             if name in of
         ]
         if lines:
-            title = f"{name}, {METRICS[name].unit}, after so many questions"
-            found.append((title, ["agent", *map(str, after)], lines))
+            found.append(_Table(f"{name}, {what}", ["agent", *columns], lines))
+        lines = [
+            [trait, agent, *(_cell(of[name], n) for n in after)]
+            for trait, agents in traits.items()
+            for agent, of in agents.items()
+            if name in of
+        ]
+        if lines:
+            title, header = f"{name} by trait, {what}", ["trait", "agent", *columns]
+            found.append(_Table(title, header, lines, texts=2))
     return found
 
 

@@ -18,16 +18,16 @@ from envs.users.people import Users
 from eval.clairvoyant import Clairvoyant
 from eval.hindsight import Hindsight
 
-AGENTS = 16
+AGENTS = 17
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
 FROM_THE_HUB = 12
 TO_BE_TRAINED = 4  # gru, ppo-flightchoice, ppo-interview, ppo-questionnaire
 ENVIRONMENTS = 13
 # Agents that cannot be had on an environment: `cheapest` where nothing has a price (three
 # environments and five settings of one of them), `shortest` where nothing takes time (and one);
-# who predicts (7 agents) where agents ask (4 cases), and who asks (5) where they predict (16);
+# who predicts (7 agents) where agents ask (4 cases), and who asks (6) where they predict (16);
 # `fisher`, and the short form of another questionnaire, where raters are the hypotheses.
-REFUSED = 8 + 9 + 7 * 4 + 5 * 16 + 1
+REFUSED = 8 + 9 + 7 * 4 + 6 * 16 + 1
 # The agents of the shipped language models, two and the teacher's, are slow and meet one
 # environment here.
 LANGUAGE_MODELS = 3

@@ -40,6 +40,37 @@ def test_the_pool_is_one_of_logarithms(folder):
     np.testing.assert_array_equal(decision.belief, BayesTeacher(task).believe(told))
 
 
+@pytest.mark.parametrize(
+    ("weight", "exact", "own", "expected"),
+    [
+        # Certain as the teacher is, what it rules out can still be said, but hardly ever.
+        (1.0, (1, 0, 0, 0, 0), (0.2, 0.2, 0.2, 0.2, 0.2), (1, 1e-4, 1e-4, 1e-4, 1e-4)),
+        (0.0, (0.2, 0.2, 0.2, 0.2, 0.2), (0, 1, 0, 0, 0), (1e-4, 1, 1e-4, 1e-4, 1e-4)),
+        # Each rules out what the other is certain of: they get half each, not NaN.
+        (0.5, (1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1e-2, 1e-2, 1e-4, 1e-4, 1e-4)),
+        # Against a model that has no opinion, a certain teacher prevails.
+        (0.5, (0, 0, 1, 0, 0), (0.2, 0.2, 0.2, 0.2, 0.2), (1e-2, 1e-2, 1, 1e-2, 1e-2)),
+        # A few per cent, or one in a thousand, are what they are.
+        (1.0, (0.9, 0.05, 0.03, 0.019, 0.001), (0.2, 0.2, 0.2, 0.2, 0.2), None),
+    ],
+    ids=["teacher", "model", "both", "no-opinion", "small"],
+)
+def test_nobody_can_rule_an_answer_out_nor_is_a_small_probability_changed(
+    weight, exact, own, expected, folder, monkeypatch
+):
+    task = questionnaire(num_turns=6)
+    told, nobody = seen(task, 3, people=1), np.zeros(1)
+    agent = HybridAgent(task, folder, mode="fusion", weight=weight)
+    decision = BayesTeacher(task).act(told, nobody)._replace(action_probs=np.array([exact]))
+    monkeypatch.setattr(agent._teacher, "act", lambda *_: decision)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.array([own], dtype=float))
+    monkeypatch.setattr(agent, "_scores", lambda *_: logs)
+    found = agent.act(told, nobody).action_probs[0]
+    expected = np.array(exact if expected is None else expected)
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-9)
+
+
 def test_the_posterior_stands_at_the_end_of_the_prompt(folder):
     task = questionnaire(num_turns=6)
     told = seen(task, 5)  # the second item of a trait

@@ -3,17 +3,76 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
+from agents.registry import parse_agent
+from envs.contract_play import batch
+from eval.interview_metrics import by_trait
+from eval.metric import correlation, moments
 from eval.questions import main, needed
-from eval.stats import Estimate
+from eval.rollout import rollout
+from eval.stats import Estimate, interval
+
+INTERVIEW = "acquaint/Interview-v0"
 
 
 def curve(*means):
     mean = np.array(means)
     return Estimate(mean, mean, mean, np.full(len(mean), 9), np.zeros(len(mean), dtype=int))
+
+
+def interviewed(name, **settings):
+    """The trace of forty people whom an agent has interviewed."""
+    env = batch(INTERVIEW, 40, **settings)
+    agent = parse_agent(name, []).build(lambda **_: env.task, {})
+    uniforms = np.random.default_rng(0).random((40, env.task.num_turns))
+    return rollout(env, agent, agent, np.arange(40), uniforms)
+
+
+@pytest.mark.parametrize("settings", [{"num_turns": 50}, {"parameters": "human", "num_turns": 7}])
+def test_printed_asks_everybody_in_printed_order(settings):
+    trace = interviewed("printed", **settings)
+    assert_array_equal(trace.actions, np.tile(np.arange(settings["num_turns"]), (40, 1)))
+
+
+def test_printed_goes_on_with_the_first_that_was_not_asked():
+    task = batch(INTERVIEW, 2, num_turns=4).task
+    observation = {
+        "turn": np.array([[2], [3]]),
+        "stimuli": np.array([[0, 2, -1, -1], [1, 0, 2, -1]], dtype=np.float32),
+        "actions": np.array([[0, 2, -1, -1], [1, 0, 2, -1]]),
+        "answers": np.array([[4, 4, -1, -1], [0, 1, 2, -1]]),
+    }
+    agent = parse_agent("printed", []).build(lambda **_: task, {})
+    assert agent.act(observation, np.zeros(2)).action.tolist() == [1, 3]
+
+
+def test_traits_one_by_one():
+    """In plain steps, also of those who have stopped and go on knowing as much."""
+    trace = interviewed("random", num_turns=6)
+    length = np.where(np.arange(40) < 10, 2, 6).astype(np.int16)
+    found = by_trait(replace(trace, length=length), "EACNO")
+    assert list(found) == list("EACNO")
+    for place, of in enumerate(found.values()):
+        for turn in range(1, 7):
+            known = trace.findings[np.arange(40), np.minimum(turn, length)][:, 5:]
+            mean, truth = known[:, place], known[:, 5 + place]
+            error = np.sqrt(((mean - truth) ** 2).mean())
+            assert_allclose(of["rmse"].mean[turn - 1], error)
+            expected = np.corrcoef(mean, truth)[0, 1] if np.ptp(mean) > 1e-6 else np.nan
+            assert_allclose(of["theta_correlation"].mean[turn - 1], expected)
+            alone = interval(moments(mean, truth), correlation)
+            assert_allclose(of["theta_correlation"].low[turn - 1], alone.low)
+            assert_allclose(of["theta_correlation"].high[turn - 1], alone.high)
+        assert (of["rmse"].low <= of["rmse"].mean).all()
+        assert (of["rmse"].mean <= of["rmse"].high).all()
+    # Nobody was asked about the last of five traits before the fifth item in printed order.
+    late = by_trait(interviewed("printed", num_turns=6), "EACNO")["O"]["theta_correlation"]
+    assert np.isnan(late.mean).tolist() == [True] * 4 + [False] * 2
 
 
 def test_needed_by_hand():
@@ -43,6 +102,28 @@ def test_tables_and_report(tmp_path, capsys):
     assert max(first) < mark
     text = (tmp_path / "report.md").read_text("utf-8")
     assert text.count(" ±") >= 2 * 4 * 6  # the intervals that are too wide for a screen
+
+
+def test_each_trait_has_its_lines(tmp_path, capsys):
+    arguments = "--agent printed infomax --users 20 --set num_turns=3 --out"
+    assert main([*arguments.split(), str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    rows = {(r["trait"], r["agent"], r["metric"], r["turn"]): r for r in report["traits"]}
+    assert len(rows) == 5 * 2 * 2 * 3
+    text = (tmp_path / "report.md").read_text("utf-8")
+    row = rows["Extraversion", "printed", "rmse", 3]
+    line = text.split("rmse by trait")[1].split("\n| Extraversion | printed |")[1].split("\n")[0]
+    half = (row["high"] - row["low"]) / 2
+    assert line.split("|")[2].strip() == f"{row['mean']:.3f} ±{half:.3f}"
+    assert rows["Openness", "printed", "theta_correlation", 3]["mean"] is None
+    assert "theta_correlation by trait" in capsys.readouterr().out
+
+
+def test_classes_have_no_traits(tmp_path):
+    arguments = "--agent random --users 5 --set num_turns=2 --set population=classes --out"
+    assert main([*arguments.split(), str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "report.json").read_text("utf-8"))["traits"] == []
+    assert "by trait" not in (tmp_path / "report.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

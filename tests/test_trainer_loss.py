@@ -1,0 +1,153 @@
+"""The loss of distillation, added up by hand from logits that are given."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+from transformers import TrainingArguments
+
+from train.batches import Collator
+from train.lessons import Lesson
+from train.trainer import DistillTrainer
+
+VOCABULARY, TURNS, BELIEF_WEIGHT = 11, 3, 0.5
+OPTIONS = np.array([7, 2, 5, 9])
+
+
+class Says(torch.nn.Module):
+    """Has the same logits for whatever it reads."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.from_numpy(logits))
+
+    def forward(self, **inputs):
+        return SimpleNamespace(logits=self.logits)
+
+
+def conversation(rng):
+    legal = np.ones((TURNS, 4), dtype=bool)
+    legal[1, 2] = False
+    target = rng.dirichlet(np.ones(4), TURNS) * legal
+    return Lesson(
+        ids=np.arange(9, dtype=np.int32),
+        positions=np.array([2, 5, 8]),
+        options=OPTIONS,
+        legal=legal,
+        target=(target / target.sum(1, keepdims=True)).astype(np.float32),
+        action=np.array([3, 0, 2]),
+        answer=np.array([0, 1, 2]),
+    )
+
+
+def question(rng):
+    return Lesson(
+        ids=np.arange(4, dtype=np.int32),
+        positions=np.array([3]),
+        options=OPTIONS[::-1],
+        legal=np.ones((1, 4), dtype=bool),
+        target=rng.dirichlet(np.ones(4), 1).astype(np.float32),
+        action=np.array([-1]),
+        answer=np.array([-1]),
+        report=True,
+    )
+
+
+def mixed():
+    """Two people's conversations, with one question about the first, two about the second."""
+    rng = np.random.default_rng(0)
+    return [[conversation(rng), *(question(rng) for _ in range(n))] for n in (1, 2)]
+
+
+def said(groups):
+    positions = sum(len(lesson.positions) for group in groups for lesson in group)
+    return 2 * np.random.default_rng(1).normal(size=(positions, VOCABULARY))
+
+
+def by_hand(groups, mass_weight, choice_weight=0.0):
+    """The sum of the loss over positions, one at a time."""
+    total, logits = 0.0, iter(said(groups))
+    for group in groups:
+        questions = len(group) - 1
+        for lesson in group:
+            weight = BELIEF_WEIGHT * TURNS / questions if lesson.report else 1.0
+            for turn in range(len(lesson.positions)):
+                row = next(logits)
+                legal = lesson.legal[turn]
+                options = row[lesson.options[legal]]
+                among = options - logsumexp(options)
+                target = lesson.target[turn, legal].astype(float)
+                cell = sum(p * (np.log(p) - q) for p, q in zip(target, among, strict=True))
+                cell -= mass_weight * (logsumexp(options) - logsumexp(row))
+                if not lesson.report:
+                    chosen = row[lesson.options[lesson.action[turn]]]
+                    cell -= choice_weight * (chosen - logsumexp(options))
+                total += weight * cell
+    return total
+
+
+@pytest.fixture
+def loss(tmp_path):
+    """Of a batch, and its gradient with respect to the logits."""
+
+    def of(batch, logits, mass_weight=1.0, choice_weight=0.0, objective="kl+belief", replies=None):
+        net = Says(logits).eval()
+        trainer = DistillTrainer(
+            objective=objective,
+            mass_weight=mass_weight,
+            choice_weight=choice_weight,
+            examine=None,
+            lengths=[],
+            model=net,
+            args=TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"),
+        )
+        found = trainer.compute_loss(net, batch, num_items_in_batch=replies)
+        found.backward()
+        return found.item(), net.logits.grad.numpy()
+
+    return of
+
+
+@pytest.mark.parametrize("mass_weight", [0.0, 0.5, 3.0])
+def test_what_is_said_elsewhere_counts_as_much_as_its_weight(mass_weight, loss):
+    groups = mixed()
+    batch, logits = Collator(0, BELIEF_WEIGHT)(groups), said(groups)
+    for objective in ("kl", "kl+belief"):
+        found, gradient = loss(batch, logits, mass_weight, objective=objective)
+        assert found == pytest.approx(by_hand(groups, mass_weight) / (2 * TURNS), rel=1e-6)
+    # Without it no token but the options is moved, with it every other one is pushed down.
+    others = np.delete(gradient, OPTIONS, axis=1)
+    assert (others > 0).all() if mass_weight else (others == 0).all()
+
+
+@pytest.mark.parametrize("choice_weight", [0.25, 2.0])
+def test_the_choice_is_that_of_actions_only(choice_weight, loss):
+    groups = mixed()
+    batch, logits = Collator(0, BELIEF_WEIGHT)(groups), said(groups)
+    found, gradient = loss(batch, logits, 0.5, choice_weight)
+    assert found == pytest.approx(by_hand(groups, 0.5, choice_weight) / (2 * TURNS), rel=1e-6)
+    _, without = loss(batch, logits, 0.5)
+    moved = np.abs(gradient - without).max(axis=1) > 1e-6
+    assert moved.tolist() == (~batch["reports"]).tolist()
+
+
+def test_questions_alone_have_no_choice(loss):
+    whole = Collator(0, BELIEF_WEIGHT)(mixed())
+    asked, rows = whole["reports"], whole["answer_mask"].nonzero()[:, 0]
+    assert asked.sum() == 3
+    by_row = {"input_ids", "answer_mask", "tokens"}
+    batch = {
+        name: part[rows[asked]] if name in by_row else part[asked] for name, part in whole.items()
+    }
+    logits = said(mixed())[asked.numpy()]
+    # The replies are in the other batches until the update.
+    (without, still), (found, gradient) = (
+        loss(batch, logits, choice_weight=weight, replies=torch.tensor(6)) for weight in (0.0, 2.0)
+    )
+    assert without > 0
+    assert found == without
+    np.testing.assert_array_equal(gradient, still)
