@@ -33,9 +33,9 @@ def small(**arguments):
     return make_task(TASK, **{"levels": 2, "num_turns": 5, **arguments})
 
 
-def told(task, num=7, turns=(0, 1, 2, 3, 5)):
+def told(task, num=7, turns=(0, 1, 2, 3, 5), levels=2):
     """Transcripts of people at unequal turns."""
-    env = batch(INTERVIEW, num, levels=2, num_turns=5)
+    env = batch(INTERVIEW, num, levels=levels, num_turns=task.num_turns)
     meet(env)
     return transcript(task, env.users, np.resize(turns, num))
 
@@ -94,28 +94,63 @@ def test_infomax_asks_what_enumeration_finds_best():
         assert decision.action_probs[row, decision.action[row]] == 1
 
 
+def pairs(task, posterior, asked, free, again=False):
+    """`[N]` expected information of each `asked` question and of the best other `free` one."""
+    values = np.full(task.num_stimuli, -np.inf)
+    for item in asked:
+        values[item] = gain(task, posterior, task.offered[item])
+        for column in task.model.probs(task.population.levels, task.offered[item]).T:
+            chance = posterior @ column
+            then = posterior * column / chance
+            follows = [
+                entr(then @ p).sum() - then @ entr(p).sum(axis=1)
+                for p in (
+                    task.model.probs(task.population.levels, task.offered[n])
+                    for n in free
+                    if again or n != item
+                )
+            ]
+            values[item] += chance * max(follows)
+    return values
+
+
 def test_two_steps_ahead_is_the_best_pair_of_questions():
     task = small(parameters="human")
     observation = told(task, turns=(0, 2, 3))
     decision = InfomaxAgent(task, ahead=2, candidates=50).act(observation, np.zeros(7))
     for row in range(3):
         posterior, legal = by_enumeration(task, observation, row), task.legal(observation)[row]
-        values = np.full(50, -np.inf)
-        for item in np.flatnonzero(legal):
-            probs = task.model.probs(task.population.levels, task.offered[item])
-            values[item] = gain(task, posterior, task.offered[item])
-            for column in probs.T:
-                chance = posterior @ column
-                then = posterior * column / chance
-                left = [n for n in np.flatnonzero(legal) if n != item]
-                follows = max(
-                    entr(then @ p).sum() - then @ entr(p).sum(axis=1)
-                    for p in (
-                        task.model.probs(task.population.levels, task.offered[n]) for n in left
-                    )
-                )
-                values[item] += chance * follows
+        free = np.flatnonzero(legal)
+        assert decision.action[row] == pairs(task, posterior, free, free).argmax()
+
+
+def test_two_steps_ahead_looks_at_the_five_best_questions():
+    agent = parse_agent("infomax-2", []).build(lambda **_: small(parameters="human"), {})
+    task, engine = agent.task, agent.posterior.engine
+    observation = told(task, turns=(0, 2, 3))
+    decision, weights = agent.act(observation, np.zeros(7)), engine.condition(observation)
+    legal = task.legal(observation)
+    worth = agent.worth(weights, agent.outlook.beliefs(weights), legal)
+    for row in range(3):
+        posterior, free = by_enumeration(task, observation, row), np.flatnonzero(legal[row])
+        gains = [gain(task, posterior, task.offered[n]) for n in free]
+        values = pairs(task, posterior, free[np.argsort(gains)[-5:]], free)
+        assert np.isfinite(values).sum() == 5
+        assert_allclose(worth[row], values, rtol=0, atol=1e-9)
         assert decision.action[row] == values.argmax()
+
+
+def test_the_question_that_follows_is_another_one():
+    """Of three that are left one tells so much that it would tell most if asked again."""
+    task = small(parameters="human", num_turns=50)
+    steep = np.argsort(task.graded.discrimination[:10])  # of the first trait
+    left, agent = steep[[0, 1, -1]], InfomaxAgent(task, ahead=2)
+    free, posterior = np.isin(np.arange(50), left), task.population.prior
+    weights = agent.posterior.engine.start(1)
+    worth = agent.worth(weights, agent.outlook.beliefs(weights), free[None])[0]
+    assert_allclose(worth, pairs(task, posterior, left, left), rtol=0, atol=1e-9)
+    twice = pairs(task, posterior, left, left, again=True)
+    assert twice[left[2]] > worth[left[2]] + 0.005
 
 
 def test_the_last_question_looks_one_step_ahead_whoever_else_is_in_the_batch():
@@ -141,6 +176,47 @@ def test_fisher_information_of_a_two_parameter_item_is_a_squared_p_q():
     beliefs = agent.outlook.beliefs(weights)
     worth = agent.worth(weights, beliefs, np.ones((1, 50), dtype=bool))
     assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=2e-4)
+
+
+def graded_information(task, theta):
+    """`[I]` sum over k of P_k'^2 / P_k of the graded response model, by numerical differences."""
+
+    def chances(theta):
+        a, b = task.graded.discrimination[:, None], task.graded.thresholds
+        upper = 1 / (1 + np.exp(-a * (theta - b)))
+        ends = np.ones((len(a), 1)), np.zeros((len(a), 1))
+        return -np.diff(np.hstack([ends[0], upper, ends[1]]), axis=1)
+
+    slope = (chances(theta + 1e-4) - chances(theta - 1e-4)) / 2e-4
+    return (slope**2 / chances(theta)).sum(axis=1)
+
+
+@pytest.mark.parametrize("parameters", ["human", "study"])
+@pytest.mark.parametrize("theta", [-1.9, -1.2, 0.0, 0.77, 2.0])
+def test_fisher_information_of_five_categories_sums_over_all_of_them(parameters, theta):
+    task = small(parameters=parameters)
+    assert task.graded.thresholds.shape == (50, 4)
+    agent, high = FisherAgent(task), (theta + 2) / 4  # levels are at -2 and 2
+    beliefs = np.full((1, 5, 2), [1 - high, high])
+    worth = agent.worth(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0]
+    # Theta is rounded to hundredths, and slopes are differences of two.
+    assert_allclose(worth, graded_information(task, theta), rtol=3e-4)
+
+
+@pytest.mark.parametrize("parameters", ["human", "study"])
+def test_fisher_asks_what_tells_most_at_the_posterior_mean(parameters):
+    task = small(parameters=parameters, levels=3)
+    observation = told(task)
+    decision = FisherAgent(task).act(observation, np.zeros(7))
+    everything = np.arange(50)
+    for row in range(7):
+        posterior, legal = by_enumeration(task, observation, row), task.legal(observation)[row]
+        mean = posterior @ task.population.grid[task.population.levels]
+        place = np.round(mean, 2)[task.bank.trait]
+        each = np.stack([graded_information(task, theta) for theta in place])
+        told_by = np.where(legal, each[everything, everything], -np.inf)
+        # Items of the study are all alike: of equals the first.
+        assert decision.action[row] == np.argmax(told_by > told_by.max() - 1e-6)
 
 
 # catsim 0.21.0: a bank of 12 items under the 2PL, `irt.inf_hpc(theta, items)` at three thetas, and
@@ -359,6 +435,22 @@ def test_what_one_stops_for_is_the_cost():
             free[trace.actions[row, :turn]] = False
             best = agent.outlook.information(weights)[0][free].max()
             assert (best > 0.25) == more
+
+
+def test_one_stops_although_what_was_asked_would_tell_more():
+    """Only what is left to ask counts against the cost."""
+    task = small(parameters="human", levels=5, num_turns=50, allow_stop=True)
+    observation, agent = told(task, 5, (35, 40, 45, 48, 49), levels=5), InfomaxAgent(task)
+    for row in range(5):
+        posterior = by_enumeration(task, observation, row)
+        gains = np.array([gain(task, posterior, stimulus) for stimulus in task.offered])
+        free = task.legal(observation)[row, :50]
+        left = np.where(free, gains, -np.inf)
+        most = left.max()
+        assert gains.max() > most + 1e-4
+        for cost, action in (((most + gains.max()) / 2, 50), (0.9 * most, left.argmax())):
+            task.cost = cost
+            assert agent.act(observation, np.zeros(5)).action[row] == action
 
 
 @pytest.mark.parametrize("form", ["factored", "joint"])
