@@ -44,9 +44,9 @@ def typed(module: str) -> list[list[str]]:
 
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
-    assert len(RUNS) == 23
+    assert len(RUNS) == 24
     assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (8, 2)
-    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 12)
+    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 13)
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
