@@ -100,15 +100,16 @@ def read_policy(
         from safetensors.numpy import load_file
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}: pip install -e '.[rl]'") from error
+    expected = task_shape(task)
     try:
         card: dict[str, Any] = json.loads((folder / CARD).read_text("utf-8"))
         where = f"{card['env']}{''.join(f' {k}={v}' for k, v in card['settings'].items())}"
-        shape = {part: card["task"][part] for part in task_shape(task)}
+        shape = {part: card["task"][part] for part in expected}
         known = {key: card[key] for key in ("view", "activation", "greedy")}
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ValueError(f"{folder}: no policy of train.rl ({error!r}); train again.") from error
-    for part, here in task_shape(task).items():
+    for part, here in expected.items():
         if here != shape[part]:
             raise ValueError(
                 f"{folder}: trained on {where}, whose {part} are {_short(shape[part])}; here they "

@@ -36,8 +36,7 @@ class PrefixCache:
         prefix, before, state = kept
         turns = prefix[0].shape[1]
         begins = (
-            len(prefix[0]) == len(turn)
-            and (turn >= turns).all()
+            (turn >= turns).all()
             and np.array_equal(before, beside)
             and all(
                 np.array_equal(old, new[:, :turns]) for old, new in zip(prefix, told, strict=True)

@@ -85,16 +85,17 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
             )
         needs = [_need(text, options.agent) for text in options.need]
         errands, users = prepare(options)
-        turns = errands[0].job.environment(1).task.num_turns
+        task = errands[0].job.environment(1).task
         for agent, number in needs:
-            if number > turns:
-                raise ValueError(f"--need {agent}:{number}: at most {turns} questions are asked.")
+            if number > task.num_turns:
+                raise ValueError(
+                    f"--need {agent}:{number}: at most {task.num_turns} questions are asked."
+                )
     carry_out(errands, users, options, errors)
     traces = {errand.job.agent.label: errand.trace(users) for errand in errands}
     traces = same_people(options.env[0], traces)
     curves = {agent: learned(trace) for agent, trace in traces.items()}
-    population = errands[0].job.environment(1).task.population
-    factors = population.factors if population.grid is not None else ()
+    factors = task.population.factors if task.population.grid is not None else ()
     apart = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
     traits = {trait: {agent: of[trait] for agent, of in apart.items()} for trait in factors}
     meta = how_made(command, options, users, errands[0].job.people)

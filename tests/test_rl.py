@@ -483,6 +483,14 @@ def test_a_folder_that_is_somebody_elses_is_left_alone(fresh, tmp_path, capsys):
     assert [file.read_text() for file in out.iterdir()] == ["years of work"]
 
 
+def test_a_file_is_no_folder_of_results(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    words = ["--config", "configs/train/ppo-questionnaire.yaml", "--out", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "is a file; expected a folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_fresh_removes_what_a_run_left_and_nothing_else(tmp_path):
     run_of("ppo", tmp_path, total_steps=40).carry_out()
     before = {file.name for file in tmp_path.iterdir()}

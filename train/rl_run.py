@@ -25,7 +25,7 @@ from agents.view import make_view
 from envs.adaptors import UserVectorEnv
 from eval.trace import write_json
 from eval.work import refusing
-from train.folders import check_recipe, check_replaceable, clear, keep_recipe
+from train.folders import check_out, check_recipe, check_replaceable, clear, keep_recipe
 from train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 from train.rl_curve import Examiner, write_curve
 from train.rl_env import UserVecEnv
@@ -53,6 +53,7 @@ class Run:
         """Builds everything; writes nothing."""
         self.recipe, self.out, self.errors = recipe, Path(recipe.out), errors
         self._fresh = fresh
+        check_out(recipe.out, ())
         if fresh:
             check_replaceable(self.out, lambda found: "algo" in found)
         else:
