@@ -8,14 +8,14 @@ import numpy.typing as npt
 from agents.interviewer import Interviewer
 from envs.core import UserTask
 from envs.names import closest
-from envs.users.response_models import Floats
+from envs.users.response_models import Floats, graded_information
 
 
 class FisherAgent(Interviewer):
     """Asks the item of maximum Fisher information at the posterior mean of its trait.
 
     The standard of computerised adaptive testing (Lord, 1980, Applications of Item Response
-    Theory); of polytomous items sum over k of P_k'^2 / P_k (Samejima, 1969).
+    Theory); see `envs.users.response_models.graded_information`.
 
     Args:
         task: an interview about traits, with graded items.
@@ -25,21 +25,17 @@ class FisherAgent(Interviewer):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Lays out the items' information on a fine grid of theta."""
+        """Takes the items' parameters."""
         super().__init__(task)
         if self.task.graded is None:
             raise ValueError(f"{type(task).__name__}: no graded items here; take infomax.")
-        self._theta = np.linspace(-4.0, 4.0, 801)
-        table = self.task.bank.response_table(self._theta, self.task.graded)
-        slope = np.gradient(table, self._theta, axis=1)
-        self._information = (slope**2 / table).sum(axis=2)
+        self._items = self.task.graded
 
     def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """See `Interviewer.worth`."""
         mean = beliefs @ np.asarray(self.task.population.grid)
-        near = (mean[:, self.task.bank.trait] - self._theta[0]) / (self._theta[1] - self._theta[0])
-        place = np.rint(near).astype(np.int64)
-        return self._information[np.arange(place.shape[1]), place]
+        theta = mean[:, self.task.bank.trait]
+        return graded_information(theta, self._items.discrimination, self._items.thresholds)
 
 
 class ShortFormAgent(Interviewer):

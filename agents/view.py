@@ -68,23 +68,30 @@ class Turn(View):
     def __init__(self, task: UserTask) -> None:
         """Counts the numbers."""
         super().__init__(task)
-        self._sizes = {"actions": len(task.actions), "answers": len(task.categories)}
+        self._codes = {
+            "actions": _one_hot(len(task.actions)),
+            "answers": _one_hot(len(task.categories)),
+        }
         self._span = np.maximum(task.stimulus_high - task.stimulus_low, 1e-9)
-        stimulus = len(self._span) if task.bank is None else task.bank.num_items
+        stimulus = len(self._span)
+        if task.bank is not None:
+            stimulus = task.bank.num_items
+            self._items = _one_hot(stimulus)
         now = 1 + (len(task.actions) if task.asks else stimulus)
         self.space = spaces.Box(-np.inf, np.inf, (self._before() + now,), np.float32)
 
     def _before(self) -> int:
         """How many numbers tell what was before."""
         context = self.task.context
-        return sum(self._sizes.values()) + (0 if context is None else context.space.shape[0])
+        return sum(code.shape[1] for code in self._codes.values()) + (0 if context is None else context.space.shape[0])
 
     def numbers(self, observation: Observation) -> Floats:
         """See `View.numbers`."""
         turn = observation["turn"][:, 0].astype(np.int64)
+        # Before the first turn nothing stands at the first place, which is the nearest one.
         last = [
-            np.where((turn > 0)[:, None], _one_hot(_at(observation[key], turn - 1), size), 0.0)
-            for key, size in self._sizes.items()
+            code[_at(observation[key], turn - 1).astype(np.int64)]
+            for key, code in self._codes.items()
         ]
         known = [observation["context"]] if "context" in observation else []
         return np.concatenate([*last, *known, *self._now(observation, turn)], axis=1)
@@ -97,7 +104,7 @@ class Turn(View):
             return [*now, observation["action_mask"] * begun]
         stimulus = _at(stimuli_of(observation), turn)
         if task.bank is not None:
-            return [*now, begun * _one_hot(stimulus[:, 0], task.bank.num_items)]
+            return [*now, begun * self._items[stimulus[:, 0].astype(np.int64)]]
         return [*now, begun * (stimulus - task.stimulus_low) / self._span]
 
 
@@ -153,6 +160,6 @@ def _at(values: npt.NDArray[np.floating], turn: Ints) -> npt.NDArray[np.floating
     return values[np.arange(len(turn)), np.minimum(np.maximum(turn, 0), values.shape[1] - 1)]
 
 
-def _one_hot(index: npt.NDArray[np.floating], size: int) -> Floats:
-    """`[B, size]` 1 at the index; nothing at -1."""
-    return (index[:, None] == np.arange(size)).astype(np.float64)
+def _one_hot(size: int) -> Floats:
+    """`[size + 1, size]` by index: 1 at its place; nothing for -1, which is the last row."""
+    return np.eye(size + 1, size)

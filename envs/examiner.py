@@ -35,6 +35,7 @@ class Examiner:
         # The true hypothesis of each factor, -1 where nobody knows it. Then what somebody would
         # believe who knew all answers stands in for it.
         self._truth = np.full(self._weights.shape[:2], -1, dtype=np.int64)
+        self._factors = np.arange(self._truth.shape[1])
         self._informed = np.zeros_like(self._weights[:0])
         self._answers = np.full((num, task.num_stimuli), -1, dtype=np.int64)
         self._asked = np.zeros(self._answers.shape, dtype=bool)
@@ -89,10 +90,9 @@ class Examiner:
 
     def _log_score(self, rows: Rows) -> Floats:
         weights, truth = self._weights[rows], self._truth[rows]
-        place = np.maximum(truth, 0)[..., None]
         # What is all but impossible may be rounded to nothing, and a score stays finite.
-        chance = np.maximum(np.take_along_axis(weights, place, axis=2), TINY)
-        score = np.log(chance).sum(axis=(1, 2))
+        chance = np.maximum(weights[np.arange(len(truth))[:, None], self._factors, truth], TINY)
+        score = np.log(chance).sum(axis=1)
         if (unknown := truth[:, 0] < 0).any():
             informed, chance = self._informed[rows][unknown], np.maximum(weights[unknown], TINY)
             score[unknown] = xlogy(informed, chance).sum(axis=(1, 2))

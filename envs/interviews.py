@@ -57,9 +57,11 @@ class Interviews(Episodes):
         lanes = np.arange(len(self.person))[rows]
         chosen = self.task.asked_instead(action.astype(np.int64), self._free[lanes])
         asking, earned = chosen < self.task.num_stimuli, np.zeros(len(lanes))
-        # Who is asked nothing more has not left.
-        self.length[lanes[~asking]], self.leaves[lanes[~asking]] = self.turn[lanes[~asking]], False
-        lanes, chosen = lanes[asking], chosen[asking]
+        if not asking.all():
+            stopped = lanes[~asking]
+            # Who is asked nothing more has not left.
+            self.length[stopped], self.leaves[stopped] = self.turn[stopped], False
+            lanes, chosen = lanes[asking], chosen[asking]
         if len(lanes):
             turn = self.turn[lanes]
             self._free[lanes, chosen] = False

@@ -41,6 +41,9 @@ class Likelihoods:
         """`[n]` where stimuli `[n, S]` stand in the table."""
         row = np.dtype((np.void, stimuli.itemsize * stimuli.shape[1]))
         keys: list[Any] = np.ascontiguousarray(stimuli).view(row).ravel().tolist()
+        found = [self._places.get(key, -1) for key in keys]
+        if -1 not in found:
+            return np.array(found)
         new = {key: n for n, key in enumerate(keys) if key not in self._places}
         # A task that never repeats a stimulus must not fill the memory.
         if len(self._places) + len(new) > _MOST:

@@ -175,10 +175,10 @@ def test_fisher_information_of_a_two_parameter_item_is_a_squared_p_q():
     p = 1 / (1 + np.exp(-slopes * (theta - places)))
     beliefs = agent.outlook.beliefs(weights)
     worth = agent.worth(weights, beliefs, np.ones((1, 50), dtype=bool))
-    assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=2e-4)
+    assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=1e-12)
 
 
-def graded_information(task, theta):
+def by_differences(task, theta):
     """`[I]` sum over k of P_k'^2 / P_k of the graded response model, by numerical differences."""
 
     def chances(theta):
@@ -199,8 +199,7 @@ def test_fisher_information_of_five_categories_sums_over_all_of_them(parameters,
     agent, high = FisherAgent(task), (theta + 2) / 4  # levels are at -2 and 2
     beliefs = np.full((1, 5, 2), [1 - high, high])
     worth = agent.worth(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0]
-    # Theta is rounded to hundredths, and slopes are differences of two.
-    assert_allclose(worth, graded_information(task, theta), rtol=3e-4)
+    assert_allclose(worth, by_differences(task, theta), rtol=1e-6)
 
 
 @pytest.mark.parametrize("parameters", ["human", "study"])
@@ -212,8 +211,7 @@ def test_fisher_asks_what_tells_most_at_the_posterior_mean(parameters):
     for row in range(7):
         posterior, legal = by_enumeration(task, observation, row), task.legal(observation)[row]
         mean = posterior @ task.population.grid[task.population.levels]
-        place = np.round(mean, 2)[task.bank.trait]
-        each = np.stack([graded_information(task, theta) for theta in place])
+        each = np.stack([by_differences(task, theta) for theta in mean[task.bank.trait]])
         told_by = np.where(legal, each[everything, everything], -np.inf)
         # Items of the study are all alike: of equals the first.
         assert decision.action[row] == np.argmax(told_by > told_by.max() - 1e-6)

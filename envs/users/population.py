@@ -72,7 +72,7 @@ class Population:
         index = np.arange(len(prior))[:, None]
         return cls(("class",), index, np.asarray(prior, dtype=float), None, False)
 
-    @property
+    @cached_property
     def num_levels(self) -> int:
         """L, the number of levels of a factor."""
         return int(self.levels.max()) + 1

@@ -183,10 +183,34 @@ def graded_response(theta: Floats, discrimination: Floats, thresholds: Floats) -
     Returns:
         `[I, L, K]` probabilities of the keyed categories 0..K-1; rows sum to one.
     """
-    distance = theta[None, :, None] - thresholds[:, None, :]
-    slope = discrimination[:, None, None]
-    at_least = expit(slope * distance)
-    below = expit(-slope * distance)
+    return _categories(
+        discrimination[:, None, None] * (theta[None, :, None] - thresholds[:, None, :])
+    )
+
+
+def graded_information(theta: Floats, discrimination: Floats, thresholds: Floats) -> Floats:
+    """Fisher information of items under the graded response model, sum over k of P_k'^2 / P_k.
+
+    The same in raw and keyed categories (Samejima, 1969, Psychometrika Monograph 17).
+
+    Args:
+        theta: `[..., I]` where each item is looked at.
+        discrimination: `[I]` see `graded_response`.
+        thresholds: `[I, K-1]` see there.
+
+    Returns:
+        `[..., I]` > 0, per squared unit of theta.
+    """
+    logit = discrimination[:, None] * (theta[..., None] - thresholds)
+    # The derivative of each boundary; the outermost ones, always or never passed, have none.
+    slope = discrimination[:, None] * expit(logit) * expit(-logit)
+    rise = np.diff(slope, axis=-1, prepend=0.0, append=0.0)
+    return (np.square(rise) / _categories(logit)).sum(axis=-1)
+
+
+def _categories(logit: Floats) -> Floats:
+    """`[..., K]` probabilities of categories between boundaries at log-odds `[..., K-1]`."""
+    at_least, below = expit(logit), expit(-logit)
     # Differences of upper tails lose digits where the tail is near one, so the middle categories
     # take whichever of the two tails is the smaller.
     middle = np.where(
