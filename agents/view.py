@@ -83,7 +83,8 @@ class Turn(View):
     def _before(self) -> int:
         """How many numbers tell what was before."""
         context = self.task.context
-        return sum(code.shape[1] for code in self._codes.values()) + (0 if context is None else context.space.shape[0])
+        told = 0 if context is None else context.space.shape[0]
+        return told + sum(code.shape[1] for code in self._codes.values())
 
     def numbers(self, observation: Observation) -> Floats:
         """See `View.numbers`."""

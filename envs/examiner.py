@@ -35,7 +35,7 @@ class Examiner:
         # The true hypothesis of each factor, -1 where nobody knows it. Then what somebody would
         # believe who knew all answers stands in for it.
         self._truth = np.full(self._weights.shape[:2], -1, dtype=np.int64)
-        self._factors = np.arange(self._truth.shape[1])
+        self._factors = np.arange(self._weights.shape[1])
         self._informed = np.zeros_like(self._weights[:0])
         self._answers = np.full((num, task.num_stimuli), -1, dtype=np.int64)
         self._asked = np.zeros(self._answers.shape, dtype=bool)

@@ -27,11 +27,19 @@ from train.collect import main as collect
 from train.distill import Distill, distill, main
 from train.lessons import lessons, reports, sources, transcripts
 from train.objectives import OBJECTIVES, Choices, kl, scored
+from train.replies import Replies
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return traces(tmp_path_factory.mktemp("traces"))
+
+
+@pytest.fixture(scope="module")
+def interviews(tmp_path_factory):
+    """Whose replies are numbers up to 50, in the tiny tokenizer of one or two digits and an end."""
+    asking = ["--env", "acquaint/Interview-v0", "--set=num_turns=3"]
+    return traces(tmp_path_factory.mktemp("interviews"), *asking, users=4)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
             assert lesson.positions[turn] == len(alone) - 1
             assert lesson.ids[: len(alone)].tolist() == alone
             if turn:
-                said = lesson.options[lesson.action[turn - 1]]
+                [said] = lesson.replies.tokens[lesson.given[turn - 1]]
                 assert lesson.ids[lesson.positions[turn - 1] + 1] == said
         assert len(lesson.ids) == lesson.positions[-1] + 1  # nothing follows that nobody predicts
 
@@ -103,14 +111,54 @@ def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
         assert np.array_equal(told[key], seen[key]), key
 
 
-def test_an_answer_of_several_tokens_is_refused(folder):
-    from train.lessons import single_tokens
+def test_a_reply_of_several_tokens_is_said_token_by_token(interviews):
+    """What the loss adds up is the log-probability that the scorer gives the whole reply."""
+    net, compared = random_model().double(), 0
+    for lesson in taught(interviews):
+        batch = Collator(0)([[lesson]])
+        with torch.no_grad():
+            logits = net(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
+        wanted = choices(batch)
+        said = scored(logits, wanted)
+        cells = kl(said, wanted) + said.elsewhere * wanted.target.sum(1)
+        turn = (wanted.begins.cumsum(0) - 1).numpy()
+        # The teacher's own conversations: its choices stand in the transcript.
+        assert np.array_equal(lesson.given, lesson.action)
+        for number, (position, reply) in enumerate(
+            zip(lesson.positions, lesson.given, strict=True)
+        ):
+            tokens = lesson.replies.tokens[reply]
+            assert len(tokens) == len(str(reply + 1)) + 1 == (turn == number).sum()
+            said_then = lesson.ids[position + 1 : position + 1 + len(tokens)].tolist()
+            # Of the last reply nothing is read that predicts nothing.
+            assert said_then == tokens[: len(said_then)]
+            [alone] = naive(net, lesson.ids[: position + 1].tolist(), [tokens])
+            assert cells.numpy()[turn == number].sum() == pytest.approx(-alone, abs=1e-6)
+            compared += 1
+        assert len(lesson.ids) == lesson.positions[-1] + len(tokens)
+    assert compared == 4 * 3
 
-    dialogue = Dialogue(tokenizer(), "tiny")
-    with pytest.raises(ValueError, match=r"some: reply '1 2' takes 3 tokens.*labels=letters") as no:
-        single_tokens(dialogue, ["3", "1 2", "1"], "some")
-    assert single_tokens(dialogue, ["3", "1"], "some").shape == (2,)
+
+def test_a_language_model_is_taught_to_ask(interviews, model, tmp_path):
+    made = distill(recipe_of(interviews, model, tmp_path / "out", max_steps=15))
+    # What is learned is which digits begin a number, and what ends one.
+    assert losses(made)[-1] < losses(made)[0] - 3
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ("ce-user", r"Interview-v0: agents ask here, .*no replies to learn; take the teacher's"),
+        ("reverse-kl", r"reverse-kl needs replies of one token, .* some have 3; take kl"),
+    ],
+)
+def test_objectives_that_make_no_sense_of_asking_are_refused(
+    objective, message, interviews, model, tmp_path
+):
+    with pytest.raises(ValueError, match=message) as no:
+        distill(recipe_of(interviews, model, tmp_path / "out", objective=objective))
     assert "\n" not in str(no.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_questions_are_those_of_the_probe(folder):
@@ -151,6 +199,7 @@ def test_the_collator_pads_what_no_position_sees(folder):
         lesson._replace(
             ids=lesson.ids[: lesson.positions[turn] + 1],
             positions=lesson.positions[: turn + 1],
+            given=lesson.given[: turn + 1],
             legal=lesson.legal[: turn + 1],
             target=lesson.target[: turn + 1],
             action=lesson.action[: turn + 1],
@@ -169,7 +218,7 @@ def test_the_collator_pads_what_no_position_sees(folder):
     said = scored(logits, wanted)
     divergence = kl(said, wanted)
     for lesson in shorter:
-        replies = [[int(token)] for token in lesson.options]
+        replies = lesson.replies.tokens
         for turn, position in enumerate(lesson.positions):
             alone = naive(net, lesson.ids[: position + 1].tolist(), replies)
             assert (said.among[at] - said.elsewhere[at]).numpy() == pytest.approx(alone, abs=1e-9)
@@ -182,7 +231,10 @@ def test_the_collator_pads_what_no_position_sees(folder):
 def test_fewer_options_than_others_in_a_batch_are_not_legal_beyond(folder):
     lesson = taught(folder)[0]
     three = lesson._replace(
-        options=lesson.options[:3],
+        replies=Replies(lesson.replies.tokens[:3]),
+        given=lesson.given % 3,
+        action=lesson.action % 3,
+        answer=lesson.answer % 3,
         legal=lesson.legal[:, :3],
         target=lesson.target[:, :3] / lesson.target[:, :3].sum(1, keepdims=True),
     )
@@ -236,6 +288,7 @@ def toy(target=((0.8, 0.2),), dtype=torch.float64):
         answer=torch.tensor([1]),
         weight=torch.ones(1),
         reports=torch.zeros(1, dtype=torch.bool),
+        begins=torch.ones(1, dtype=torch.bool),
     )
     return logits, known
 

@@ -12,10 +12,13 @@ from transformers import TrainingArguments
 
 from train.batches import Collator
 from train.lessons import Lesson
+from train.replies import Replies
 from train.trainer import DistillTrainer
 
 VOCABULARY, TURNS, BELIEF_WEIGHT = 11, 3, 0.5
 OPTIONS = np.array([7, 2, 5, 9])
+REPLIES = Replies(OPTIONS[:, None].tolist())
+REVERSED = Replies(OPTIONS[::-1, None].tolist())
 
 
 class Says(torch.nn.Module):
@@ -36,7 +39,8 @@ def conversation(rng):
     return Lesson(
         ids=np.arange(9, dtype=np.int32),
         positions=np.array([2, 5, 8]),
-        options=OPTIONS,
+        replies=REPLIES,
+        given=np.array([1, 3, 0]),
         legal=legal,
         target=(target / target.sum(1, keepdims=True)).astype(np.float32),
         action=np.array([3, 0, 2]),
@@ -48,7 +52,8 @@ def question(rng):
     return Lesson(
         ids=np.arange(4, dtype=np.int32),
         positions=np.array([3]),
-        options=OPTIONS[::-1],
+        replies=REVERSED,
+        given=np.array([2]),
         legal=np.ones((1, 4), dtype=bool),
         target=rng.dirichlet(np.ones(4), 1).astype(np.float32),
         action=np.array([-1]),
@@ -77,14 +82,14 @@ def by_hand(groups, mass_weight, choice_weight=0.0):
             weight = BELIEF_WEIGHT * TURNS / questions if lesson.report else 1.0
             for turn in range(len(lesson.positions)):
                 row = next(logits)
-                legal = lesson.legal[turn]
-                options = row[lesson.options[legal]]
+                legal, tokens = lesson.legal[turn], np.ravel(lesson.replies.tokens)
+                options = row[tokens[legal]]
                 among = options - logsumexp(options)
                 target = lesson.target[turn, legal].astype(float)
                 cell = sum(p * (np.log(p) - q) for p, q in zip(target, among, strict=True))
                 cell -= mass_weight * (logsumexp(options) - logsumexp(row))
                 if not lesson.report:
-                    chosen = row[lesson.options[lesson.action[turn]]]
+                    chosen = row[tokens[lesson.action[turn]]]
                     cell -= choice_weight * (chosen - logsumexp(options))
                 total += weight * cell
     return total

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 from tiny_train import TURNS, base, recipe, taught, traces
 from transformers import TrainingArguments
@@ -18,6 +20,8 @@ from train.distill import Distill, distill
 from train.dpo import Dpo
 from train.recipe import parse, read
 from train.sft import Sft
+
+CONSOLE = Console(stderr=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,36 @@ def test_fine_tuning_is_distillation_of_hard_labels(target, given, tmp_path):
     assert theirs["method"] == "sft"
 
 
+def test_whoever_asks_learns_whole_numbers(given, tmp_path):
+    """Labels are all tokens of the teacher's numbers, up to what ends a turn; so are pairs."""
+    asking = ["--env", "acquaint/Interview-v0", "--set=num_turns=3"]
+    folder = traces(tmp_path / "traces", *asking, users=4)
+    settings = given | {"traces": str(folder), "max_steps": 1}
+    fit = sft.prepare(recipe(Sft, SFTConfig, **settings, out=str(tmp_path / "sft")), False, CONSOLE)
+    [trainer] = fit.args
+    for row, lesson in zip(trainer.train_dataset, taught(folder), strict=True):
+        wanted = [lesson.replies.tokens[reply] for reply in lesson.action]
+        assert [token for token in row["labels"] if token >= 0] == list(chain(*wanted))
+        for position, tokens in zip(lesson.positions, wanted, strict=True):
+            assert row["labels"][position + 1 : position + 1 + len(tokens)] == tokens
+            assert row["input_ids"][position + 1 : position + 1 + len(tokens)] == tokens
+    fit()
+    prefer = dpo.prepare(
+        recipe(Dpo, DPOConfig, **settings, out=str(tmp_path / "dpo")), False, CONSOLE
+    )
+    [trainer] = prefer.args
+    for row in trainer.train_dataset:
+        assert len(row["chosen_ids"]) > 1
+        assert row["chosen_ids"] != row["rejected_ids"]
+    prefer()
+    with pytest.raises(ValueError, match="people's own answers are no replies to learn"):
+        sft.prepare(
+            recipe(Sft, SFTConfig, **settings, target="user", out=str(tmp_path / "no")),
+            False,
+            CONSOLE,
+        )
+
+
 SAME = (
     "max_steps",
     "learning_rate",
@@ -88,8 +122,8 @@ def test_a_pair_is_a_transcript_the_teachers_choice_and_another_reply(given, tmp
         lesson = lessons[number // 3]
         [turn] = [t for t in range(TURNS) if lesson.positions[t] + 1 == len(row["prompt_ids"])]
         assert row["prompt_ids"] == lesson.ids[: lesson.positions[turn] + 1].tolist()
-        assert row["chosen_ids"] == [lesson.options[lesson.action[turn]]]
-        assert row["rejected_ids"][0] in lesson.options
+        assert row["chosen_ids"] == lesson.replies.tokens[lesson.action[turn]]
+        assert row["rejected_ids"] in lesson.replies.tokens
         assert row["rejected_ids"] != row["chosen_ids"]
 
 

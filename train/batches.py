@@ -52,28 +52,25 @@ class Collator:
             lengths, and the parts of `Choices`, positions in the order of the mask.
         """
         rows = [lesson for group in groups for lesson in group]
+        steps = [row.replies.steps(row) for row in rows]
         width = max(len(row.ids) for row in rows)
-        most = max(len(row.options) for row in rows)
+        most = max(step.options.shape[1] for step in steps)
         ids = np.full((len(rows), width), self._pad, dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=bool)
-        for number, row in enumerate(rows):
+        for number, (row, step) in enumerate(zip(rows, steps, strict=True)):
             ids[number, : len(row.ids)] = row.ids
-            mask[number, row.positions] = True
-        parts: dict[str, list[Any]] = {
-            "options": [np.tile(row.options, (len(row.positions), 1)) for row in rows],
-            "legal": [row.legal for row in rows],
-            "target": [row.target for row in rows],
-        }
+            mask[number, step.positions] = True
         weights = [self._weight(lesson, group) for group in groups for lesson in group]
+        sizes = [len(step.positions) for step in steps]
         columns = {
-            name: np.concatenate([_widened(part, most) for part in some])
-            for name, some in parts.items()
+            name: np.concatenate([_widened(getattr(step, name), most) for step in steps])
+            for name in ("options", "legal", "target")
         } | {
-            "action": np.concatenate([row.action for row in rows]),
-            "answer": np.concatenate([row.answer for row in rows]),
-            "weight": np.concatenate(weights).astype(np.float32),
-            "reports": np.concatenate([np.full(len(r.positions), r.report) for r in rows]),
+            name: np.concatenate([getattr(step, name) for step in steps])
+            for name in ("action", "answer", "begins")
         }
+        columns["weight"] = np.repeat(np.array(weights, dtype=np.float32), sizes)
+        columns["reports"] = np.repeat([row.report for row in rows], sizes)
         whole = {
             "input_ids": ids,
             "answer_mask": mask,
@@ -82,17 +79,17 @@ class Collator:
         }
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in whole.items()}
 
-    def _weight(self, lesson: Lesson, group: Group) -> Any:
-        """`[T]` weights: 1 for a reply; questions together as much as all replies, times weight."""
+    def _weight(self, lesson: Lesson, group: Group) -> float:
+        """1 for a reply; questions weigh together as much as all replies, times their weight."""
         if not lesson.report:
-            return np.ones(len(lesson.positions))
+            return 1.0
         replies = sum(len(one.positions) for one in group if not one.report)
         questions = sum(len(one.positions) for one in group if one.report)
-        return np.full(len(lesson.positions), self._belief_weight * replies / questions)
+        return self._belief_weight * replies / questions
 
 
 def _widened(part: Any, width: int) -> Any:
-    """`[T, A]` with zeros up to `[T, width]`."""
+    """`[n, C]` with zeros up to `[n, width]`."""
     return np.pad(part, ((0, 0), (0, width - part.shape[1])))
 
 

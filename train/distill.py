@@ -89,13 +89,15 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
         ValueError: input that cannot be used; one line.
     """
     from train.batches import Collator, Lessons, generator
-    from train.lessons import lessons, reports
+    from train.lessons import check_answers, lessons, reports
     from train.session import Session
     from train.trainer import DistillTrainer
 
     session = Session("distill", recipe, fresh, errors)
     if session.done is not None:
         return partial(dict, session.done)
+    if recipe.objective == "ce-user":
+        check_answers(session.sources)
     groups: list[list[Any]] = []
     with session.progress("reading traces", session.num_people) as advance:
         for number, source in enumerate(session.sources):
@@ -105,6 +107,12 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
                 more = next(asked) if recipe.objective == "kl+belief" else []
                 groups.append([lesson, *more])
                 advance()
+    tokens = max(len(reply) for group in groups for one in group for reply in one.replies.tokens)
+    if recipe.objective == "reverse-kl" and tokens > 1:
+        raise ValueError(
+            f"objective: reverse-kl needs replies of one token, with this tokenizer some have "
+            f"{tokens}; take kl, or other labels (train.collect --set labels=letters)."
+        )
     return session.ready(
         DistillTrainer,
         data=Lessons(groups),

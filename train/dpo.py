@@ -84,8 +84,8 @@ def prepare(recipe: Dpo, fresh: bool, errors: Console) -> Callable[[], dict[str,
                 rows.append(
                     {
                         "prompt_ids": lesson.ids[:end].tolist(),
-                        "chosen_ids": [int(lesson.options[lesson.action[turn]])],
-                        "rejected_ids": [int(lesson.options[worse])],
+                        "chosen_ids": lesson.replies.tokens[lesson.action[turn]],
+                        "rejected_ids": lesson.replies.tokens[worse],
                     }
                 )
     session.arguments.max_length = None

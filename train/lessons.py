@@ -18,6 +18,7 @@ from envs.transcript import Observation, as_of, masked
 from envs.users.response_models import Floats, Ints
 from eval.store import Run, load_runs
 from eval.trace import Trace
+from train.replies import Replies
 
 if TYPE_CHECKING:  # collecting and exporting go without what language models need
     from agents.llm.dialogue import Dialogue
@@ -27,9 +28,10 @@ class Lesson(NamedTuple):
     """One sequence, and the positions in it at which a reply is due; A replies, T of them.
 
     Attributes:
-        ids: `[n]` int32 tokens, up to the last position.
-        positions: `[T]` where the model predicts a reply, ascending.
-        options: `[A]` token of each reply.
+        ids: `[n]` int32 tokens, up to where the last token of the last reply is predicted.
+        positions: `[T]` where the model predicts the first token of a reply, ascending.
+        replies: among which it chooses.
+        given: `[T]` which of them stand there.
         legal: `[T, A]` which of them may be chosen.
         target: `[T, A]` float32 the teacher's distribution.
         action: `[T]` the teacher's choice.
@@ -39,7 +41,8 @@ class Lesson(NamedTuple):
 
     ids: npt.NDArray[np.int32]
     positions: npt.NDArray[np.int64]
-    options: npt.NDArray[np.int64]
+    replies: Replies
+    given: npt.NDArray[np.int64]
     legal: npt.NDArray[np.bool_]
     target: npt.NDArray[np.float32]
     action: npt.NDArray[np.int64]
@@ -135,6 +138,16 @@ def check_people(found: Sequence[Source]) -> None:
             )
 
 
+def check_answers(found: Sequence[Source]) -> None:
+    """Raises a `ValueError` for traces in which people's answers are no replies of the agent's."""
+    for source in found:
+        if source.task.asks:
+            raise ValueError(
+                f"{source.run.env}: agents ask here, and people's own answers are no replies to "
+                "learn; take the teacher's choice (objective kl or ce-teacher; target teacher)."
+            )
+
+
 def transcripts(source: Source) -> Observation:
     """The finished transcripts of all people of a source.
 
@@ -168,24 +181,22 @@ def _chosen(task: UserTask, trace: Trace) -> Ints:
 
 
 def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
-    """A lesson a person: the whole conversation, all its replies at once. Nobody without turns.
-
-    Raises:
-        ValueError: replies of several tokens.
-    """
+    """A lesson a person: the whole conversation, all its replies at once. Nobody without turns."""
     task, trace, observation = source.task, source.run.trace, transcripts(source)
-    options = single_tokens(dialogue, task.replies, source.run.env)
+    replies = Replies(dialogue.replies(task.replies))
     legal, (target, action) = _legal(task, observation), source.target
     for row, length in enumerate(trace.length.astype(int)):
         if not length:
             continue
         messages = task.prompt({key: value[row] for key, value in observation.items()})
+        given = observation["actions"][row, :length].astype(np.int64)
         # The last reply is asked for, but nothing follows from it; nor from the farewell.
         ids, positions = dialogue.encode(messages[:-2])
         yield Lesson(
-            ids=np.array(ids, dtype=np.int32),
+            ids=np.array([*ids, *replies.rest(given[-1])], dtype=np.int32),
             positions=np.array(positions),
-            options=options,
+            replies=replies,
+            given=given,
             legal=legal[row, :length],
             target=target[row, :length].astype(np.float32),
             action=action[row, :length].astype(np.int64),
@@ -202,13 +213,13 @@ def reports(
     questions are those of `agents.llm.probe.LevelsProbe`, put as `ChoiceAgent` puts them.
 
     Raises:
-        ValueError: an imitated agent without beliefs, no traits, or replies of several tokens.
+        ValueError: an imitated agent without beliefs, or no traits.
     """
     from agents.llm.probe import LevelsProbe, ended
 
     task, trace = source.task, source.run.trace
     probe, observation = LevelsProbe(task), transcripts(source)
-    options = single_tokens(dialogue, probe.replies, source.run.env)
+    replies = Replies(dialogue.replies(probe.replies))
     turns = rng.integers(trace.length[:, None].astype(np.int64) + 1, size=(len(trace.length), each))
     factors = rng.integers(len(probe.questions), size=turns.shape)
     beliefs = [_believed(source, observation, turn) for turn in turns.T]
@@ -223,11 +234,14 @@ def reports(
             ids, positions = dialogue.encode(messages)
             target = belief[row, factor][None].astype(np.float32)
             unknown = np.full(1, -1)
+            # Nobody has replied: what the teacher finds most probable stands for a reply.
+            given = target.argmax(axis=1)
             some.append(
                 Lesson(
-                    ids=np.array(ids, dtype=np.int32),
+                    ids=np.array([*ids, *replies.rest(given[0])], dtype=np.int32),
                     positions=np.array(positions[-1:]),
-                    options=options,
+                    replies=replies,
+                    given=given,
                     legal=np.ones(target.shape, dtype=bool),
                     target=target / target.sum(),
                     action=unknown,
@@ -254,24 +268,6 @@ def _believed(source: Source, observation: Observation, turn: Ints) -> Floats:
     if not known:
         raise ValueError(f"{source.run.env}: its people have no traits to believe in.")
     return np.concatenate(known)
-
-
-def single_tokens(dialogue: Dialogue, replies: Sequence[str], env: str) -> npt.NDArray[np.int64]:
-    """`[A]` token of each reply.
-
-    Raises:
-        ValueError: one has several.
-    """
-    tokens = dialogue.replies(replies)
-    longest = max(tokens, key=len)
-    if len(longest) > 1:
-        raise ValueError(
-            f"{env}: reply {replies[tokens.index(longest)]!r} takes {len(longest)} tokens of this "
-            "tokenizer (with what ends a turn, where one reply begins another); training reads one "
-            "token a reply. Choose other labels (train.collect --set labels=letters), or fewer "
-            "options."
-        )
-    return np.array(tokens)[:, 0]
 
 
 def _legal(task: UserTask, observation: Observation) -> npt.NDArray[np.bool_]:

@@ -57,7 +57,7 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
     from datasets import Dataset
 
     from train.examine import Examined
-    from train.lessons import lessons
+    from train.lessons import check_answers, lessons
     from train.session import Session
 
     class Trainer(Examined, trl.SFTTrainer):  # type: ignore[misc, name-defined]
@@ -66,14 +66,17 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
     session = Session("sft", recipe, fresh, errors, _arguments())
     if session.done is not None:
         return partial(dict, session.done)
+    if recipe.target == "user":
+        check_answers(session.sources)
     rows = []
     for source in session.sources:
         for lesson in lessons(source, session.dialogue):
-            index = lesson.action if recipe.target == "teacher" else lesson.answer
+            steps = lesson.replies.steps(lesson)
+            index = steps.action if recipe.target == "teacher" else steps.answer
             # What stands at a position is the transcript's; what is wanted there may differ.
-            labels = np.full(len(lesson.ids) + 1, -100)
-            labels[lesson.positions + 1] = lesson.options[index]
-            ids = [*lesson.ids.tolist(), int(labels[-1])]
+            wanted, labels = np.flatnonzero(index >= 0), np.full(len(lesson.ids) + 1, -100)
+            labels[steps.positions[wanted] + 1] = steps.options[wanted, index[wanted]]
+            ids = [*lesson.ids.tolist(), max(int(labels[-1]), 0)]  # nothing is read after it
             rows.append({"input_ids": ids, "labels": labels.tolist()})
     session.arguments.max_length = None
     session.arguments.dataset_kwargs = {"skip_prepare_dataset": True}

@@ -21,9 +21,11 @@ class DistillTrainer(Examined, Trainer):
         sum over positions of weight * (objective + mass_weight * elsewhere) / number of replies,
 
     where `elsewhere` is minus the logarithm of the probability that the model gives a legal reply
-    at all, and the cross-entropy to the teacher's choice is added `choice_weight` times. With
-    `objective="kl"` and `mass_weight=1` it is the cross-entropy, over the whole
-    vocabulary, to the teacher's distribution, minus that distribution's entropy. The number of
+    at all, and the cross-entropy to the teacher's choice is added `choice_weight` times. Replies of
+    several tokens are chosen token by token, see `train.replies`; within a reply `elsewhere` counts
+    as much as the teacher gives it. With `objective="kl"` and `mass_weight=1` it is the
+    cross-entropy, over the whole vocabulary, to the teacher's distribution, minus that
+    distribution's entropy. The number of
     replies is that of all processes and of all batches between two updates, so the gradient does
     not depend on how an update's conversations are cut into batches.
 
@@ -59,7 +61,7 @@ class DistillTrainer(Examined, Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         count = torch.zeros((), dtype=torch.long, device=device)
         for batch in batches:
-            count += (~batch["reports"]).sum().to(device)
+            count += (batch["begins"] & ~batch["reports"]).sum().to(device)
         return batches, self.accelerator.reduce(count, "sum")
 
     def compute_loss(
@@ -80,13 +82,13 @@ class DistillTrainer(Examined, Trainer):
                 f"[{len(wanted.weight)}, vocabulary]: it does not take a mask as logits_to_keep."
             )
         said = scored(logits, wanted)
-        cells = self._objective(said, wanted) + self._mass_weight * said.elsewhere
-        if self._choice_weight:  # of actions; a belief has none
-            chosen = cross_entropy(said, wanted.action.clamp_min(0)) * ~wanted.reports
-            cells = cells + self._choice_weight * chosen
+        elsewhere = said.elsewhere * wanted.target.sum(1)
+        cells = self._objective(said, wanted) + self._mass_weight * elsewhere
+        if self._choice_weight:
+            cells = cells + self._choice_weight * cross_entropy(said, wanted.action)
         replies = num_items_in_batch
         if replies is None:
-            replies = (~wanted.reports).sum()
+            replies = (wanted.begins & ~wanted.reports).sum()
         loss = (wanted.weight * cells).sum() / replies
         if model.training:
             self._count(said, wanted, inputs["tokens"])
@@ -100,10 +102,10 @@ class DistillTrainer(Examined, Trainer):
         cells, report, reply = kl(said, wanted), wanted.reports, ~wanted.reports
         sums = (
             (cells * reply).sum(),
-            (said.elsewhere * reply).sum(),
-            reply.sum(),
+            (said.elsewhere * wanted.target.sum(1) * reply).sum(),
+            (reply & wanted.begins).sum(),
             (cells * report).sum(),
-            report.sum(),
+            (report & wanted.begins).sum(),
             tokens.sum(),
         )
         self._sums = self._sums.to(cells.device) + torch.stack([part.float() for part in sums])
