@@ -22,7 +22,8 @@ from train import recipe as recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+RESULTS = (ROOT / "eval" / "RESULTS.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + RESULTS, re.DOTALL)
 COMMANDS = [
     shlex.split(line, comments=True)
     for language, text in BLOCKS
@@ -151,6 +152,21 @@ def test_the_yaml_of_a_language_model_is_understood(tmp_path):
     spec = parse_agent(str(own), task_keys("acquaint/Questionnaire-v0"))
     assert spec.target == "agents.llm:LLMAgent"
     assert spec.arguments["model"].startswith("Qwen/")
+
+
+def test_links_lead_to_what_exists():
+    places = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^## (.*)$", RESULTS, re.MULTILINE)
+    }
+    followed = 0
+    for folder, text in ((ROOT, README), (ROOT / "eval", RESULTS)):
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            name, _, place = link.partition("#")
+            assert not name or (folder / name).exists(), link
+            assert not place or place in places, link
+            followed += 1
+    assert followed > 2 * len(places) == 20  # contents, and the README's table
 
 
 def test_every_file_of_the_tree_is_there():
