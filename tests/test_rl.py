@@ -413,6 +413,15 @@ def test_what_is_wrong_is_said_in_one_line(words, message, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")  # that may be so
+@pytest.mark.parametrize("way", ["ppo", "maskable_ppo", "recurrent_ppo"])
+def test_a_batch_of_a_single_step_is_refused(way, tmp_path):
+    """Its advantage would be divided by a deviation that is not there: weights of NaN."""
+    run_of(way, tmp_path / "two", n_steps=5, batch_size=9)  # 20 steps, two of them left
+    with pytest.raises(ValueError, match=r"= 20 steps leave a single one for .*batch_size=19"):
+        run_of(way, tmp_path / "one", n_steps=5, batch_size=19)
+
+
 def test_what_is_missing_is_named(capsys):
     assert main(["--algo", "ppo", "--out", "x"]) == 2
     assert "`env` is missing; say --env VALUE" in capsys.readouterr().err

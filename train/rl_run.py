@@ -90,7 +90,7 @@ class Run:
             for key, value in recipe.algorithm.items()
         }
         try:
-            return kind(
+            model = kind(
                 algorithm.mixed if mixed else algorithm.policy,
                 env,
                 policy_kwargs=net,
@@ -100,6 +100,14 @@ class Run:
             )
         except (AssertionError, TypeError, ValueError) as error:
             raise ValueError(f"{kind.__name__}: {' '.join(str(error).split())}") from error
+        # Advantages of a batch are divided by their deviation, which one step has not.
+        steps = recipe.num_envs * getattr(model, "n_steps", 0)
+        if getattr(model, "normalize_advantage", False) and steps % model.batch_size == 1:
+            raise ValueError(
+                f"num_envs x n_steps = {steps} steps leave a single one for the last batch of "
+                f"batch_size={model.batch_size}; change one of the three."
+            )
+        return model
 
     def checkpoints(self) -> list[Path]:
         """Folders of complete checkpoints, in order."""

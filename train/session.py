@@ -35,11 +35,10 @@ METHODS = ("distill", "sft", "dpo")
 # What a run leaves, all that `--fresh` removes; the recipe stays until the new one replaces it, so
 # that a folder which was being emptied is still known as a run's.
 OURS = (FILE, "README.md", "training_args.bin", "checkpoint-*", "runs/*/events.out.*")
-LORA = ("adapter_config.json", "adapter_model.*")
-MODEL = ("config.json", "generation_config.json", "model*.safetensors*")
 WEIGHTS = ("adapter_model.*", "model*.safetensors")
+MODEL = ("adapter_config.json", "config.json", "generation_config.json", "model.*.index.json")
 TOKENIZER = ("tokenizer.*", "tokenizer_config.json", "vocab.*", "merges.txt", "chat_template.*")
-WRITTEN = (*OURS, *LORA, *MODEL, *TOKENIZER)
+WRITTEN = (*OURS, *WEIGHTS, *MODEL, *TOKENIZER)
 DEFAULTS: dict[str, Any] = {
     "average_tokens_across_devices": True,
     "bf16": False,
