@@ -36,11 +36,14 @@ def test_what_cannot_be_measured_is_said_in_one_line(capsys):
     assert "Did you mean 'micro'?" in capsys.readouterr().err
 
 
+PARTS = ("given", "legal", "target", "action", "answer")
+
+
 def test_plain_tuning_learns_every_next_token_but_the_padding():
     source = recorded(3, 3)
     found = [[lesson] for lesson in lessons(source, Dialogue(tokenizer(), "tiny"))]
     shorter = found[1][0]  # one ends a turn earlier than the others
-    cut = {name: getattr(shorter, name)[:2] for name in ("legal", "target", "action", "answer")}
+    cut = {name: getattr(shorter, name)[:2] for name in PARTS}
     end = shorter.positions[1] + 1
     found[1] = [shorter._replace(ids=shorter.ids[:end], positions=shorter.positions[:2], **cut)]
     model = random_model()

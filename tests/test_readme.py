@@ -17,7 +17,7 @@ from envs.registration import task_keys
 from eval import belief, questions, stress, sweep
 from eval.job import People, plan
 from eval.run import parser
-from train import collect, fit_items, fit_population, rl
+from train import collect, fit_items, fit_population, plan_interviews, rl
 from train import recipe as recipes
 
 ROOT = Path(__file__).parent.parent
@@ -45,9 +45,9 @@ def typed(module: str) -> list[list[str]]:
 
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
-    assert len(RUNS) == 24
+    assert len(RUNS) == 29
     assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (8, 2)
-    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 13)
+    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 15)
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
@@ -80,6 +80,7 @@ def test_every_command_is_tested_here():
         "train.distill",
         "train.dpo",
         "train.gru",
+        "train.plan_interviews",
         "train.rl",
     }
 
@@ -104,7 +105,11 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
     monkeypatch.delenv("ACQUAINT_DATA", raising=False)  # where the files might be
     (words,) = {tuple(words[:-1]) for words in typed("eval.belief")}
     belief.parser().parse_args([*words, "DIR"])
-    recorded = {Path(collect.parser().parse_args(words).out) for words in typed("train.collect")}
+    recorded = {
+        Path(module.parser().parse_args(words).out)
+        for module in (collect, plan_interviews)
+        for words in typed(module.__name__)
+    }
     for module in ("train.distill", "train.dpo", "train.gru"):
         for words in typed(module):
             at = words.index("--config")
