@@ -23,6 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from agents.teacher import BayesTeacher
 from envs.console import screen
@@ -107,8 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def one_core() -> str:
     """Keeps this process on one core where the system can; says what was done."""
+    # Libraries counted cores when they were loaded: their threads would run on the others, or wait
+    # for each other on this one.
+    threadpool_limits(1)
     if not hasattr(os, "sched_setaffinity"):
-        return "This system cannot pin a process to a core: set OMP_NUM_THREADS=1 for one thread."
+        return "This system cannot pin a process to a core; libraries are kept to one thread."
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return f"On one core of {os.cpu_count()}, NumPy {np.__version__}, Gymnasium {gym.__version__}."
