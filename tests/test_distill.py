@@ -141,6 +141,17 @@ def test_a_reply_of_several_tokens_is_said_token_by_token(interviews):
 
 def test_a_language_model_is_taught_to_ask(interviews, model, tmp_path):
     made = distill(recipe_of(interviews, model, tmp_path / "out", max_steps=15))
+    first = made["history"][0]
+    # Of all four people, by the base: an adapter begins as nothing.
+    net, whole = random_model(), []
+    for lesson in taught(interviews):
+        for position, reply in zip(lesson.positions, lesson.given, strict=True):
+            tokens = lesson.replies.tokens[reply]
+            whole += [-naive(net, lesson.ids[: position + 1].tolist(), [tokens])[0]]
+        assert (lesson.answer == -1).all()  # people's answers are no replies
+    assert len(whole) == 4 * 3
+    assert first["loss"] == pytest.approx(np.mean(whole), rel=1e-4)
+    assert first["kl"] + first["elsewhere"] == pytest.approx(first["loss"], rel=1e-4)
     # What is learned is which digits begin a number, and what ends one.
     assert losses(made)[-1] < losses(made)[0] - 3
 
@@ -188,6 +199,24 @@ def test_questions_are_those_of_the_probe(folder):
             assert np.abs(every - lesson.target[0]).max(axis=1).min() < 1e-6
     again = list(reports(source, dialogue, 3, np.random.default_rng(0)))
     assert all(np.array_equal(a.ids, b.ids) for a, b in zip(groups[3], again[3], strict=True))
+
+
+def test_a_level_of_several_tokens_is_asked_for_along_the_most_probable_one(folder):
+    class Spelling(Dialogue):
+        def replies(self, texts):
+            return [[reply, 1, 2] for [reply] in super().replies(texts)]
+
+    [source] = sources([str(folder)])
+    spelled, plain = (
+        list(reports(source, kind(tokenizer(), "tiny"), 1, np.random.default_rng(0)))
+        for kind in (Spelling, Dialogue)
+    )
+    for [long], [short] in zip(spelled, plain, strict=True):
+        most = long.target[0].argmax()
+        assert long.ids.tolist() == [*short.ids.tolist(), short.replies.tokens[most][0], 1]
+        steps = long.replies.steps(long)
+        assert steps.positions.tolist() == [long.positions[0] + n for n in range(3)]
+        assert steps.target[1:].sum(axis=1) == pytest.approx(long.target[0, most])
 
 
 # Batches.

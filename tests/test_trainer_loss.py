@@ -156,3 +156,54 @@ def test_questions_alone_have_no_choice(loss):
     assert without > 0
     assert found == without
     np.testing.assert_array_equal(gradient, still)
+
+
+# 7 1, 7 2, 5 and 9 3 1; what begins with 7 or 9 parts, or ends, further on.
+SPELLED = [[7, 1], [7, 2], [5], [9, 3, 1]]
+
+
+def spelled():
+    """Three turns, in which 7 2, 9 3 1 and 5 were given."""
+    target = np.random.default_rng(2).dirichlet(np.ones(4), TURNS).astype(np.float32)
+    return Lesson(
+        ids=np.arange(11, dtype=np.int32),
+        positions=np.array([1, 5, 10]),
+        replies=Replies(SPELLED),
+        given=np.array([1, 3, 2]),
+        legal=np.ones((TURNS, 4), dtype=bool),
+        target=target,
+        action=np.array([0, 3, 1]),
+        answer=np.full(TURNS, -1),
+    )
+
+
+@pytest.mark.parametrize("mass_weight", [0.0, 0.5, 3.0])
+def test_replies_of_several_tokens_count_as_one_reply(mass_weight, loss):
+    lesson = spelled()
+    batch, total = Collator(0)([[lesson]]), 0.0
+    assert batch["answer_mask"].sum() == 2 + 3 + 1
+    logits = 2 * np.random.default_rng(1).normal(size=(6, VOCABULARY))
+    rows = iter(logits)
+    for turn, reply in enumerate(lesson.given):
+        for far in range(len(SPELLED[reply])):
+            row, passing = next(rows), {}
+            for number, tokens in enumerate(SPELLED):
+                if tokens[:far] == SPELLED[reply][:far] and len(tokens) > far:
+                    chance = float(lesson.target[turn, number])
+                    passing[tokens[far]] = passing.get(tokens[far], 0.0) + chance
+            mass, options = sum(passing.values()), row[list(passing)]
+            among = options - logsumexp(options)
+            for p, q in zip(passing.values(), among, strict=True):
+                total += p * (np.log(p / mass) - q)
+            total += mass_weight * mass * (logsumexp(row) - logsumexp(options))
+    for replies in (None, torch.tensor(3)):
+        found, _ = loss(batch, logits, mass_weight, objective="kl", replies=replies)
+        assert found == pytest.approx(total / 3, rel=1e-5)
+
+
+def test_the_choice_among_replies_of_several_tokens_is_made_where_it_passes(loss):
+    batch = Collator(0)([[spelled()]])
+    logits = np.zeros((6, VOCABULARY))
+    (without, _), (found, _) = (loss(batch, logits, 0.0, weight) for weight in (0.0, 1.0))
+    # 7 among 7, 5, 9, and then 1 among 1 and 2; 9, and what is sure after it; 7 where 5 was given.
+    assert found - without == pytest.approx((3 * np.log(3) + np.log(2)) / 3, rel=1e-5)

@@ -72,6 +72,23 @@ def test_whoever_asks_learns_whole_numbers(given, tmp_path):
             assert row["labels"][position + 1 : position + 1 + len(tokens)] == tokens
             assert row["input_ids"][position + 1 : position + 1 + len(tokens)] == tokens
     fit()
+    # Where others asked, the number that stands there is read, and the teacher's is wanted.
+    others = traces(tmp_path / "others", *asking, "--agent", "random", users=4)
+    fit = sft.prepare(
+        recipe(Sft, SFTConfig, **settings | {"traces": str(others)}, out=str(tmp_path / "other")),
+        False,
+        CONSOLE,
+    )
+    [trainer] = fit.args
+    ends = 0
+    for row, lesson in zip(trainer.train_dataset, taught(others), strict=True):
+        assert row["input_ids"][:-1] == lesson.ids.tolist()
+        assert min(row["input_ids"]) >= 0
+        ends += row["labels"][-1] == -100
+        first = [lesson.replies.tokens[reply][0] for reply in lesson.action]
+        assert [row["labels"][at + 1] for at in lesson.positions] == first
+    assert ends > 0  # the teacher's last number is another one
+    fit()
     prefer = dpo.prepare(
         recipe(Dpo, DPOConfig, **settings, out=str(tmp_path / "dpo")), False, CONSOLE
     )

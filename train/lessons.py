@@ -35,7 +35,7 @@ class Lesson(NamedTuple):
         legal: `[T, A]` which of them may be chosen.
         target: `[T, A]` float32 the teacher's distribution.
         action: `[T]` the teacher's choice.
-        answer: `[T]` the person's own answer.
+        answer: `[T]` the person's own answer, -1 where it is no reply.
         report: whether the positions ask for a belief, not for an action.
     """
 
@@ -185,6 +185,8 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
     task, trace, observation = source.task, source.run.trace, transcripts(source)
     replies = Replies(dialogue.replies(task.replies))
     legal, (target, action) = _legal(task, observation), source.target
+    # Where agents ask, an answer is none of the replies.
+    answer = np.where(task.asks, -1, trace.answers.astype(np.int64))
     for row, length in enumerate(trace.length.astype(int)):
         if not length:
             continue
@@ -200,7 +202,7 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
             legal=legal[row, :length],
             target=target[row, :length].astype(np.float32),
             action=action[row, :length].astype(np.int64),
-            answer=trace.answers[row, :length].astype(np.int64),
+            answer=answer[row, :length],
         )
 
 
