@@ -45,9 +45,9 @@ def typed(module: str) -> list[list[str]]:
 
 def test_the_readme_holds_what_is_tested_here():
     assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
-    assert len(RUNS) == 29
+    assert len(RUNS) == 30
     assert (len(typed("eval.sweep")), len(typed("eval.stress"))) == (8, 2)
-    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 15)
+    assert (len(typed("eval.questions")), len(typed("train.distill"))) == (9, 16)
     assert ["make", "demo"] in COMMANDS
     assert ["make", "test"] in COMMANDS
 
