@@ -307,6 +307,19 @@ def test_the_short_form_comes_first_and_most_telling_first():
     assert (np.diff(information[np.argsort(-worth, kind="stable")[20:]]) <= 0).all()
 
 
+def test_the_short_form_comes_first_even_if_the_rest_tells_more():
+    task = small(num_turns=50)
+    task_information = ShortFormAgent(task, items="E1").outlook.information(
+        task.inference().start(1)
+    )[0]
+    weakest = np.argsort(task_information, kind="stable")[:3]
+    agent = ShortFormAgent(task, items=" ".join(task.bank.item_ids[n] for n in weakest))
+    prior = agent.posterior.engine.start(1)
+    worth = agent.worth(prior, prior, np.ones((1, 50), dtype=bool))[0]
+    assert set(np.argsort(-worth, kind="stable")[:3]) == set(weakest)
+    assert worth[weakest].min() > np.delete(worth, weakest).max()
+
+
 def test_a_short_form_of_another_bank_is_refused():
     with pytest.raises(ValueError, match=r"ipip50 has no item 'E11'\. Did you mean 'E1"):
         ShortFormAgent(small(), items="E1 E11")
@@ -315,6 +328,18 @@ def test_a_short_form_of_another_bank_is_refused():
 def test_fisher_needs_graded_items():
     with pytest.raises(ValueError, match="no graded items here; take infomax"):
         FisherAgent(small(population="classes"))
+
+
+def test_the_turn_tells_what_was_asked_instead_and_its_mask_is_a_copy():
+    env = batch(INTERVIEW, 2, num_turns=4, observation="turn")
+    meet(env)
+    env.step(np.array([49, 7]))
+    shown, *_ = env.step(np.array([49, 7]))
+    assert shown["action"].ravel().tolist() == [0, 8]
+    before = env.action_masks()
+    env.step(np.array([3, 3]))
+    assert before[:, 3].all()
+    assert not env.action_masks()[:, 3].any()
 
 
 def test_what_was_asked_is_not_asked_again():

@@ -10,8 +10,9 @@ import torch
 from scipy.special import logsumexp
 from transformers import TrainingArguments
 
-from train.batches import Collator
+from train.batches import Collator, choices
 from train.lessons import Lesson
+from train.objectives import kl, scored
 from train.replies import Replies
 from train.trainer import DistillTrainer
 
@@ -199,6 +200,34 @@ def test_replies_of_several_tokens_count_as_one_reply(mass_weight, loss):
     for replies in (None, torch.tensor(3)):
         found, _ = loss(batch, logits, mass_weight, objective="kl", replies=replies)
         assert found == pytest.approx(total / 3, rel=1e-5)
+
+
+def test_the_log_counts_replies_and_questions_once_and_weighs_what_is_said_elsewhere(tmp_path):
+    lesson = spelled()
+    asked = lesson._replace(report=True)
+    batch = Collator(0)([[lesson, asked]])
+    places = len(batch["weight"])
+    logits = torch.from_numpy(np.random.default_rng(1).normal(size=(places, VOCABULARY)))
+    net = Says(logits.numpy())
+    trainer = DistillTrainer(
+        objective="kl",
+        mass_weight=1.0,
+        choice_weight=0.0,
+        examine=None,
+        lengths=[],
+        model=net,
+        args=TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"),
+    )
+    net.train()
+    trainer.compute_loss(net, batch)
+    divergence, elsewhere, replies, _, questions, tokens = trainer._sums.tolist()
+    assert (replies, questions, tokens) == (TURNS, TURNS, 2 * 11)
+    reply = ~batch["reports"]
+    wanted = choices(batch)
+    mass = (scored(logits, wanted).elsewhere * wanted.target.sum(1))[reply].sum().item()
+    assert elsewhere == pytest.approx(mass, rel=1e-5)
+    assert divergence == pytest.approx(kl(scored(logits, wanted), wanted)[reply].sum().item())
+    assert wanted.target.sum(1)[reply].min() < 0.9  # there is something to weigh
 
 
 def test_the_choice_among_replies_of_several_tokens_is_made_where_it_passes(loss):
