@@ -308,11 +308,9 @@ def test_the_short_form_comes_first_and_most_telling_first():
 
 
 def test_the_short_form_comes_first_even_if_the_rest_tells_more():
-    task = small(num_turns=50)
-    task_information = ShortFormAgent(task, items="E1").outlook.information(
-        task.inference().start(1)
-    )[0]
-    weakest = np.argsort(task_information, kind="stable")[:3]
+    task = small(parameters="human", num_turns=50)
+    outlook = Outlook(task.inference(), task.offered)
+    weakest = np.argsort(outlook.information(task.inference().start(1))[0], kind="stable")[:3]
     agent = ShortFormAgent(task, items=" ".join(task.bank.item_ids[n] for n in weakest))
     prior = agent.posterior.engine.start(1)
     worth = agent.worth(prior, prior, np.ones((1, 50), dtype=bool))[0]
