@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from envs import likelihoods
 from envs.belief import Inference
 from envs.users.population import Population
 from envs.users.response_models import ResponseModel, TableModel
@@ -425,6 +426,20 @@ def test_the_items_of_a_bank_are_worked_out_once():
         for item in range(10):
             inference.predict(weights, np.full((2, 1), item, dtype=np.float32))
     assert calls == [float(item) for item in range(10)]
+
+
+def test_what_is_kept_of_items_is_bounded_and_changes_nothing(monkeypatch):
+    """One of the items was known when too many are known: it is worked out anew with the rest."""
+    monkeypatch.setattr(likelihoods, "_MOST", 20)
+    hypotheses, rng = np.array([[0], [1]]), np.random.Generator(np.random.Philox(0))
+    kept = likelihoods.Likelihoods(Logistic(), hypotheses, factored=False)
+    for _ in range(30):
+        items = rng.integers(60, size=(7, 1)).astype(np.float32)
+        answers = rng.integers(2, size=7)
+        _, found = kept.of_answers(items, answers)
+        for item, answer, row in zip(items, answers, found, strict=True):
+            assert_array_equal(row, Logistic().probs(hypotheses, item)[:, answer])
+        assert len(kept._places) <= 20
 
 
 def test_factors_are_kept_apart_for_stimuli_that_never_recur_too():
