@@ -108,12 +108,14 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     tables = _tables(curves, traits)
     tables += [_reached(curves, start, needs)] if needs else []
     for title, header, lines, texts in tables:
+        text += [f"## {title}", markdown_table(header, lines, texts)]
+    # Written before anything is printed, to what may have stopped listening.
+    write_json(out / "report.json", {"meta": meta, "rows": rows, "traits": of_traits})
+    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
+    for title, header, lines, texts in tables:
         # Intervals are in the report: nine columns of them are too wide for a screen.
         plain = [[cell.partition(" ±")[0] for cell in line] for line in lines]
         console.print(screen_table(title, header, plain, texts))
-        text += [f"## {title}", markdown_table(header, lines, texts)]
-    write_json(out / "report.json", {"meta": meta, "rows": rows, "traits": of_traits})
-    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
     console.print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
 
 

@@ -433,10 +433,12 @@ def test_to_stop_is_no_truncation_even_with_impatient_people(mode):
 def test_scores_stay_finite_where_all_but_nothing_is_left():
     env = batch("acquaint/Identify-v0", 3, num_raters=40, width=0.1, num_turns=50)
     meet(env)
-    env.users.answers[:] = 4 - env.users.answers  # nobody like the raters
+    known = env._episodes._examiner._answers  # nobody like the raters
+    known[:] = 4 - known
     rewards = [env.step(np.full(3, turn))[1] for turn in range(50)]
     assert np.isfinite(rewards).all()
     assert np.isfinite(env.findings()[:, 0]).all()
+    assert env.findings()[:, 0].min() < -600  # less than the smallest number would be
 
 
 def test_what_one_stops_for_is_the_cost():

@@ -21,8 +21,9 @@ class Steps(NamedTuple):
     teacher is a sum over the places where replies part: there the teacher chooses among the tokens
     that go on, and the place weighs what the teacher gives all replies that pass it (the chain rule
     of the Kullback-Leibler divergence). A conversation shows the places on the way to the replies
-    that were given: all of the sum where those are the teacher's own, elsewhere the first tokens'
-    part of it and what the teacher agrees with. Places that nobody wants to pass are left out.
+    that were given: all of the sum where the teacher is certain and they are its own. Otherwise it
+    is the first tokens' part and that of the places shown, a lower bound of the divergence whose
+    least value is still at the teacher. Places that nobody wants to pass are left out.
 
     Attributes:
         positions: `[P]` at which the token is predicted.

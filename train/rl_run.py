@@ -100,7 +100,8 @@ class Run:
             )
         except (AssertionError, TypeError, ValueError) as error:
             raise ValueError(f"{kind.__name__}: {' '.join(str(error).split())}") from error
-        # Advantages of a batch are divided by their deviation, which one step has not.
+        # Advantages of a batch are divided by their deviation, which one step has not: weights of
+        # NaN, but for plain PPO, which leaves such a batch as it is.
         steps = recipe.num_envs * getattr(model, "n_steps", 0)
         if getattr(model, "normalize_advantage", False) and steps % model.batch_size == 1:
             raise ValueError(
