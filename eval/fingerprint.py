@@ -25,18 +25,28 @@ def of_files(paths: Iterable[Path]) -> str:
 
 @cache
 def of_code(modules: tuple[str, ...]) -> str:
-    """Digest of the code and data that decide traces, and of other modules, as on disk."""
+    """Digest of the code and data that decide traces, and of other modules, as on disk.
+
+    Raises:
+        ModuleNotFoundError: a module that decides traces is not there, e.g. since it was renamed;
+            to skip it would re-use traces of other code.
+    """
     files: set[Path] = set()
     for name in (*_DECIDE, *modules):
         spec = find_spec(name)
-        if spec is None or spec.origin is None:
-            continue
-        origin = Path(spec.origin)
-        if spec.submodule_search_locations is None:
+        if spec is None:
+            raise ModuleNotFoundError(
+                f"No module {name!r}, whose code decides traces: eval/fingerprint.py lists ours, "
+                "--import and the targets of tasks and agents name others.",
+                name=name,
+            )
+        if spec.submodule_search_locations is not None:
+            for folder in map(Path, spec.submodule_search_locations):
+                files |= {f for f in folder.rglob("*") if f.suffix in (".py", ".csv")}
+        elif spec.origin is not None:
             # A module of one's own may use others beside it.
+            origin = Path(spec.origin)
             files |= {origin} if name in _DECIDE else set(origin.parent.glob("*.py"))
-        else:
-            files |= {f for f in origin.parent.rglob("*") if f.suffix in (".py", ".csv")}
     return of_files(files)
 
 

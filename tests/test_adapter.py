@@ -93,6 +93,23 @@ def test_a_task_that_is_not_here_is_not_asked_about(trained, model):
     check_adapter(trained, str(model), None, dialogue())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "envs.tasks.renamed:Questionnaire"}, "No module named"),
+        ({"task": "envs.tasks.questionnaire:Renamed"}, "has no attribute 'Renamed'"),
+        ({"arguments": {"renamed": 1}}, "has no argument 'renamed'"),
+    ],
+)
+def test_a_task_of_ours_that_cannot_be_made_is_not_skipped(trained, model, change, message):
+    made = read_adapter(trained)
+    made["environments"][0] |= change
+    (trained / "adapter.json").write_text(json.dumps(made))
+    with pytest.raises(ValueError, match="cannot be compared with those of training") as error:
+        check_adapter(trained, str(model), None, dialogue())
+    assert message in str(error.value)
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "adapter.json").write_text("{")
     with pytest.raises(ValueError, match=r"adapter.json: no JSON"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,9 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
         dialogue: how the base's tokenizer and chat template write conversations.
 
     Raises:
-        ValueError: one line that says what differs. Nothing is refused without an `adapter.json`.
+        ValueError: one line that says what differs, or which task of training cannot be made any
+            more. Nothing is refused without an `adapter.json`, nor for a task of training whose
+            package is not installed.
     """
     made = read_adapter(folder)
     if made is None:
@@ -110,9 +112,16 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
                 "weights are the same, its architecture is not. Get its config.json anew."
             )
     for env in made["environments"]:
-        task = _task(env["task"], env["arguments"])
-        if task is None:
+        if not _is_installed(env["task"]):
             continue  # a task of somebody else's, which is not what is asked about here
+        try:
+            task = make_task(env["task"], **env["arguments"])
+        except ValueError as error:
+            raise ValueError(
+                f"{folder}: trained on {env['env']}, whose prompts cannot be compared with those "
+                f"of training: {error} Use the version of then ({made['versions']['acquaint']}), "
+                "or train again."
+            ) from error
         now = {"prompts": prompt_digest(task), "tokens": token_digest(task, dialogue)}
         for part, culprit in (("prompts", "this task's prompts"), ("tokens", "chat template")):
             if now[part] != env[part]:
@@ -123,12 +132,10 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
                 )
 
 
-def _task(target: str, arguments: Mapping[str, Any]) -> UserTask | None:
-    """A task of training, None where its module or its data are not here."""
-    try:
-        return make_task(target, **arguments)
-    except ValueError:
-        return None
+def _is_installed(target: str) -> bool:
+    """Whether the package of a task `module:Class` is here, so that the task must be there too."""
+    top = target.partition(":")[0].partition(".")[0]
+    return find_spec(top) is not None
 
 
 def fixed_prompts(task: UserTask) -> list[Messages]:
