@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: tests run several processes side by side.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo humans micro test test-slow check clean help
+.PHONY: demo humans micro test test-slow check types clean help
 
 help:       ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -36,6 +36,13 @@ test-slow: $(BIN)/.dev  ## the longer tests; ACQUAINT_DATA names the folder of t
 check: $(BIN)/.dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(MAKE) types
+
+# mypy knows nothing of package-dir, so the packages are laid out as they are imported.
+types: $(BIN)/.dev  ## types only
+	mkdir -p build/types/acquaint_gym
+	for part in acquaint_gym/*.py agents configs envs eval train; do \
+		ln -sfn ../../../$$part build/types/acquaint_gym/; done
 	$(BIN)/mypy
 
 clean:      ## remove the environment and the results

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.core import Agent, Decision, decide, predicting, sample
-from envs.core import UserTask
-from envs.names import closest
-from envs.transcript import Observation, present_stimulus
-from envs.users.response_models import Floats
+from acquaint_gym.agents.core import Agent, Decision, decide, predicting, sample
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.users.response_models import Floats
 
 
 class RandomAgent(Agent):

@@ -1,6 +1,6 @@
 """The contract of an agent, as checks to run on an agent of one's own.
 
-    from agents.contract import CHECKS
+    from acquaint_gym.agents.contract import CHECKS
 
     for check in CHECKS:
         check(MyAgent, "acquaint/Questionnaire-v0", num_turns=5)
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.core import Agent, Decision
-from envs.contract_play import batch, generator, meet, transcript, twins
-from envs.core import UserTask
-from envs.transcript import stimuli_of
-from envs.users.people import Users
-from envs.users.response_models import Floats
+from acquaint_gym.agents.core import Agent, Decision
+from acquaint_gym.envs.contract.play import batch, generator, meet, transcript, twins
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import stimuli_of
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.envs.users.response_models import Floats
 
 MakeAgent = Callable[[UserTask], Agent]
 Check = Callable[..., None]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import UserTask
-from envs.transcript import Observation
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 class Decision(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from agents.prefix import PrefixCache
-from envs.core import UserTask
-from envs.transcript import Observation, stimuli_of
-from envs.users.response_models import Floats
+from acquaint_gym.agents.prefix import PrefixCache
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.users.response_models import Floats
 
 
 class Posterior:
@@ -17,7 +17,7 @@ class Posterior:
 
     Args:
         task: the model and its hypotheses.
-        discount: see `envs.belief.Inference.condition`.
+        discount: see `envs.inference.posterior.Inference.condition`.
 
     Attributes:
         engine: the task's exact inference.

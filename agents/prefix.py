@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 class PrefixCache:

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from agents.core import Agent
-from envs.core import UserTask
-from envs.names import check_types, closest, parse_settings
+from acquaint_gym.agents.core import Agent
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import check_types, closest, parse_settings
 
-CONFIGS = resources.files("configs") / "agents"
+CONFIGS = resources.files("acquaint_gym.configs") / "agents"
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from envs.console import screen
-from envs.contract import CHECKS, RESPONDENT_CHECKS, Check
-from envs.contract_play import scalar
-from envs.names import parse_settings
-from envs.registration import check_settings, environment_spec, environments, import_package
-from envs.users.quirks import Quirks
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS, Check
+from acquaint_gym.envs.contract.play import scalar
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import (
+    check_settings,
+    environment_spec,
+    environments,
+    import_package,
+)
+from acquaint_gym.envs.users.quirks import Quirks
 
 # What the code of others may raise. It is reported with its place, and counts as a broken check.
 _ANYTHING = (Exception, SystemExit)
 # Modules that find faults in others.
-_FINDERS = ("envs.check", "envs.contract")
+_FINDERS = ("acquaint_gym.envs.check", "acquaint_gym.envs.contract")
 
 
 class Subject(NamedTuple):

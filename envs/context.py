@@ -10,18 +10,18 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from envs.transcript import Observation
-from envs.users.quirks import Quirks, QuirkyModel
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.quirks import Quirks, QuirkyModel
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 if TYPE_CHECKING:
-    from envs.core import UserTask
+    from acquaint_gym.envs.core import UserTask
 
 NONE = "none"
 # Words for what every personality task can begin with; any registered environment will do as well.
 SOURCES = {
-    "answers": "envs.tasks.questionnaire:Questionnaire",
-    "traits": "envs.tasks.stated_traits:StatedTraits",
+    "answers": "acquaint_gym.envs.tasks.questionnaire:Questionnaire",
+    "traits": "acquaint_gym.envs.tasks.stated_traits:StatedTraits",
 }
 
 
@@ -88,7 +88,10 @@ def make_context(text: str, receiver: UserTask, shared: dict[str, Any]) -> Conte
     Raises:
         ValueError: another form, an unknown id, too many turns, other people, or the task itself.
     """
-    from envs.registration import make_task, task_arguments  # tasks know contexts as well
+    from acquaint_gym.envs.registration import (  # tasks know contexts as well
+        make_task,
+        task_arguments,
+    )
 
     if text == NONE:
         return None

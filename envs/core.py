@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from envs.belief import Inference
-from envs.chat import chat
-from envs.context import Context
-from envs.names import closest, letters
-from envs.transcript import Observation
-from envs.users.item_bank import ItemBank
-from envs.users.population import Population
-from envs.users.quirks import Drift, Quirks, QuirkyModel
-from envs.users.response_models import Floats, Ints, ResponseModel
+from acquaint_gym.envs.context import Context
+from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.names import closest, letters
+from acquaint_gym.envs.prompt import chat
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.quirks import Drift, Quirks, QuirkyModel
+from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
 PROBABILITY_FLOOR = 1e-4
@@ -43,13 +43,14 @@ class UserTask(ABC):
         num_turns: T, the longest episode.
         actions: `A` labels among which an agent chooses; also what the person's answers are,
             unless `categories` says otherwise.
-        asks: whether an action is what the person is asked, see `envs.asking`, not a prediction.
+        asks: whether an action is what the person is asked, see `envs.interviews.task`, not a
+            prediction.
         teacher: the agent that others are compared with here, and learn from.
         stimulus_low: `[S]` smallest values of a stimulus.
         stimulus_high: `[S]` largest values of a stimulus.
         population: who may be behind the screen.
         model: how they answer.
-        form: form of the exact inference, see `envs.belief.Inference`.
+        form: form of the exact inference, see `envs.inference.posterior.Inference`.
         num_uniforms: random numbers per person that `draw_stimuli` takes.
         num_answers: random numbers per person for answers, see `slots`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
@@ -223,7 +224,7 @@ class UserTask(ABC):
         return tuple(self.actions[n] for n in order)
 
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
-        """One transcript (no batch axis) as chat messages, see `envs.chat`."""
+        """One transcript (no batch axis) as chat messages, see `envs.prompt`."""
         return chat(self, observation)
 
     def reward(self, action: npt.NDArray[Any], answer: Ints) -> npt.NDArray[np.float64]:
@@ -264,7 +265,7 @@ class UserTask(ABC):
         """`[B, A]` what the teacher's action maximises: by default the probability of the answer.
 
         Args:
-            weights: `[B, F, H]` its belief, see `envs.belief`.
+            weights: `[B, F, H]` its belief, see `envs.inference.posterior`.
             stimulus: `[B, S]` the present stimuli.
             predictive: `[B, A]` its posterior predictive.
         """

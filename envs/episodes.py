@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import UserTask
-from envs.names import closest
-from envs.users.people import Users, UserSource
-from envs.users.response_models import Floats
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.people import Users, UserSource
+from acquaint_gym.envs.users.response_models import Floats
 
 # People are numbered below this; further on the numbers start over.
 NUM_NUMBERS = 2**62

@@ -10,10 +10,10 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-from envs.core import UserTask
-from envs.names import check_types, closest
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import check_types, closest
 
-_ENTRY = "envs.adaptors:UserEnv"
+_ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
 _NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "observation", "render_mode")
 
@@ -63,12 +63,19 @@ def register_task(env_id: str, task: str, **arguments: Any) -> None:
         env_id: `namespace/Name-vN`; raise N when a change can move a score.
         task: `module:Class` of a `UserTask`; a string, so that the spec stays JSON.
         **arguments: fixed arguments of the task, for several ids from one class.
+
+    The same registration twice counts once: `python -m envs.check` in the checkout imports the
+    package by its short name beside its own.
     """
+    kwargs = {"task": task, **arguments}
+    there = gym.registry.get(env_id)
+    if there is not None and (there.entry_point, there.kwargs) == (_ENTRY, kwargs):
+        return
     gym.register(
         id=env_id,
         entry_point=_ENTRY,
-        vector_entry_point="envs.adaptors:UserVectorEnv",
-        kwargs={"task": task, **arguments},
+        vector_entry_point="acquaint_gym.envs.gym_env:UserVectorEnv",
+        kwargs=kwargs,
     )
 
 

@@ -7,9 +7,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from envs.core import UserTask
-from envs.transcript import Observation
-from envs.users.response_models import Floats
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.response_models import Floats
 
 BARS = " ▁▂▃▄▅▆▇█"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.core import UserTask
-from envs.names import closest
-from envs.users.people import Users
-from envs.users.population import SPLITS, PersonStreams, evenly
-from envs.users.quirks import Drift
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.envs.users.population import SPLITS, PersonStreams, evenly
+from acquaint_gym.envs.users.quirks import Drift
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 class Simulator:

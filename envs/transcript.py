@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium import spaces
 
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 if TYPE_CHECKING:
-    from envs.core import UserTask
+    from acquaint_gym.envs.core import UserTask
 
 Observation = Mapping[str, Floats]
 """Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T * S]`, `actions` `[B, T]`, `answers` `[B, T]`.

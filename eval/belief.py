@@ -14,17 +14,24 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from envs.console import screen
-from envs.registration import make_task
-from eval.belief_kl import divergence
-from eval.compare import gather
-from eval.metric import correlation
-from eval.metrics import METRICS, trait_moments
-from eval.stats import interval
-from eval.store import Run
-from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table, spread
-from eval.trace import write_json
-from eval.work import command_line, say_no
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.eval.compare import gather
+from acquaint_gym.eval.metrics.base import correlation
+from acquaint_gym.eval.metrics.belief import divergence
+from acquaint_gym.eval.metrics.prediction import METRICS, trait_moments
+from acquaint_gym.eval.metrics.stats import interval
+from acquaint_gym.eval.report.tables import (
+    DASH,
+    curve_rows,
+    markdown_table,
+    numbers,
+    screen_table,
+    spread,
+)
+from acquaint_gym.eval.runs.execution import command_line, say_no
+from acquaint_gym.eval.runs.store import Run
+from acquaint_gym.eval.trace import write_json
 
 COLUMNS = 6  # turns that a table has room for
 _LEGEND = (
@@ -214,7 +221,9 @@ def _write(
     out_dir: Path,
 ) -> None:
     """Writes belief.json, belief.md and belief.png into `out_dir`."""
-    from eval import plots  # here, so that `--help` need not wait for matplotlib
+    from acquaint_gym.eval.report import (
+        plots,  # here, so that `--help` need not wait for matplotlib
+    )
 
     write_json(out_dir / "belief.json", {"meta": meta, "rows": rows, "overall": overall})
     plots.belief_curves(rows, out_dir / "belief.png")

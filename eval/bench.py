@@ -25,13 +25,13 @@ from rich.progress import track
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from agents.teacher import BayesTeacher
-from envs.console import screen
-from envs.contract_play import transcript
-from envs.core import UserTask
-from envs.registration import environment_spec, environments, make_task
-from envs.simulator import Simulator
-from eval.bench_interviews import bench_interviews
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import environment_spec, environments, make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval.speed.interviews import bench_interviews
 
 ENV = "acquaint/Questionnaire-v0"
 PEER = "CartPole-v1"
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cli.error(f"--turns {options.turns}: there are {TURNS_OF_STUDY} items to ask.")
         console.print(bench_interviews(options.people, options.turns, options.rounds))
     else:
-        from eval.bench_llm import bench_llm  # torch, which the others do without
+        from acquaint_gym.eval.speed.llm import bench_llm  # torch, which the others do without
 
         task = make_task(environment_spec(ENV).kwargs["task"], num_turns=options.turns)
         try:

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from envs.console import screen
-from eval.metric import Metric
-from eval.metrics import METRICS
-from eval.report import DifferentPeopleError, same_people
-from eval.stats import Floats, paired
-from eval.store import Run, load_runs
-from eval.tables import DASH, markdown_table, numbers, screen_table, spread
-from eval.trace import write_json
-from eval.work import command_line, say_no
+from acquaint_gym.envs.console import screen
+from acquaint_gym.eval.metrics.base import Metric
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import Floats, paired
+from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
+from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
+from acquaint_gym.eval.runs.execution import command_line, say_no
+from acquaint_gym.eval.runs.store import Run, load_runs
+from acquaint_gym.eval.trace import write_json
 
 POINT = 0.01  # the difference that a reader would care to see, in the metric's unit
 _HEADER = (

@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from envs.console import screen
-from envs.examiner import NUMBERS
-from envs.names import closest
-from envs.registration import import_package, task_class
-from eval.interview_metrics import by_trait
-from eval.metrics import METRICS
-from eval.report import same_people
-from eval.run import parser as run_parser
-from eval.run import prepare
-from eval.stats import Estimate, interval
-from eval.tables import DASH, curve_rows, markdown_table, screen_table
-from eval.trace import Trace, write_json
-from eval.work import carry_out, how_made, refusing, run_command
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.registration import import_package, task_class
+from acquaint_gym.eval.metrics.interview import by_trait
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import Estimate, interval
+from acquaint_gym.eval.report.report import same_people
+from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
+from acquaint_gym.eval.run import parser as run_parser
+from acquaint_gym.eval.run import prepare
+from acquaint_gym.eval.runs.execution import carry_out, how_made, refusing, run_command
+from acquaint_gym.eval.trace import Trace, write_json
 
 SHOWN = (
     "log_score",

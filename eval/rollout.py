@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from agents.core import Agent, Decision
-from envs.adaptors import UserVectorEnv
-from envs.transcript import stimuli_of
-from envs.users.response_models import Floats
-from eval.clairvoyant import Clairvoyant
-from eval.trace import Trace
+from acquaint_gym.agents.core import Agent, Decision
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.transcript import stimuli_of
+from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.trace import Trace
 
 
 class BrokenAgentError(ValueError):

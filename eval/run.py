@@ -12,14 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.registry import agent_names
-from envs.console import screen
-from envs.names import parse_settings
-from envs.registration import environments
-from eval.job import Job, People, plan
-from eval.report import build_report, table, write_report
-from eval.trace import Trace
-from eval.work import (
+from acquaint_gym.agents.registry import agent_names
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import environments
+from acquaint_gym.eval.report.report import build_report, table, write_report
+from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.execution import (
     DEFAULT_USERS,
     Errand,
     add_options,
@@ -29,6 +28,7 @@ from eval.work import (
     refusing,
     run_command,
 )
+from acquaint_gym.eval.trace import Trace
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,15 +13,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.registry import agent_names
-from envs.console import screen
-from envs.names import parse_settings
-from envs.registration import environments
-from envs.users.quirks import NONE, Quirks
-from eval.job import People, plan
-from eval.stress_report import Note, StressReport, print_report, rows_of, write_report
-from eval.trace import Trace
-from eval.work import (
+from acquaint_gym.agents.registry import agent_names
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import environments
+from acquaint_gym.envs.users.quirks import NONE, Quirks
+from acquaint_gym.eval.report.stress import Note, StressReport, print_report, rows_of, write_report
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import (
     Errand,
     add_options,
     add_people,
@@ -31,6 +30,7 @@ from eval.work import (
     refusing,
     run_command,
 )
+from acquaint_gym.eval.trace import Trace
 
 ENVIRONMENTS = ("acquaint/Questionnaire-v0", "acquaint/Flights-v0", "acquaint/FlightChoice-v0")
 AGENTS = ("bayes", "bayes-discounted", "prior")

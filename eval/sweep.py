@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from agents.registry import agent_names
-from envs.console import screen
-from envs.names import closest, parse_settings
-from envs.registration import environments
-from eval.job import People, plan
-from eval.metrics import METRICS
-from eval.stats import interval
-from eval.tables import DASH, curve_rows, markdown_table, numbers, screen_table
-from eval.trace import write_json
-from eval.work import (
+from acquaint_gym.agents.registry import agent_names
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.names import closest, parse_settings
+from acquaint_gym.envs.registration import environments
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import interval
+from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, numbers, screen_table
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import (
     Errand,
     add_options,
     add_people,
@@ -35,6 +34,7 @@ from eval.work import (
     refusing,
     run_command,
 )
+from acquaint_gym.eval.trace import write_json
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Trace:
         context: `[N, C * (S' + 1)]` float32, what was known of the person from another task, see
             `envs.context`; C = 0 without one.
         findings: `[N, T + 1, D]` float64, what an interview had found out before turn t, see
-            `envs.examiner`; D = 0 in other tasks.
+            `envs.interviews.scoring`; D = 0 in other tasks.
     """
 
     person: npt.NDArray[np.int64]

@@ -14,12 +14,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-import envs.contract as contract
-from envs.adaptors import UserEnv, UserVectorEnv
-from envs.belief import Inference
-from envs.core import UserTask
-from envs.users.population import Population
-from envs.users.response_models import TableModel, graded_response
+import acquaint_gym.envs.contract as contract
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
+from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import TableModel, graded_response
 
 GRID = np.array([-1.5, 0.0, 1.5])
 ITEMS = 6

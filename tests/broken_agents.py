@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from broken import Gossip, Masked, Toy
 
-import agents.contract as contract
-from agents.baselines import RandomAgent
-from agents.core import Agent, Decision
-from agents.teacher import BayesTeacher
-from envs.core import UserTask
+import acquaint_gym.agents.contract as contract
+from acquaint_gym.agents.baselines import RandomAgent
+from acquaint_gym.agents.core import Agent, Decision
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.core import UserTask
 
 
 class HalfSure(BayesTeacher):

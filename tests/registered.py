@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.registry import agent_names, parse_agent
-from envs.registration import environments
+from acquaint_gym.agents.registry import agent_names, parse_agent
+from acquaint_gym.envs.registration import environments
 
 ROOT = Path(__file__).parent.parent
 

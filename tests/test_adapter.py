@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 from tiny_llm import QWEN, questionnaire, tokenizer
 from tiny_train import base, traces
 
-from agents.llm import adapter
-from agents.llm.adapter import (
+from acquaint_gym.agents.llm import adapter
+from acquaint_gym.agents.llm.adapter import (
     check_adapter,
     config_digest,
     fixed_prompts,
@@ -22,8 +22,8 @@ from agents.llm.adapter import (
     token_digest,
     weights_digest,
 )
-from agents.llm.dialogue import Dialogue
-from envs.registration import make_task
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.registration import make_task
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def model(tmp_path_factory):
 @pytest.fixture
 def trained(model, tmp_path):
     """A folder as training leaves it, without weights."""
-    from train.base_models import load_base, provenance
-    from train.distill import Distill
-    from train.lessons import sources
+    from acquaint_gym.train.distill import Distill
+    from acquaint_gym.train.lm.base_models import load_base, provenance
+    from acquaint_gym.train.lm.examples import sources
 
     folder = traces(tmp_path / "traces", users=3)
     recipe = Distill(traces=[str(folder)], model=str(model), out=str(tmp_path))
@@ -76,7 +76,7 @@ def test_a_model_that_was_trained_as_a_whole_is_not_compared_with_its_base(train
 
 
 def test_prompts_that_are_written_otherwise_are_refused(trained, model, monkeypatch):
-    monkeypatch.setattr("envs.chat.OVER", ("Finished.",) * 3)
+    monkeypatch.setattr("acquaint_gym.envs.prompt.OVER", ("Finished.",) * 3)
     with pytest.raises(ValueError, match=r"Questionnaire-v0 with prompts .* prompts or the token"):
         check_adapter(trained, str(model), None, dialogue())
 
@@ -96,8 +96,8 @@ def test_a_task_that_is_not_here_is_not_asked_about(trained, model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "envs.tasks.renamed:Questionnaire"}, "No module named"),
-        ({"task": "envs.tasks.questionnaire:Renamed"}, "has no attribute 'Renamed'"),
+        ({"task": "acquaint_gym.envs.tasks.renamed:Questionnaire"}, "No module named"),
+        ({"task": "acquaint_gym.envs.tasks.questionnaire:Renamed"}, "has no attribute 'Renamed'"),
         ({"arguments": {"renamed": 1}}, "has no argument 'renamed'"),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_file_that_lacks_something_is_named(trained, change):
 
 
 def gru(folder, out, *words):
-    from train.gru import main
+    from acquaint_gym.train.gru import main
 
     small = ["--width", "4", "--epochs", "2", "--eval-users", "0"]
     return main(["--traces", str(folder), "--out", str(out), *small, *map(str, words)])
@@ -259,7 +259,7 @@ def test_fresh_networks_replace_what_a_run_wrote_and_nothing_else(tmp_path, caps
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_networks_do_not_go_on_with_other_traces(finished, tmp_path, capsys, monkeypatch):
-    from train import gru_training
+    from acquaint_gym.train.networks import training as gru_training
 
     def interrupted(self, at):
         raise KeyboardInterrupt
@@ -277,7 +277,7 @@ def test_networks_do_not_go_on_with_other_traces(finished, tmp_path, capsys, mon
 
 
 def test_networks_do_not_learn_from_the_people_of_the_test_split(tmp_path, capsys):
-    from train.collect import main as collect
+    from acquaint_gym.train.collect import main as collect
 
     told = ["--users", "3", "--split", "test", "--out", str(tmp_path / "traces")]
     assert collect(told) == 0

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from registered import at_hand, cases, from_the_hub, ids, to_be_trained, words
 
-from agents.contract import CHECKS
-from agents.core import Agent
-from agents.registry import agent_names, parse_agent
-from envs.core import UserTask
-from envs.registration import task_class
-from envs.users.people import Users
-from eval.clairvoyant import Clairvoyant
-from eval.hindsight import Hindsight
+from acquaint_gym.agents.contract import CHECKS
+from acquaint_gym.agents.core import Agent
+from acquaint_gym.agents.registry import agent_names, parse_agent
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import task_class
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.oracles.hindsight import Hindsight
 
 AGENTS = 17
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
@@ -145,7 +145,7 @@ def test_who_is_refused_is_told_why_in_a_line():
 @pytest.mark.parametrize("name", [*from_the_hub(), *to_be_trained()])
 def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("agents.policy.ROOT", tmp_path)
+    monkeypatch.setattr("acquaint_gym.agents.networks.policy.ROOT", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     task = gym.make_vec("acquaint/Questionnaire-v0", num_envs=1).unwrapped.task
     with pytest.raises(ValueError, match=r"hf download|make it with: python -m train") as refused:

@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import api_client
-from agents.api import ApiAgent
-from agents.api_cache import AnswerCache, digest
-from agents.api_reply import Message, by_opening, by_text, read_message
-from agents.contract import CHECKS
-from agents.registry import parse_agent
-from envs.contract_play import transcript
-from envs.registration import make_task
-from envs.simulator import Simulator
-from eval.run import main
+from acquaint_gym.agents.api import client as api_client
+from acquaint_gym.agents.api.agent import ApiAgent
+from acquaint_gym.agents.api.cache import AnswerCache, digest
+from acquaint_gym.agents.api.reply import Message, by_opening, by_text, read_message
+from acquaint_gym.agents.contract import CHECKS
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval.run import main
 
-TASK = "envs.tasks.questionnaire:Questionnaire"
+TASK = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
 KEY = "sk-very-secret"
 ALL = np.ones(5, dtype=bool)
 # Status, headers, content; None closes the connection without a word.
@@ -651,7 +651,7 @@ def test_bad_arguments_are_refused(build, arguments, message):
 def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys):
     own, out = tmp_path / "served.yaml", tmp_path / "out"
     own.write_text(
-        f"agent: agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\n"
+        f"agent: acquaint_gym.agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\n"
         f"cache: {tmp_path / 'cache'}\nextra:\n  min_p: 0\n",
         "utf-8",
     )
@@ -682,7 +682,8 @@ def test_a_report_shows_the_share_of_messages_that_were_replies(server, tmp_path
     )
     own, out = tmp_path / "served.yaml", tmp_path / "out"
     own.write_text(
-        f"agent: agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\nlogprobs: false\n"
+        f"agent: acquaint_gym.agents.api:ApiAgent\nmodel: served\n"
+        f"base_url: {server.url}\nlogprobs: false\n"
         f"cache: {tmp_path / 'cache'}\nconcurrency: 1\n",
         "utf-8",
     )
@@ -700,7 +701,7 @@ def test_a_report_shows_the_share_of_messages_that_were_replies(server, tmp_path
 def test_a_missing_server_stops_a_run_with_one_line(server, tmp_path, capsys):
     own = tmp_path / "gone.yaml"
     own.write_text(
-        "agent: agents.api:ApiAgent\nmodel: served\nbase_url: http://127.0.0.1:9/v1\n"
+        "agent: acquaint_gym.agents.api:ApiAgent\nmodel: served\nbase_url: http://127.0.0.1:9/v1\n"
         f"cache: {tmp_path / 'cache'}\nretries: 1\nbackoff: 0.001\n",
         "utf-8",
     )

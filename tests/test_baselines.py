@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.baselines import HeuristicAgent
-from agents.registry import parse_agent
-from envs.contract_play import transcript
-from envs.registration import make_task
-from envs.simulator import Simulator
-from envs.tasks.flight_choice import FlightChoice
-from envs.tasks.hotel_choice import HotelChoice
-from envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.agents.baselines import HeuristicAgent
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.flight_choice import FlightChoice
+from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
+from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 
 # Departure, duration, stops, price of three flights: as grids have them, some of them equal.
 OPTIONS = np.array(
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_said_when_the_agent_is_built(task, settings, messa
 
 def test_variants_with_other_features_have_their_own_columns():
     for features in (2, 3, 8):
-        task = make_task("envs.tasks.flight_choice:FlightChoice", features=features)
+        task = make_task("acquaint_gym.envs.tasks.flight_choice:FlightChoice", features=features)
         stimuli = np.random.Generator(np.random.Philox(1)).random((5, 3, features))
         names = [feature.name for feature in task.variants[features]]
         observation = {

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from envs import likelihoods
-from envs.belief import Inference
-from envs.users.population import Population
-from envs.users.response_models import ResponseModel, TableModel
+from acquaint_gym.envs.inference import likelihoods
+from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import ResponseModel, TableModel
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
 

@@ -12,15 +12,15 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import stdtrit
 
-from envs.registration import make_task
-from eval import plots
-from eval.belief import curves, main, overall_curves, overall_table, table
-from eval.belief_kl import divergence, teacher_beliefs
-from eval.job import People, plan
-from eval.metrics import METRICS
-from eval.stats import interval
-from eval.store import Run, load_runs
-from eval.trace import Trace
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.eval.belief import curves, main, overall_curves, overall_table, table
+from acquaint_gym.eval.metrics.belief import divergence, teacher_beliefs
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import interval
+from acquaint_gym.eval.report import plots
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.store import Run, load_runs
+from acquaint_gym.eval.trace import Trace
 
 FLIGHTS, SINGLE = "acquaint/Flights-v0", "acquaint/SingleTraitOpenness-v0"
 TRAITS = [

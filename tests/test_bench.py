@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from envs.registration import environments
-from eval import bench
+from acquaint_gym.envs.registration import environments
+from acquaint_gym.eval import bench
 
 
 @pytest.fixture(autouse=True)

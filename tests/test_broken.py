@@ -7,10 +7,10 @@ import pytest
 from broken import CULPRITS, Culprit, Masked, Toy
 from broken_agents import BAD_AGENTS, BadAgent
 
-import agents.contract
-import envs.contract
-from agents.baselines import PriorAgent, RandomAgent
-from agents.teacher import BayesTeacher
+import acquaint_gym.agents.contract as agent_contract
+import acquaint_gym.envs.contract as contract
+from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
+from acquaint_gym.agents.teacher import BayesTeacher
 
 INNOCENT = {
     "toy": (Toy, {}),
@@ -22,13 +22,13 @@ INNOCENT = {
 
 
 def innocent(task: type) -> Culprit:
-    return Culprit(envs.contract.check_manual, "", task)
+    return Culprit(contract.check_manual, "", task)
 
 
 @pytest.mark.parametrize(("task", "settings"), INNOCENT.values(), ids=INNOCENT.keys())
 def test_innocent_tasks_pass(task, settings):
     with innocent(task).registered() as env_id:
-        for check in envs.contract.CHECKS:
+        for check in contract.CHECKS:
             check(env_id, **settings)
 
 
@@ -38,7 +38,7 @@ def test_innocent_agents_pass(task, settings):
     innocents = [RandomAgent] if task is Masked else [RandomAgent, PriorAgent, BayesTeacher]
     with innocent(task).registered() as env_id:
         for agent in innocents:
-            for check in agents.contract.CHECKS:
+            for check in agent_contract.CHECKS:
                 check(agent, env_id, **settings)
 
 
@@ -62,10 +62,10 @@ def test_bad_agent_is_caught(culprit: BadAgent):
 
 
 def test_no_check_without_culprit():
-    assert {culprit.check for culprit in CULPRITS} == set(envs.contract.CHECKS)
-    assert {culprit.check for culprit in BAD_AGENTS} == set(agents.contract.CHECKS)
-    assert (len(envs.contract.CHECKS), len(CULPRITS)) == (23, 60)
-    assert (len(agents.contract.CHECKS), len(BAD_AGENTS)) == (9, 20)
+    assert {culprit.check for culprit in CULPRITS} == set(contract.CHECKS)
+    assert {culprit.check for culprit in BAD_AGENTS} == set(agent_contract.CHECKS)
+    assert (len(contract.CHECKS), len(CULPRITS)) == (23, 60)
+    assert (len(agent_contract.CHECKS), len(BAD_AGENTS)) == (9, 20)
 
 
 def test_culprits_leave_no_trace():

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from agents.psychometric import FisherAgent
-from envs.asking import AskingTask
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.population import Population
-from envs.users.response_models import TableModel, graded_information, graded_response
+from acquaint_gym.agents.interviewers.psychometric import FisherAgent
+from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import TableModel, graded_information, graded_response
 
 CATR = json.loads((Path(__file__).parent / "golden" / "catr.json").read_text())
 A, B = np.array(CATR["bank"])[:, 0], np.array(CATR["bank"])[:, 1:]

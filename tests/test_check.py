@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from test_readme import COMMANDS, FILES, README, ROOT
 
-import envs.check
-from envs.contract import CHECKS, RESPONDENT_CHECKS
-from envs.users.item_bank import ItemBank
+from acquaint_gym.envs import check as command
+from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
+from acquaint_gym.envs.users.item_bank import ItemBank
 
 RECIPE = FILES["cafe.py"]
 (COMMAND,) = (words for words in COMMANDS if words[:3] == ["python", "-m", "envs.check"])
@@ -90,7 +90,7 @@ def stranger(tmp_path, monkeypatch) -> Iterator[Callable[..., str]]:
 
 def check(capsys, *arguments: object) -> tuple[int, list[str], str]:
     """Exit code, printed lines and what stands on the error stream."""
-    code = envs.check.main(list(map(str, arguments)))
+    code = command.main(list(map(str, arguments)))
     captured = capsys.readouterr()
     return code, captured.out.splitlines(), captured.err
 
@@ -266,7 +266,7 @@ def test_an_interrupt_ends_it_with_130(capsys, monkeypatch):
     def interrupted(env_id: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(envs.check, "CHECKS", (*CHECKS[:1], interrupted))
+    monkeypatch.setattr(command, "CHECKS", (*CHECKS[:1], interrupted))
     code, lines, complaint = check(capsys, QUESTIONNAIRE)
     assert code == 130
     assert len(lines) == 2

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.registry import agent_names
-from envs.registration import environments
-from envs.users.item_bank import ItemBank
-from eval.job import Job
-from eval.run import main
-from eval.store import Store, load_runs, slug
-from eval.trace import Trace
+from acquaint_gym.agents.registry import agent_names
+from acquaint_gym.envs.registration import environments
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.eval.run import main
+from acquaint_gym.eval.runs.evaluation import Job
+from acquaint_gym.eval.runs.store import Store, load_runs, slug
+from acquaint_gym.eval.trace import Trace
 
 ROOT = Path(__file__).parent.parent
 ENV = "acquaint/Questionnaire-v0"
@@ -138,7 +138,7 @@ def test_the_config_says_all_that_decides_the_traces(reference):
     config = json.loads(file.read_text("utf-8"))
     assert config["env"] == ENV
     assert config["agent"] == "bayes"
-    assert config["agent_spec"]["target"] == "agents.teacher:BayesTeacher"
+    assert config["agent_spec"]["target"] == "acquaint_gym.agents.teacher:BayesTeacher"
     assert config["people"] == {"split": "test", "suite_seed": 0, "data": None}
     # Nothing in it depends on the machine or on how the work was cut.
     assert str(reference) not in file.read_text("utf-8")
@@ -437,7 +437,7 @@ def test_the_clairvoyant_is_refused_among_recorded_people(tmp_path, capsys):
 
 def test_an_own_agents_faults_are_refused_by_file(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
-    path.write_text("agent: agents.teacher:BayesTeacher\ndiscont: 1\n", "utf-8")
+    path.write_text("agent: acquaint_gym.agents.teacher:BayesTeacher\ndiscont: 1\n", "utf-8")
     line = refused(capsys, tmp_path / "out", "--agent", path)
     assert str(path) in line
     assert "Did you mean 'discount'?" in line
@@ -496,10 +496,10 @@ OWN_TASK = '''
 
 import numpy as np
 
-from envs.core import UserTask
-from envs.registration import register_task
-from envs.users.population import Population
-from envs.users.response_models import TableModel
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import register_task
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import TableModel
 
 
 class Mood(UserTask):

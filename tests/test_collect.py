@@ -11,12 +11,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from envs.registration import environment_spec
-from eval.run import main as evaluate
-from eval.store import load_runs
-from train import collect
-from train.collect import main
-from train.lessons import sources
+from acquaint_gym.envs.registration import environment_spec
+from acquaint_gym.eval.run import main as evaluate
+from acquaint_gym.eval.runs.store import load_runs
+from acquaint_gym.train import collect
+from acquaint_gym.train.collect import main
+from acquaint_gym.train.lm.examples import sources
 
 SHORT = ["--set", "num_turns=3", "--users", "4"]
 
@@ -49,7 +49,7 @@ def test_the_same_command_goes_on_and_another_is_refused(folder, capsys, monkeyp
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr("eval.job.Job.evaluate", never)
+    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Job.evaluate", never)
     assert main([*SHORT, "--out", str(folder)]) == 0
     capsys.readouterr()
     assert main(["--set", "num_turns=2", "--users", "4", "--out", str(folder)]) == 2
@@ -102,7 +102,7 @@ def test_a_data_set_of_hugging_face_holds_the_same(folder):
 def test_a_package_that_is_missing_is_named_before_anything_is_computed(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("train.export.find_spec", lambda name: None)
+    monkeypatch.setattr("acquaint_gym.train.export.find_spec", lambda name: None)
     assert main([*SHORT, "--out", str(tmp_path), "--export", "minari"]) == 2
     assert capsys.readouterr().err == (
         "--export needs the package minari: pip install 'minari[arrow]'.\n"
@@ -126,7 +126,7 @@ def test_minari_gets_episodes_as_its_collector_makes_them(folder, monkeypatch):
     modules = {"minari": minari, "minari.data_collector.episode_buffer": buffers}
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("train.export.find_spec", lambda name: True)
+    monkeypatch.setattr("acquaint_gym.train.export.find_spec", lambda name: True)
     assert main([*SHORT, "--split", "dev", "--out", str(folder), "--export", "minari"]) == 0
     assert made["name"] == "acquaint/Questionnaire/bayes-dev-v0"
     env, [first, *_] = made["env"].unwrapped, made["episodes"]
@@ -167,7 +167,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
-from train.collect import main
+from acquaint_gym.train.collect import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from eval import compare
-from eval.metrics import METRICS
-from eval.stats import paired
-from eval.store import Store
-from eval.trace import Trace
+from acquaint_gym.eval import compare
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import paired
+from acquaint_gym.eval.runs.store import Store
+from acquaint_gym.eval.trace import Trace
 
 ENV = "acquaint/Questionnaire-v0"
 PEOPLE, TURNS = 30, 5
@@ -49,7 +49,7 @@ def save(folder: Path, agent: str, trace: Trace, env: str = ENV, **changes: obje
     """Writes a run in two parts, as `eval.run` leaves it."""
     config = {
         "env": env,
-        "env_spec": {"task": "envs.tasks:Task", "parameters": "study"},
+        "env_spec": {"task": "acquaint_gym.envs.tasks:Task", "parameters": "study"},
         "env_settings": {},
         "agent": agent,
         "agent_spec": {"name": agent},

@@ -6,14 +6,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.contract_play import transcript
-from envs.registration import make_task
-from envs.simulator import Simulator
-from eval.run import main
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval.run import main
 
-FLIGHTS = "envs.tasks.flights:Flights"
-QUESTIONNAIRE = "envs.tasks.questionnaire:Questionnaire"
-FORCED = "envs.tasks.forced_choice:ForcedChoice"
+FLIGHTS = "acquaint_gym.envs.tasks.flights:Flights"
+QUESTIONNAIRE = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
+FORCED = "acquaint_gym.envs.tasks.forced_choice:ForcedChoice"
 PEOPLE = np.arange(40)
 
 

@@ -14,20 +14,20 @@ from tiny_llm import naive, random_model, tokenizer
 from tiny_train import SETTINGS, TURNS, base, recipe, taught, traces
 from transformers import TrainingArguments
 
-import train.distill
-from agents.llm.choice import ChoiceAgent
-from agents.llm.dialogue import Dialogue
-from agents.llm.hugging_face import HuggingFaceScorer
-from agents.teacher import BayesTeacher
-from envs.contract_play import transcript
-from envs.simulator import Simulator
-from envs.transcript import as_of
-from train.batches import ByLength, Collator, choices
-from train.collect import main as collect
-from train.distill import Distill, distill, main
-from train.lessons import lessons, reports, sources, transcripts
-from train.objectives import OBJECTIVES, Choices, kl, scored
-from train.replies import Replies
+from acquaint_gym.agents.llm.choice import ChoiceAgent
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.transcript import as_of
+from acquaint_gym.train import distill as command
+from acquaint_gym.train.collect import main as collect
+from acquaint_gym.train.distill import Distill, distill, main
+from acquaint_gym.train.lm.batches import ByLength, Collator, choices
+from acquaint_gym.train.lm.examples import lessons, reports, sources, transcripts
+from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, kl, scored
+from acquaint_gym.train.lm.token_choices import Replies
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +354,7 @@ def test_the_objective_moves_replies_only_and_the_mass_moves_all_tokens(name):
 
 
 def test_the_command_knows_the_objectives_without_torch():
-    assert tuple(OBJECTIVES) == train.distill.OBJECTIVES
+    assert tuple(OBJECTIVES) == command.OBJECTIVES
 
 
 def test_with_weight_one_the_sum_is_the_cross_entropy_minus_the_teachers_entropy():
@@ -457,9 +457,9 @@ def test_the_loss_falls_and_the_result_is_an_adapter_that_says_how_it_was_made(
 def test_examined_people_are_scored_as_the_saved_adapter_is(folder, model, tmp_path):
     from peft import PeftModel
 
-    from eval.job import People, plan
-    from eval.rollout import rollout
-    from train.examine import summary
+    from acquaint_gym.eval.rollout import rollout
+    from acquaint_gym.eval.runs.evaluation import People, plan
+    from acquaint_gym.train.lm.dev_evaluation import summary
 
     out = tmp_path / "out"
     settings = {"eval_strategy": "steps", "eval_steps": 3, "eval_users": 4, "max_steps": 3}
@@ -508,7 +508,7 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
 ):
     from transformers import TrainerCallback
 
-    from train import session
+    from acquaint_gym.train.lm import session
 
     settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "lora_dropout": 0.1}
     straight = tmp_path / "straight" / "out"
@@ -581,7 +581,7 @@ def test_shipped_models_are_found_from_anywhere(tmp_path, monkeypatch):
 
 
 def test_all_weights_can_be_trained_in_bfloat16(folder, model, tmp_path):
-    from agents.llm.hugging_face import load
+    from acquaint_gym.agents.llm.hugging_face import load
 
     settings = {"tuning": "full", "dtype": "bfloat16", "bf16": True, "max_steps": 4}
     made = distill(recipe_of(folder, model, tmp_path / "out", **settings))

@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_llm import random_model, tokenizer
 
-from agents.llm.dialogue import Dialogue
-from eval.stats import Floats
-from train import distill_bench
-from train.distill_bench import OURS, PLAIN, main, memory_of, next_tokens, recorded
-from train.lessons import lessons
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.eval.metrics.stats import Floats
+from acquaint_gym.train import distill_bench
+from acquaint_gym.train.distill_bench import OURS, PLAIN, main, memory_of, next_tokens, recorded
+from acquaint_gym.train.lm.examples import lessons
 
 
 def test_both_ways_are_timed_and_weighed(monkeypatch, capsys):

@@ -11,10 +11,10 @@ import pytest
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from registered import cases, ids, words
 
-from envs.asking import GOALS
-from envs.contract import CHECKS, RESPONDENT_CHECKS
-from envs.registration import task_class
-from envs.users.item_bank import ItemBank
+from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
+from acquaint_gym.envs.interviews.task import GOALS
+from acquaint_gym.envs.registration import task_class
+from acquaint_gym.envs.users.item_bank import ItemBank
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 OPTIONS = "acquaint/FlightChoice-v0"

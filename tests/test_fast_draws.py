@@ -7,22 +7,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.registration import make_task
-from envs.simulator import Simulator
-from envs.tasks.flight_choice import FlightChoice
-from envs.tasks.flights import Flights
-from envs.tasks.forced_choice import ForcedChoice
-from envs.tasks.hotel_choice import HotelChoice
-from envs.tasks.option_sets import OptionSets
-from envs.tasks.shop_choice import FEATURES, ShopChoice
-from envs.users.population import SPLITS, PersonStreams
-from envs.users.profiles import load_profiles
-from envs.users.response_models import ResponseModel
-from envs.users.statements import Triples
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.flight_choice import FlightChoice
+from acquaint_gym.envs.tasks.flights import Flights
+from acquaint_gym.envs.tasks.forced_choice import ForcedChoice
+from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
+from acquaint_gym.envs.tasks.option_sets import OptionSets
+from acquaint_gym.envs.tasks.shop_choice import FEATURES, ShopChoice
+from acquaint_gym.envs.users.population import SPLITS, PersonStreams
+from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.response_models import ResponseModel
+from acquaint_gym.envs.users.statements import Triples
 
 BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
-FLIGHT, SHOP = "envs.tasks.flight_choice:FlightChoice", "envs.tasks.shop_choice:ShopChoice"
-TRAITS, TRIPLES = "envs.tasks.flights:Flights", "envs.tasks.forced_choice:ForcedChoice"
+FLIGHT, SHOP = (
+    "acquaint_gym.envs.tasks.flight_choice:FlightChoice",
+    "acquaint_gym.envs.tasks.shop_choice:ShopChoice",
+)
+TRAITS, TRIPLES = (
+    "acquaint_gym.envs.tasks.flights:Flights",
+    "acquaint_gym.envs.tasks.forced_choice:ForcedChoice",
+)
 BFI = {"questionnaire": "bfi25", "parameters": "human"}
 
 
@@ -188,11 +194,11 @@ def test_a_bank_that_has_no_triples_is_refused():
         *((FLIGHT, {"floor": floor}) for floor in (1e-12, 0.1, 0.9)),
         *((FLIGHT, {"likelihood": "softmax", "temperature": t}) for t in (0.1, 5.0, 60.0)),
         (FLIGHT, {"likelihood": "softmax", "features": 8, "num_options": 4}),
-        ("envs.tasks.hotel_choice:HotelChoice", {}),
+        ("acquaint_gym.envs.tasks.hotel_choice:HotelChoice", {}),
         *((SHOP, {"num_options": options, "floor": f}) for options, f in ((3, 1e-6), (4, 0.2))),
         *((TRAITS, {"temperature": temperature}) for temperature in (0.1, 5.0, 1e3)),
         (TRAITS, {"num_options": 5, "mapping": {"everyone": {"price": 30.0}}}),
-        ("envs.tasks.single_trait:SingleTrait", {"trait": "Openness"}),
+        ("acquaint_gym.envs.tasks.single_trait:SingleTrait", {"trait": "Openness"}),
         *((TRIPLES, settings) for settings in ({}, {"parameters": "human"}, {"levels": 3}, BFI)),
     ],
 )
@@ -237,7 +243,7 @@ def test_many_people_at_once_are_the_same_as_few(monkeypatch):
     """Environments draw a part of their people at a time; which part makes no difference."""
     import gymnasium as gym
 
-    from envs import episodes
+    from acquaint_gym.envs import episodes
 
     def shown() -> list[np.ndarray]:
         env = gym.make_vec("acquaint/FlightChoice-v0", num_envs=40, quirks="impatience:0.3")

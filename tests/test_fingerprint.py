@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from eval import fingerprint
-from eval.fingerprint import of_code
+from acquaint_gym.eval.runs import fingerprint
+from acquaint_gym.eval.runs.fingerprint import of_code
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,8 @@ def anew():
 
 
 def test_a_deciding_module_that_is_gone_is_an_error(monkeypatch):
-    monkeypatch.setattr(fingerprint, "_DECIDE", (*fingerprint._DECIDE, "eval.renamed"))
-    with pytest.raises(ModuleNotFoundError, match="eval.renamed"):
+    monkeypatch.setattr(fingerprint, "_DECIDE", (*fingerprint._DECIDE, "acquaint_gym.eval.renamed"))
+    with pytest.raises(ModuleNotFoundError, match=r"eval\.renamed"):
         of_code(())
 
 

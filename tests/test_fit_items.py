@@ -15,13 +15,21 @@ from girth import grm_mml
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from envs.data import FOLDER, read_table
-from envs.data import write_table as real_write_table
-from envs.users.humans import split_rows
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.response_models import Floats, Ints, graded_response
-from train import fit_items, fitting, graded_fit
-from train.graded_fit import GradedFit, fit_graded, latent_correlation, log_likelihood, quadrature
+from acquaint_gym.envs.data import FOLDER, read_table
+from acquaint_gym.envs.data import write_table as real_write_table
+from acquaint_gym.envs.users.humans import split_rows
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response
+from acquaint_gym.train import fit_items
+from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics import graded as graded_fit
+from acquaint_gym.train.psychometrics.graded import (
+    GradedFit,
+    fit_graded,
+    latent_correlation,
+    log_likelihood,
+    quadrature,
+)
 
 NAMES = [f"item{i}" for i in range(1, 13)]
 THREE = np.array([[1.5, -0.8, 0.9], [1.0, -1.2, 0.4], [2.2, -0.3, 1.1]])

@@ -9,13 +9,20 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from envs.data import FOLDER, read_table
-from envs.users.classes import LocatedClasses, category_names, load_classes, log_response
-from envs.users.humans import load_respondents
-from envs.users.item_bank import ItemBank
-from envs.users.response_models import Floats, Ints
-from train import class_fit, fit_population, fitting
-from train.class_fit import (
+from acquaint_gym.envs.data import FOLDER, read_table
+from acquaint_gym.envs.users.classes import (
+    LocatedClasses,
+    category_names,
+    load_classes,
+    log_response,
+)
+from acquaint_gym.envs.users.humans import load_respondents
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Floats, Ints
+from acquaint_gym.train import fit_population
+from acquaint_gym.train.psychometrics import classes as class_fit
+from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics.classes import (
     expected_answers,
     first_weights,
     fit_classes,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from train.folders import RECIPE, check_recipe, check_replaceable, clear, keep_recipe
+from acquaint_gym.train.recipes.folders import (
+    RECIPE,
+    check_recipe,
+    check_replaceable,
+    clear,
+    keep_recipe,
+)
 
 TABLE = {"method": "mine", "seed": 0, "traces": ["a", "b"]}
 

@@ -14,17 +14,24 @@ from rich.console import Console
 from scipy.special import rel_entr
 from tiny_train import SETTINGS, TURNS, traces
 
-from agents.contract import CHECKS
-from agents.gru import MEMORIES, GruAgent, NetworkAgent
-from agents.recurrent import WEIGHTS, Ensemble, events, load, polynomials, reads
-from envs.transcript import as_of
-from eval.job import People, plan
-from eval.rollout import rollout
-from eval.run import main as run
-from train.examine import summary
-from train.gru import main, parse, prepare
-from train.gru_lessons import cost, parted, shuffled, taught
-from train.lessons import sources, transcripts
+from acquaint_gym.agents.contract import CHECKS
+from acquaint_gym.agents.networks.gru import MEMORIES, GruAgent, NetworkAgent
+from acquaint_gym.agents.networks.recurrent import (
+    WEIGHTS,
+    Ensemble,
+    events,
+    load,
+    polynomials,
+    reads,
+)
+from acquaint_gym.envs.transcript import as_of
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.run import main as run
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.train.gru import main, parse, prepare
+from acquaint_gym.train.lm.dev_evaluation import summary
+from acquaint_gym.train.lm.examples import sources, transcripts
+from acquaint_gym.train.networks.dataset import cost, parted, shuffled, taught
 
 QUESTIONNAIRE, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 TINY = {"width": 8, "epochs": 4, "batch_size": 4, "eval_users": 4, "learning_rate": 0.02}
@@ -227,7 +234,7 @@ def test_another_order_is_of_the_same_answers_and_what_did_not_happen_stays_last
 
 
 def test_the_last_epochs_meet_people_as_they_were_asked(folder, tmp_path, monkeypatch):
-    from train import gru_training
+    from acquaint_gym.train.networks import training as gru_training
 
     calls, epochs = [], []
     whole = gru_training.Training._epoch
@@ -274,7 +281,7 @@ def test_the_loss_falls_and_the_best_examined_is_what_lies_there(given, folder, 
 def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
     folder, tmp_path, monkeypatch
 ):
-    from train import gru_training
+    from acquaint_gym.train.networks import training as gru_training
 
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     settings = {"dropout": 0.2, "eval_every": 2}
@@ -305,9 +312,9 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
 
 
 def respondents(path, number=30, seed=0):
-    from envs.registration import make_task
+    from acquaint_gym.envs.registration import make_task
 
-    bank = make_task("envs.tasks.questionnaire:Questionnaire").bank
+    bank = make_task("acquaint_gym.envs.tasks.questionnaire:Questionnaire").bank
     answers = np.random.default_rng(seed).integers(1, 6, (number, bank.num_items))
     with gzip.open(path, "wt") as file:
         file.write("\n".join(",".join(map(str, row)) for row in [bank.item_ids, *answers]))

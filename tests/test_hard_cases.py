@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from envs.data import FOLDER, write_table
-from envs.simulator import Simulator
-from envs.tasks.questionnaire import Questionnaire
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.population import PersonStreams, evenly
-from eval import bench
-from eval.run import main
-from eval.store import load_runs
+from acquaint_gym.envs.data import FOLDER, write_table
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.population import PersonStreams, evenly
+from acquaint_gym.eval import bench
+from acquaint_gym.eval.run import main
+from acquaint_gym.eval.runs.store import load_runs
 
 ENV = "acquaint/Questionnaire-v0"
 BANK = ItemBank.load("ipip50")

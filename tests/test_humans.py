@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.users.humans import Recorded, load_respondents, split_rows
-from envs.users.item_bank import ItemBank
-from envs.users.response_models import Ints
+from acquaint_gym.envs.users.humans import Recorded, load_respondents, split_rows
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Ints
 
 IPIP = ItemBank.load("ipip50")
 BFI = ItemBank.load("bfi25")

@@ -7,11 +7,11 @@ import pytest
 from scipy.special import softmax
 from tiny_llm import naive, questionnaire, random_model, seen, tokenizer
 
-from agents import contract
-from agents.llm import LLMAgent
-from agents.llm.hybrid import FLOOR, HybridAgent
-from agents.teacher import BayesTeacher
-from eval.run import main
+from acquaint_gym.agents import contract
+from acquaint_gym.agents.llm import LLMAgent
+from acquaint_gym.agents.llm.hybrid import FLOOR, HybridAgent
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.eval.run import main
 
 CLOSE = 1e-4
 
@@ -115,7 +115,9 @@ def test_what_it_cannot_be_is_refused(folder):
 
 def test_it_is_an_agent_like_any_other(folder, tmp_path, capsys):
     own = tmp_path / "hybrid.yaml"
-    own.write_text(f"agent: agents.llm.hybrid:HybridAgent\nmodel: {folder}\nmode: fusion\n")
+    own.write_text(
+        f"agent: acquaint_gym.agents.llm.hybrid:HybridAgent\nmodel: {folder}\nmode: fusion\n"
+    )
     command = ["--agent", "bayes", str(own), f"{own}:weight=1.0", "--set", "num_turns=4"]
     assert main([*command, "--users", "6", "--out", str(tmp_path / "out")]) == 0
     assert "hybrid.yaml" in capsys.readouterr().out

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.infomax import InfomaxAgent
-from envs.examiner import NUMBERS
-from envs.registration import make_task
-from envs.simulator import Simulator
-from envs.tasks.interview import Interview
-from envs.users.classes import load_classes
-from envs.users.humans import split_rows
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.raters import kernel, load_raters, response_table
-from eval.metrics import METRICS
-from eval.rollout import rollout
-from train import fit_raters
+from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
+from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.interview import Interview
+from acquaint_gym.envs.users.classes import load_classes
+from acquaint_gym.envs.users.humans import split_rows
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.raters import kernel, load_raters, response_table
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.train import fit_raters
 
 IDENTIFY = "acquaint/Identify-v0"
-TASK = "envs.tasks.identify:Identify"
+TASK = "acquaint_gym.envs.tasks.identify:Identify"
 BANK = ItemBank.load("ipip50")
 
 

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import entr
 
-from agents.infomax import InfomaxAgent
-from agents.psychometric import FisherAgent, ShortFormAgent
-from agents.registry import parse_agent
-from envs.contract_play import batch, meet, transcript
-from envs.examiner import NUMBERS
-from envs.information import Outlook
-from envs.registration import make_task
-from envs.users.item_bank import GradedParameters
-from eval.metrics import METRICS
-from eval.rollout import rollout
+from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
+from acquaint_gym.agents.interviewers.psychometric import FisherAgent, ShortFormAgent
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.contract.play import batch, meet, transcript
+from acquaint_gym.envs.inference.information import Outlook
+from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.users.item_bank import GradedParameters
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.rollout import rollout
 
 INTERVIEW = "acquaint/Interview-v0"
-TASK = "envs.tasks.interview:Interview"
+TASK = "acquaint_gym.envs.tasks.interview:Interview"
 
 
 def small(**arguments):
@@ -603,7 +603,7 @@ def test_what_cannot_be_is_refused(arguments, message):
 
 def test_outlook_of_a_model_that_mixes_factors_goes_over_all_types():
     """Stimuli that inform several factors: the joint belief is all there is."""
-    flights = make_task("envs.tasks.flights:Flights", levels=3)
+    flights = make_task("acquaint_gym.envs.tasks.flights:Flights", levels=3)
     engine = flights.inference()
     rng = np.random.Generator(np.random.Philox(4))
     env = batch("acquaint/Flights-v0", 3, levels=3)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,17 +16,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # train -> eval -> agents -> envs: a package may import itself and those that follow it here.
 LAYERS = ("train", "eval", "agents", "envs")
-MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+NAME = "acquaint_gym"
+MODULES = sorted(path for layer in (*LAYERS, NAME) for path in (ROOT / layer).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 HEAVY = {"torch", "transformers", "peft", "trl", "stable_baselines3", "sb3_contrib", "wandb"}
 # Modules outside train/ that need a heavy package, and so are imported by nobody but their users.
 MAY_BE_HEAVY = {
     "agents/llm/cache.py",
     "agents/llm/hugging_face.py",
-    "agents/recurrent.py",
-    "eval/bench_llm.py",
+    "agents/networks/recurrent.py",
+    "eval/speed/llm.py",
 }
 LONGEST = 300
+MOST_FILES = 21
 
 
 def tree(path: Path) -> ast.Module:
@@ -55,18 +58,31 @@ def imported(module: ast.Module, package: str = "") -> Iterator[tuple[int, str]]
 DYNAMIC = {"import_module", "__import__"}
 
 
+def name_of(path: Path) -> str:
+    """A file as others import it: `envs/core.py` is `acquaint_gym.envs.core`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[: -1 if parts[-1] == "__init__" else None]
+    return ".".join(parts if parts[0] == NAME else (NAME, *parts))
+
+
 def package_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).parent.parts)
+    name = name_of(path)
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def top(name: str) -> str:
     return name.partition(".")[0]
 
 
+def layer_of(name: str) -> str:
+    """`envs` for `acquaint_gym.envs.core`; for what is not ours the package's own name."""
+    return name.removeprefix(f"{NAME}.").partition(".")[0]
+
+
 def wrong_way(module: ast.Module, layer: str, package: str) -> list[str]:
     """Imports against the arrows, and of the tests."""
     above = {*LAYERS[: LAYERS.index(layer)], "tests"}
-    return [f"{line}: {n}" for line, n in imported(module, package) if top(n) in above]
+    return [f"{line}: {n}" for line, n in imported(module, package) if layer_of(n) in above]
 
 
 def test_every_layer_is_there():
@@ -78,22 +94,100 @@ def test_every_layer_is_there():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_imports_go_one_way(path):
     layer = path.relative_to(ROOT).parts[0]
-    assert wrong_way(tree(path), layer, package_of(path)) == []
+    if layer in LAYERS:  # the face of the package may import all of it
+        assert wrong_way(tree(path), layer, package_of(path)) == []
+    # One name: by its short name a module would be loaded a second time.
+    assert not {top(n) for _, n in imported(tree(path))} & {*LAYERS, "configs"}
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        "import acquaint_gym.eval.run",
         "import eval.run",
-        "from eval import run",
-        "from eval.run import main as score",
-        "def f():\n    from eval.trace import Trace",
-        "from importlib import import_module\nimport_module('eval.run')",
+        "from acquaint_gym.eval import run",
+        "from acquaint_gym import eval",
+        "from acquaint_gym.eval.run import main as score",
+        "from ...eval import run",
+        "def f():\n    from acquaint_gym.eval.trace import Trace",
+        "from importlib import import_module\nimport_module('acquaint_gym.eval.run')",
         "import tests.test_layers",
     ],
 )
 def test_the_walk_finds_an_import_against_the_arrows(text):
-    assert wrong_way(ast.parse(text), "agents", "agents.llm")
+    assert wrong_way(ast.parse(text), "agents", "acquaint_gym.agents.llm")
+
+
+def arrows(paths: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """Module -> modules that it imports, in functions and for types too.
+
+    Args:
+        paths: full name of a module -> its tree; a package's `__init__` by the package's name.
+    """
+    found: dict[str, set[str]] = {}
+    for name, module in paths.items():
+        is_package = any(other.startswith(f"{name}.") for other in paths)
+        package = name if is_package else name.rpartition(".")[0]
+        found[name] = set()
+        for _, wanted in imported(module, package):
+            # `from package import name` names a module, or something in the package's `__init__`.
+            target = wanted if wanted in paths else wanted.rpartition(".")[0]
+            if target in paths and target != name:
+                found[name].add(target)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other: none in a house without circles."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = list(graph[start])
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += graph[name]
+        return seen
+
+    reached = {name: reach(name) for name in graph}
+    groups = {
+        tuple(sorted(o for o in reached[n] if n in reached[o])) for n in graph if n in reached[n]
+    }
+    return sorted(map(list, groups))
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(arrows({name_of(path): tree(path) for path in MODULES})) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "import house.a",
+        "from house import a",
+        "from house.a import x",
+        "from .a import x",
+        "def f():\n    from house import a",
+        "if TYPE_CHECKING:\n    from house.a import X",
+        "from house import c",
+    ],
+)
+def test_the_walk_finds_circles(back):
+    texts = {
+        "house": "",
+        "house.a": "from house.b import y",
+        "house.b": back,
+        "house.c": "from house import a",
+        "house.d": "from house import a, b, c",
+    }
+    (circle,) = circles(arrows({name: ast.parse(text) for name, text in texts.items()}))
+    assert {"house.a", "house.b"} <= set(circle) <= {"house.a", "house.b", "house.c"}
+
+
+def test_no_folder_has_more_files_than_a_reader_overlooks():
+    folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in MODULES)
+    assert {folder: count for folder, count in folders.items() if count > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +213,9 @@ class Absent:
 
 if {hide}:
     sys.meta_path.insert(0, Absent())
-import eval.run, eval.compare, agents.registry, agents.teacher, envs
-from eval.run import main
+import acquaint_gym.eval.run, acquaint_gym.eval.compare
+import acquaint_gym.agents.registry, acquaint_gym.agents.teacher, acquaint_gym.envs
+from acquaint_gym.eval.run import main
 assert main(["--agent", "random", "bayes", "--users", "2", "--out", sys.argv[1]]) == 0
 print(sorted({heavy} & set(sys.modules)))
 """

@@ -25,16 +25,17 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from agents import contract
-from agents.llm import ChoiceAgent, LLMAgent, cache, hugging_face
-from agents.llm.agent import folder as llm_folder
-from agents.llm.dialogue import Dialogue
-from agents.llm.hugging_face import HuggingFaceScorer, load
-from agents.llm.probe import ItemsProbe
-from agents.teacher import BayesTeacher
-from envs.registration import make_task
-from eval import bench, bench_llm
-from eval.run import main
+from acquaint_gym.agents import contract
+from acquaint_gym.agents.llm import ChoiceAgent, LLMAgent, cache, hugging_face
+from acquaint_gym.agents.llm.agent import folder as llm_folder
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load
+from acquaint_gym.agents.llm.probe import ItemsProbe
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.eval import bench
+from acquaint_gym.eval.run import main
+from acquaint_gym.eval.speed import llm as bench_llm
 
 # PEFT asks transformers for an attribute that has a newer name.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
@@ -339,7 +340,7 @@ def test_a_probe_without_sense_is_refused() -> None:
         agent_of(questionnaire(), probe="level")
     with pytest.raises(ValueError, match="none with ordered levels"):
         agent_of(questionnaire(population="classes", parameters="human"), probe="levels")
-    flights = make_task("envs.tasks.flight_choice:FlightChoice")
+    flights = make_task("acquaint_gym.envs.tasks.flight_choice:FlightChoice")
     with pytest.raises(ValueError, match="probe"):
         agent_of(flights, probe="items")
 
@@ -409,7 +410,7 @@ def test_what_cannot_be_had_is_said_in_one_line(
     with pytest.raises(ValueError, match=r"Adapter .* does not fit the model"):
         load(str(tmp_path / "wide"), str(adapter), device="cpu")
     own = tmp_path / "away.yaml"
-    own.write_text(f"agent: agents.llm:LLMAgent\nmodel: {tmp_path}/away\n", "utf-8")
+    own.write_text(f"agent: acquaint_gym.agents.llm:LLMAgent\nmodel: {tmp_path}/away\n", "utf-8")
     out = str(tmp_path / "out")
     assert main(["--agent", str(own), "--users", "2", "--out", out]) == 2
     said = " ".join(capsys.readouterr().err.split())
@@ -434,7 +435,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line(
         settings |= [cut.split("=")]
     own = tmp_path / "own.yaml"
     table = "".join(f"{key}: {value}\n" for key, value in settings.items())
-    own.write_text(f"agent: agents.llm:LLMAgent\n{table}", "utf-8")
+    own.write_text(f"agent: acquaint_gym.agents.llm:LLMAgent\n{table}", "utf-8")
     assert main(["--agent", str(own), "--users", "2", "--out", str(tmp_path / "out")]) == 2
     # Transformers draws a bar before it.
     said = capsys.readouterr().err.splitlines()
@@ -539,7 +540,7 @@ def test_too_many_people_for_the_memory_are_said(monkeypatch: pytest.MonkeyPatch
 def test_a_new_base_model_is_one_yaml(folder: Path, adapter: Path, tmp_path: Path) -> None:
     own = tmp_path / "tiny.yaml"
     settings = f"model: {folder}\nadapter: {adapter}\ndevice: cpu\nprobe: levels\n"
-    own.write_text(f"agent: agents.llm:LLMAgent\n{settings}", "utf-8")
+    own.write_text(f"agent: acquaint_gym.agents.llm:LLMAgent\n{settings}", "utf-8")
     out = tmp_path / "out"
     arguments = ["--agent", "random", "bayes", str(own), "--users", "3", "--set", "num_turns=3"]
     assert main([*arguments, "--out", str(out)]) == 0

@@ -16,14 +16,14 @@ from tiny_llm import (
     tokenizer,
 )
 
-from agents.llm.dialogue import Dialogue
-from envs.registration import make_task
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.registration import make_task
 
 SETTINGS = [
-    ("envs.tasks.questionnaire:Questionnaire", {"order": "shuffled", "num_turns": 6}),
-    ("envs.tasks.questionnaire:Questionnaire", {"labels": "letters", "num_turns": 6}),
-    ("envs.tasks.flight_choice:FlightChoice", {}),
-    ("envs.tasks.flight_choice:FlightChoice", {"feedback": "accept"}),
+    ("acquaint_gym.envs.tasks.questionnaire:Questionnaire", {"order": "shuffled", "num_turns": 6}),
+    ("acquaint_gym.envs.tasks.questionnaire:Questionnaire", {"labels": "letters", "num_turns": 6}),
+    ("acquaint_gym.envs.tasks.flight_choice:FlightChoice", {}),
+    ("acquaint_gym.envs.tasks.flight_choice:FlightChoice", {"feedback": "accept"}),
 ]
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import pearsonr
 
-from eval.metrics import BINS, METRICS
-from eval.stats import interval
-from eval.trace import Trace
+from acquaint_gym.eval.metrics.prediction import BINS, METRICS
+from acquaint_gym.eval.metrics.stats import interval
+from acquaint_gym.eval.trace import Trace
 
 NAN = np.nan
 LN2 = np.log(2)

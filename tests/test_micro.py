@@ -14,18 +14,19 @@ from gymnasium.vector import AutoresetMode
 from registered import ROOT, ids
 from scipy.special import rel_entr
 
-from agents.llm.agent import LLMAgent
-from agents.llm.dialogue import Dialogue
-from agents.llm.hugging_face import load
-from agents.teacher import BayesTeacher
-from envs.adaptors import UserVectorEnv
-from envs.contract_play import transcript
-from envs.core import UserTask
-from envs.registration import environment_spec, make_task, task_keys
-from envs.simulator import Simulator
-from eval.rollout import rollout
-from train import micro, micro_build
-from train.micro_corpus import (
+from acquaint_gym.agents.llm.agent import LLMAgent
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.hugging_face import load
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.registration import environment_spec, make_task, task_keys
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.train import micro
+from acquaint_gym.train.embedded import build as micro_build
+from acquaint_gym.train.embedded.corpus import (
     GROUPS,
     QUESTIONNAIRE,
     Document,
@@ -251,7 +252,7 @@ def test_agent_scores_with_it(short: Path) -> None:
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(sys.modules, "train.micro_build", None)
+    monkeypatch.setitem(sys.modules, "acquaint_gym.train.embedded.build", None)
     assert micro.main(["--out", str(tmp_path / "new")]) == 2
     assert "pip install -e '.[llm]'" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LISTED = PROJECT["tool"]["setuptools"]["packages"]
-TOPS = ("agents", "configs", "envs", "eval", "train")
+NAME = "acquaint_gym"
+TOPS = (NAME, "agents", "configs", "envs", "eval", "train")
 # What travels beside the modules; a file of another kind needs a line in pyproject.toml first.
 DATA = (".csv", ".yaml")
 # The embedded model and its adapter, whose folders are no packages.
@@ -30,17 +31,22 @@ def on_disk() -> list[Path]:
     return sorted(path.relative_to(ROOT) for path in kept)
 
 
+def package_of(folder: Path) -> str:
+    """A folder as it is imported: `envs/tasks` is `acquaint_gym.envs.tasks`."""
+    return ".".join(folder.parts if folder.parts[0] == NAME else (NAME, *folder.parts))
+
+
 def test_the_packages_listed_are_those_on_disk():
     # setuptools' own discovery refuses several packages side by side, so they are listed by hand.
     folders = {path.parent for path in on_disk() if path.suffix not in OF_MODELS}
-    assert sorted(LISTED) == sorted(".".join(folder.parts) for folder in folders)
+    assert sorted(LISTED) == sorted(map(package_of, folders))
 
 
 def test_every_package_has_a_docstring_of_its_own():
     of_code = {path.parent for path in on_disk() if path.suffix == ".py"}
-    assert {".".join(folder.parts) for folder in of_code} == set(LISTED) - {
-        "configs.agents",
-        "configs.train",
+    assert set(map(package_of, of_code)) == set(LISTED) - {
+        f"{NAME}.configs.agents",
+        f"{NAME}.configs.train",
     }
     for folder in of_code:
         assert (ROOT / folder / "__init__.py").read_text("utf-8").startswith('"""')
@@ -72,16 +78,18 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_every_module_item_parameter_and_agent(wheel):
     inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert inside == {path.as_posix() for path in on_disk()}
+    below = {(path if path.parts[0] == NAME else NAME / path).as_posix() for path in on_disk()}
+    assert inside == below
     # Two that are read by path, not imported: nobody else would miss them before a user does.
-    assert "envs/data/ipip50_items.csv" in inside
-    assert "configs/agents/bayes.yaml" in inside
+    assert f"{NAME}/envs/data/ipip50_items.csv" in inside
+    assert f"{NAME}/configs/agents/bayes.yaml" in inside
 
 
 def test_the_wheel_is_complete_enough_to_run(wheel, tmp_path):
     wheel.extractall(tmp_path / "site")
     code = (
-        "import envs, sys; from pathlib import Path; from eval.run import main; "
+        "import sys; from pathlib import Path; from acquaint_gym import envs; "
+        "from acquaint_gym.eval.run import main; "
         "assert Path(envs.__file__).is_relative_to(sys.argv[1]), envs.__file__; "
         "sys.exit(main(['--agent', 'random', 'bayes', '--users', '2', '--out', sys.argv[2]]))"
     )

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.infomax import InfomaxAgent
-from envs.examiner import NUMBERS
-from envs.users.item_bank import ItemBank
-from eval.compare import gather
-from eval.hindsight import Hindsight, _distinct, search
-from eval.rollout import rollout
-from eval.store import load_runs
-from train import plan_interviews
-from train.lessons import sources, transcripts
+from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
+from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.eval.compare import gather
+from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.runs.store import load_runs
+from acquaint_gym.train import plan_interviews
+from acquaint_gym.train.lm.examples import sources, transcripts
 
 IDENTIFY, INTERVIEW = "acquaint/Identify-v0", "acquaint/Interview-v0"
 TASKS = [
@@ -256,7 +256,7 @@ def test_the_same_command_goes_on_and_another_is_refused(folder, capsys, monkeyp
         raise AssertionError
 
     out, arguments = folder
-    monkeypatch.setattr("eval.job.Job.evaluate", never)
+    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Job.evaluate", never)
     assert plan_interviews.main([*arguments, "--out", str(out)]) == 0
     capsys.readouterr()
     assert plan_interviews.main([*arguments, "--beam", "4", "--out", str(out)]) == 2

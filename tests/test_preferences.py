@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.teacher import BayesTeacher
-from envs.simulator import Simulator
-from envs.tasks.flight_choice import VARIANTS, FlightChoice
-from envs.tasks.hotel_choice import HotelChoice
-from envs.users.population import SPLITS
-from envs.users.preferences import WEIGHTS, WeighedOptions
-from eval.job import People, plan
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.flight_choice import VARIANTS, FlightChoice
+from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
+from acquaint_gym.envs.users.population import SPLITS
+from acquaint_gym.envs.users.preferences import WEIGHTS, WeighedOptions
+from acquaint_gym.eval.runs.evaluation import People, plan
 
 # Accuracy after 0..5 observed rounds, recomputed exactly from the published rules.
 FLIGHTS = [0.349, 0.573, 0.667, 0.736, 0.779, 0.813]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.prefix import PrefixCache
-from agents.teacher import BayesTeacher
-from envs.contract_play import generator, transcript
-from envs.registration import make_task
-from envs.simulator import Simulator
+from acquaint_gym.agents.prefix import PrefixCache
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.contract.play import generator, transcript
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
 
 ANSWERS = np.array([[0.0, 1, 2, 3], [4, 3, 2, 1], [2, 2, 0, 0]])
 STIMULI = generator().random((3, 4, 2))
@@ -111,7 +111,7 @@ def test_what_was_told_may_be_overwritten():
 @pytest.mark.parametrize("whose", [[1, 2, 3, 0], [0, 1, 2, 0]], ids=["all", "one"])
 def test_who_said_something_else_before_is_somebody_else(whose):
     """Equal turns after other contexts: who met the others says what a fresh teacher says."""
-    task = make_task("envs.tasks.flights:Flights", levels=3, context="answers:3")
+    task = make_task("acquaint_gym.envs.tasks.flights:Flights", levels=3, context="answers:3")
     users = Simulator(task, "test", 0).draw(np.arange(4))
     assert (users.context[[1, 2, 3, 0]] != users.context).any(axis=1).all()
     teacher, other = BayesTeacher(task), users._replace(context=users.context[whose])

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_train import base, traces
 
-from train.distill import main
+from acquaint_gym.train.distill import main
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from registered import ids
 
-from envs.context import NONE
+from acquaint_gym.envs.context import NONE
 
 GOLDEN = Path(__file__).parent / "golden"
 # Beside the defaults: one transcript for each thing that a prompt can contain.

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.registry import parse_agent
-from envs.contract_play import batch
-from eval.interview_metrics import by_trait
-from eval.metric import correlation, moments
-from eval.questions import main, needed
-from eval.rollout import rollout
-from eval.stats import Estimate, interval
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.contract.play import batch
+from acquaint_gym.eval.metrics.base import correlation, moments
+from acquaint_gym.eval.metrics.interview import by_trait
+from acquaint_gym.eval.metrics.stats import Estimate, interval
+from acquaint_gym.eval.questions import main, needed
+from acquaint_gym.eval.rollout import rollout
 
 INTERVIEW = "acquaint/Interview-v0"
 

@@ -9,23 +9,23 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.teacher import BayesTeacher
-from envs.contract import (
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.contract import (
     check_calibrated_teacher,
     check_future_hidden,
     check_same_person,
     check_vector,
 )
-from envs.contract_play import transcript
-from envs.registration import make_task
-from envs.simulator import Simulator
-from envs.users.population import Population
-from envs.users.quirks import Drift, Quirks, QuirkyModel
-from envs.users.response_models import ResponseModel
-from eval.run import main
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.quirks import Drift, Quirks, QuirkyModel
+from acquaint_gym.envs.users.response_models import ResponseModel
+from acquaint_gym.eval.run import main
 
-QUESTIONNAIRE = "envs.tasks.questionnaire:Questionnaire"
-OPTIONS = "envs.tasks.flight_choice:FlightChoice"
+QUESTIONNAIRE = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
+OPTIONS = "acquaint_gym.envs.tasks.flight_choice:FlightChoice"
 PEOPLE = np.arange(3000)
 
 

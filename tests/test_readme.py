@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agents.registry import parse_agent
-from envs.names import parse_settings
-from envs.registration import task_keys
-from eval import belief, questions, stress, sweep
-from eval.job import People, plan
-from eval.run import parser
-from train import collect, fit_items, fit_population, plan_interviews, rl
-from train import recipe as recipes
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import task_keys
+from acquaint_gym.eval import belief, questions, stress, sweep
+from acquaint_gym.eval.run import parser
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.train import collect, fit_items, fit_population, plan_interviews, rl
+from acquaint_gym.train.recipes import language_model as recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -155,7 +155,7 @@ def test_the_yaml_of_a_language_model_is_understood(tmp_path):
     own = tmp_path / "qwen.yaml"
     own.write_text(FILES["qwen.yaml"], "utf-8")
     spec = parse_agent(str(own), task_keys("acquaint/Questionnaire-v0"))
-    assert spec.target == "agents.llm:LLMAgent"
+    assert spec.target == "acquaint_gym.agents.llm:LLMAgent"
     assert spec.arguments["model"].startswith("Qwen/")
 
 

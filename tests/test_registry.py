@@ -15,23 +15,23 @@ import yaml
 from numpy.testing import assert_allclose
 from registered import at_hand
 
-from agents.baselines import RandomAgent
-from agents.core import Agent
-from agents.interviewer import Interviewer
-from agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, resolve
-from agents.teacher import BayesTeacher
-from envs.adaptors import UserEnv, UserVectorEnv
-from envs.episodes import Episodes
-from envs.names import parse_settings
-from envs.registration import make_task, task_keys
-from envs.simulator import Simulator
-from envs.tasks.questionnaire import Questionnaire
-from envs.users.people import Users
-from envs.users.population import PersonStreams
-from envs.users.respondents import Respondents
-from eval.hindsight import Hindsight
-from eval.job import Job, People, plan
-from eval.run import parser
+from acquaint_gym.agents.baselines import RandomAgent
+from acquaint_gym.agents.core import Agent
+from acquaint_gym.agents.interviewers.base import Interviewer
+from acquaint_gym.agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, resolve
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.episodes import Episodes
+from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import make_task, task_keys
+from acquaint_gym.envs.respondents import Respondents
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.eval.oracles.hindsight import Hindsight
+from acquaint_gym.eval.run import parser
+from acquaint_gym.eval.runs.evaluation import Job, People, plan
 
 ENV = "acquaint/Questionnaire-v0"
 # A task that every shipped agent can play: its options have features.
@@ -44,7 +44,7 @@ def where(name: str) -> str:
     return "acquaint/Interview-v0" if asks else FOR_ALL
 
 
-TARGET = "envs.tasks.questionnaire:Questionnaire"
+TARGET = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
 KEYS = list(inspect.signature(Questionnaire).parameters)
 
 
@@ -139,10 +139,13 @@ def test_a_missing_file_is_refused_by_path():
         ("", "expected `agent: module:Class`"),
         ("- agent\n", "expected `agent: module:Class`"),
         ("discount: 0.5\n", "expected `agent: module:Class`"),
-        ("agent: agents.teacher:BayesTeacher\ndiscont: 0.5\n", "Did you mean 'discount'?"),
+        (
+            "agent: acquaint_gym.agents.teacher:BayesTeacher\ndiscont: 0.5\n",
+            "Did you mean 'discount'?",
+        ),
         ("agent: [\n", "own.yaml"),  # no YAML at all
-        ("agent: agents.nowhere:BayesTeacher\n", "agents.nowhere"),
-        ("agent: agents.teacher:BayesTeachr\n", "BayesTeachr"),
+        ("agent: acquaint_gym.agents.nowhere:BayesTeacher\n", "agents.nowhere"),
+        ("agent: acquaint_gym.agents.teacher:BayesTeachr\n", "BayesTeachr"),
         ("agent: 5\n", "expected `agent: module:Class`"),
     ],
 )
@@ -188,7 +191,7 @@ def test_inline_settings_go_to_the_agent_or_else_to_its_task():
     text = "bayes:discount=1e-4,point=true,parameters=human,levels=7"
     spec = parse_agent(text, KEYS)
     assert spec.label == text
-    assert spec.target == "agents.teacher:BayesTeacher"
+    assert spec.target == "acquaint_gym.agents.teacher:BayesTeacher"
     assert spec.arguments == {"discount": 1e-4, "point": True}
     assert spec.task_arguments == {"parameters": "human", "levels": 7}
 
@@ -210,7 +213,7 @@ def test_settings_win_over_the_file_and_inline_ones_over_those_for_all():
 
 def test_an_own_file_is_an_agent_and_takes_settings_too(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("agent: agents.teacher:BayesTeacher\ndiscount: 0.8\n", "utf-8")
+    path.write_text("agent: acquaint_gym.agents.teacher:BayesTeacher\ndiscount: 0.8\n", "utf-8")
     spec = parse_agent(f"{path}:point=true", KEYS)
     assert spec.arguments == {"discount": 0.8, "point": True}
     assert spec.label == f"{path}:point=true"

@@ -14,18 +14,18 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
-from eval import plots
-from eval.metrics import METRICS
-from eval.report import (
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import interval
+from acquaint_gym.eval.report import plots
+from acquaint_gym.eval.report.report import (
     NORMALISED,
     DifferentPeopleError,
     build_report,
     table,
     write_report,
 )
-from eval.stats import interval
-from eval.tables import markdown_table, spread
-from eval.trace import Trace
+from acquaint_gym.eval.report.tables import markdown_table, spread
+from acquaint_gym.eval.trace import Trace
 
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
 PEOPLE, TURNS, CATEGORIES = 40, 4, 3
@@ -307,7 +307,7 @@ def test_many_agents_look_different():
 
 
 def test_reports_start_without_matplotlib():
-    code = "import sys, eval.report; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, eval.report.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from envs.data import available, read_table, write_table
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.response_models import (
+from acquaint_gym.envs.data import available, read_table, write_table
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.response_models import (
     ResponseModel,
     TableModel,
     graded_response,

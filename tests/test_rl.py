@@ -18,19 +18,19 @@ from rich.console import Console
 from safetensors.numpy import load_file
 from sb3_contrib.common.maskable.utils import get_action_masks
 
-from agents.contract import CHECKS
-from agents.policy import PolicyAgent
-from agents.registry import parse_agent
-from agents.teacher import BayesTeacher
-from agents.view import VIEWS, make_view
-from envs.contract_play import transcript
-from envs.transcript import as_of, present_stimulus
-from eval.run import main as evaluate
-from eval.work import RefusedError
-from train import rl_bench
-from train.rl import main, parse
-from train.rl_env import UserVecEnv
-from train.rl_run import Run
+from acquaint_gym.agents.contract import CHECKS
+from acquaint_gym.agents.networks.features import VIEWS, make_view
+from acquaint_gym.agents.networks.policy import PolicyAgent
+from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.transcript import as_of, present_stimulus
+from acquaint_gym.eval.run import main as evaluate
+from acquaint_gym.eval.runs.execution import RefusedError
+from acquaint_gym.train import rl_bench
+from acquaint_gym.train.rl import main, parse
+from acquaint_gym.train.sb3.env import UserVecEnv
+from acquaint_gym.train.sb3.run import Run
 
 ROOT = Path(__file__).parent.parent
 ITEMS, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
@@ -371,7 +371,9 @@ def test_the_command_trains_an_agent_that_eval_run_scores(tmp_path, capsys, monk
     assert "finished already" in capsys.readouterr().err
     assert main(["--config", "tiny.yaml", "--gamma", "0.9", "--net-arch", "4", "4"]) == 2
     assert "another recipe: gamma was 0.5, is 0.9." in capsys.readouterr().err
-    Path("mine.yaml").write_text("agent: agents.policy:PolicyAgent\npath: mine\n")
+    Path("mine.yaml").write_text(
+        "agent: acquaint_gym.agents.networks.policy:PolicyAgent\npath: mine\n"
+    )
     command = ["--agent", "random", "mine.yaml", "--users", "8", "--set", "num_turns=5"]
     assert evaluate([*command, "--out", "scored"]) == 0
     rows = json.loads(Path("scored/report.json").read_text())["rows"]
@@ -449,7 +451,7 @@ def test_shipped_recipes_make_the_shipped_agents(name, tmp_path, monkeypatch):
     recipe = parse(yaml.safe_load((ROOT / config).read_text()), config)
     assert (recipe.env, recipe.out) == (SHIPPED[name], arguments["path"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("agents.policy.ROOT", tmp_path)
+    monkeypatch.setattr("acquaint_gym.agents.networks.policy.ROOT", tmp_path)
     task, _ = people(recipe.env, 1, **recipe.settings)
     with pytest.raises(ValueError, match=r"There is no policy in .* make it with: python -m train"):
         PolicyAgent(task, **arguments)

@@ -12,19 +12,19 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.baselines import PriorAgent, RandomAgent
-from agents.core import Agent, Decision, best
-from agents.teacher import BayesTeacher
-from envs.adaptors import UserVectorEnv
-from envs.core import PROBABILITY_FLOOR
-from envs.tasks.questionnaire import Questionnaire
-from envs.users.item_bank import ItemBank
-from envs.users.people import Users
-from envs.users.population import PersonStreams
-from eval.clairvoyant import Clairvoyant
-from eval.job import Job, People, plan
-from eval.rollout import rollout
-from eval.trace import Trace, write_json
+from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
+from acquaint_gym.agents.core import Agent, Decision, best
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.core import PROBABILITY_FLOOR
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.trace import Trace, write_json
 
 ENV = "acquaint/Questionnaire-v0"
 TASK = Questionnaire()

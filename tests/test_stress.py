@@ -11,14 +11,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import t as student
 
-from envs.users.quirks import Quirks
-from eval.job import Job, People, plan
-from eval.report import DifferentPeopleError
-from eval.stats import paired
-from eval.store import load_runs
-from eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, chosen, main, parser
-from eval.stress_report import rows_of
-from eval.trace import Trace
+from acquaint_gym.envs.users.quirks import Quirks
+from acquaint_gym.eval.metrics.stats import paired
+from acquaint_gym.eval.report.report import DifferentPeopleError
+from acquaint_gym.eval.report.stress import rows_of
+from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.store import load_runs
+from acquaint_gym.eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, chosen, main, parser
+from acquaint_gym.eval.trace import Trace
 
 QUESTIONS, FLIGHTS, CHOICE = ENVIRONMENTS
 USERS, TURNS = 60, 4

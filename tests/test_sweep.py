@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from eval.run import main as run
-from eval.sweep import main
+from acquaint_gym.eval.run import main as run
+from acquaint_gym.eval.sweep import main
 
 FLIGHTS = "acquaint/Flights-v0"
 AGENTS = ["--agent", "random", "bayes"]

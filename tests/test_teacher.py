@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from agents.baselines import PriorAgent, RandomAgent
-from agents.core import Agent, best, sample
-from agents.teacher import BayesTeacher
-from envs.adaptors import UserVectorEnv
-from envs.core import UserTask
-from envs.tasks.questionnaire import Questionnaire
-from envs.users.population import PersonStreams, Population
-from envs.users.response_models import TableModel
-from eval.clairvoyant import Clairvoyant
-from eval.rollout import rollout
-from eval.trace import Trace
+from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
+from acquaint_gym.agents.core import Agent, best, sample
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.users.population import PersonStreams, Population
+from acquaint_gym.envs.users.response_models import TableModel
+from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.trace import Trace
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
 IPIP50 = "acquaint/Questionnaire-v0"

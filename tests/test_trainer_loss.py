@@ -10,11 +10,11 @@ import torch
 from scipy.special import logsumexp
 from transformers import TrainingArguments
 
-from train.batches import Collator, choices
-from train.lessons import Lesson
-from train.objectives import kl, scored
-from train.replies import Replies
-from train.trainer import DistillTrainer
+from acquaint_gym.train.lm.batches import Collator, choices
+from acquaint_gym.train.lm.examples import Lesson
+from acquaint_gym.train.lm.objectives import kl, scored
+from acquaint_gym.train.lm.token_choices import Replies
+from acquaint_gym.train.lm.trainer import DistillTrainer
 
 VOCABULARY, TURNS, BELIEF_WEIGHT = 11, 3, 0.5
 OPTIONS = np.array([7, 2, 5, 9])

@@ -15,11 +15,11 @@ from tiny_train import TURNS, base, recipe, taught, traces
 from transformers import TrainingArguments
 from trl import DPOConfig, SFTConfig
 
-from train import dpo, sft
-from train.distill import Distill, distill
-from train.dpo import Dpo
-from train.recipe import parse, read
-from train.sft import Sft
+from acquaint_gym.train import dpo, sft
+from acquaint_gym.train.distill import Distill, distill
+from acquaint_gym.train.dpo import Dpo
+from acquaint_gym.train.recipes.language_model import parse, read
+from acquaint_gym.train.sft import Sft
 
 CONSOLE = Console(stderr=True)
 

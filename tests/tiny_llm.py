@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from envs.contract_play import transcript
-from envs.core import UserTask
-from envs.registration import make_task
-from envs.simulator import Simulator
-from eval.bench_llm import train_tokenizer
+from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval.speed.llm import train_tokenizer
 
-QUESTIONNAIRE = "envs.tasks.questionnaire:Questionnaire"
+QUESTIONNAIRE = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
 
 # Written after the families' published templates, shortened to what a conversation needs.
 LLAMA3 = (

@@ -7,10 +7,10 @@ from typing import Any
 
 from tiny_llm import random_model, tokenizer
 
-from agents.llm.dialogue import Dialogue
-from train.collect import main as collect
-from train.lessons import Lesson, lessons, sources
-from train.recipe import parse
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.train.collect import main as collect
+from acquaint_gym.train.lm.examples import Lesson, lessons, sources
+from acquaint_gym.train.recipes.language_model import parse
 
 TURNS = 5
 # In another order for everybody, so that some are soon asked about one trait twice.

@@ -15,11 +15,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from envs.names import parse_settings
-from envs.registration import task_class
-from eval.job import People, plan
-from eval.work import Errand, add_options, carry_out, check_options, guarded, refusing
-from train.export import EXPORTS, export
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import task_class
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import (
+    Errand,
+    add_options,
+    carry_out,
+    check_options,
+    guarded,
+    refusing,
+)
+from acquaint_gym.train.export import EXPORTS, export
 
 # Five people of each of the 2,250 / 250 / 625 profiles of a split.
 USERS = {"train": 11_250, "dev": 1_250, "test": 3_125}

@@ -1,9 +1,9 @@
 """Distils the teacher into a language model: `python -m train.distill --config X.yaml`.
 
 The student reads whole conversations in one forward pass and is compared with the teacher's
-distribution wherever a reply is due; see `train.trainer` for the loss, `train.recipe` and `Distill`
-for the keys. The result is an adapter (or a model) as safetensors and `adapter.json`, which says
-how it was made.
+distribution wherever a reply is due; see `train.lm.trainer` for the loss, and for the keys
+`train.recipes.language_model` and `Distill`. The result is an adapter (or a model) as safetensors
+and `adapter.json`, which says how it was made.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 from rich.console import Console
 
-from train import checks
-from train import recipe as recipes
-from train.recipe import Recipe
+from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.recipes import language_model as recipes
+from acquaint_gym.train.recipes.language_model import Recipe
 
 OBJECTIVES = ("kl", "ce-teacher", "ce-user", "reverse-kl", "kl+belief")
 
@@ -88,10 +88,10 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
     Raises:
         ValueError: input that cannot be used; one line.
     """
-    from train.batches import Collator, Lessons, generator
-    from train.lessons import check_answers, lessons, reports
-    from train.session import Session
-    from train.trainer import DistillTrainer
+    from acquaint_gym.train.lm.batches import Collator, Lessons, generator
+    from acquaint_gym.train.lm.examples import check_answers, lessons, reports
+    from acquaint_gym.train.lm.session import Session
+    from acquaint_gym.train.lm.trainer import DistillTrainer
 
     session = Session("distill", recipe, fresh, errors)
     if session.done is not None:

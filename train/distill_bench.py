@@ -27,20 +27,20 @@ from rich.table import Table
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from agents.llm.dialogue import Dialogue
-from envs.console import screen
-from envs.users.population import PersonStreams
-from eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
-from eval.bench_llm import EMBEDDED, made_of, random_llama
-from eval.job import People, plan
-from eval.rollout import rollout
-from eval.store import Run
-from train.base_models import quiet, with_adapter
-from train.batches import Collator, Group, Lessons
-from train.checks import at_least
-from train.lessons import Source, lessons, transcripts
-from train.recipe import Recipe
-from train.trainer import DistillTrainer
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.store import Run
+from acquaint_gym.eval.speed.llm import EMBEDDED, made_of, random_llama
+from acquaint_gym.train.lm.base_models import quiet, with_adapter
+from acquaint_gym.train.lm.batches import Collator, Group, Lessons
+from acquaint_gym.train.lm.examples import Source, lessons, transcripts
+from acquaint_gym.train.lm.trainer import DistillTrainer
+from acquaint_gym.train.recipes.checks import at_least
+from acquaint_gym.train.recipes.language_model import Recipe
 
 OURS, PLAIN = "distillation, logits at answers", "plain tuning, all logits"
 IGNORED = -100  # a label that transformers' loss leaves out

@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
-from train import checks
-from train import recipe as recipes
-from train.recipe import Recipe
+from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.recipes import language_model as recipes
+from acquaint_gym.train.recipes.language_model import Recipe
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def prepare(recipe: Dpo, fresh: bool, errors: Console) -> Callable[[], dict[str,
     import trl
     from datasets import Dataset
 
-    from train.base_models import lora_config
-    from train.batches import generator
-    from train.examine import Examined
-    from train.lessons import lessons
-    from train.session import Session
+    from acquaint_gym.train.lm.base_models import lora_config
+    from acquaint_gym.train.lm.batches import generator
+    from acquaint_gym.train.lm.dev_evaluation import Examined
+    from acquaint_gym.train.lm.examples import lessons
+    from acquaint_gym.train.lm.session import Session
 
     class Trainer(Examined, trl.DPOTrainer):  # type: ignore[misc, name-defined]
         """TRL's, in our loop, on tokens."""

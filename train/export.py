@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
-from envs.adaptors import UserEnv
-from envs.transcript import as_of
-from eval.store import slug
-from train.lessons import Source, sources, transcripts
+from acquaint_gym.envs.gym_env import UserEnv
+from acquaint_gym.envs.transcript import as_of
+from acquaint_gym.eval.runs.store import slug
+from acquaint_gym.train.lm.examples import Source, sources, transcripts
 
 # Where Minari looks for data sets.
 ROOT = "MINARI_DATASETS_PATH"

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from envs.users.humans import MISSING
-from envs.users.item_bank import ItemBank
-from envs.users.response_models import Floats, Ints
-from train import fitting
-from train.graded_fit import (
+from acquaint_gym.envs.users.humans import MISSING
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Floats, Ints
+from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics.graded import (
     MAX_ITERATIONS,
     NODES,
     TOLERANCE,

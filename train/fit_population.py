@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from envs.users.classes import CLASS, LocatedClasses, category_names
-from envs.users.humans import MISSING
-from envs.users.item_bank import ItemBank
-from envs.users.response_models import Ints
-from train import fitting
-from train.class_fit import (
+from acquaint_gym.envs.users.classes import CLASS, LocatedClasses, category_names
+from acquaint_gym.envs.users.humans import MISSING
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Ints
+from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics.classes import (
     COARSE,
     DIMENSIONS,
     ITERATIONS,

@@ -15,11 +15,11 @@ import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
-from envs.console import screen
-from envs.users.item_bank import ItemBank
-from envs.users.raters import kernel, load_raters
-from envs.users.response_models import Floats, Ints
-from train.class_fit import sequential_scores
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.raters import kernel, load_raters
+from acquaint_gym.envs.users.response_models import Floats, Ints
+from acquaint_gym.train.psychometrics.classes import sequential_scores
 
 WIDTHS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0)
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.gru import MEMORIES
-from envs.names import check_types
-from eval.work import guarded, refusing
-from train import checks
-from train import recipe as recipes
+from acquaint_gym.agents.networks.gru import MEMORIES
+from acquaint_gym.envs.names import check_types
+from acquaint_gym.eval.runs.execution import guarded, refusing
+from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.recipes import language_model as recipes
 
 OBJECTIVES = ("kl", "answers")
 
@@ -38,11 +38,11 @@ class Gru:
         imitate: whose distribution `kl` is to: `teacher`, the exact one, or `agent`, the one of the
             traces.
         max_people: use the first so many people of each trace only.
-        memory: `gru` or `sum`, see `agents.recurrent.Network`.
+        memory: `gru` or `sum`, see `agents.networks.recurrent.Network`.
         width: numbers in the memory.
         blocks: residual layers between memory and guess.
         dropout: share of numbers left out at random.
-        ordinal: the answers' categories are in order, see `agents.recurrent.polynomials`.
+        ordinal: the answers' categories are in order, see `agents.networks.recurrent.polynomials`.
         networks: how many are trained, each from weights of its own; the agent averages them.
         epochs: times that everybody is met.
         batch_size: people an update.
@@ -165,7 +165,7 @@ def prepare(recipe: Gru, fresh: bool, errors: Console) -> Callable[[], dict[str,
         ValueError: input that cannot be used; one line.
     """
     try:
-        from train.gru_training import Training
+        from acquaint_gym.train.networks.training import Training
     except ModuleNotFoundError as error:
         raise ValueError(f"{error}: pip install -e '.[llm]'") from error
     return Training(recipe, fresh, errors).carry_out

@@ -1,7 +1,7 @@
 """Builds the embedded model from nothing: `python -m train.micro --help`.
 
 A tokenizer, a small Llama of random weights, and a corpus that is generated on the way, see
-`train.micro_corpus`. Interrupted, the same command goes on; the same seed gives the same model.
+`train.embedded.corpus`. Interrupted, the same command goes on; the same seed gives the same model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from eval.work import RefusedError, guarded, refusing
+from acquaint_gym.eval.runs.execution import RefusedError, guarded, refusing
 
 OUT = Path("agents/models/micro")
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, defaults: argparse.Namespace, errors: Console) -> None:
     try:
-        from train.micro_build import build
+        from acquaint_gym.train.embedded.build import build
     except ModuleNotFoundError as error:
         raise RefusedError(
             f"{error}; language models need the extra llm (pip install -e '.[llm]')."

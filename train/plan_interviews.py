@@ -20,14 +20,14 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.registry import AgentSpec
-from envs.asking import AskingTask
-from envs.console import screen
-from envs.names import closest, parse_settings
-from envs.registration import environments, task_class
-from eval.job import Job, People, plan
-from eval.report import build_report, table, write_report
-from eval.work import (
+from acquaint_gym.agents.registry import AgentSpec
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.names import closest, parse_settings
+from acquaint_gym.envs.registration import environments, task_class
+from acquaint_gym.eval.report.report import build_report, table, write_report
+from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.execution import (
     Errand,
     add_options,
     carry_out,
@@ -142,7 +142,9 @@ def _jobs(options: argparse.Namespace, people: People, settings: Mapping[str, An
     jobs = []
     for sequence in range(1, options.sequences + 1):
         arguments = {"beam": options.beam, "sequence": sequence}
-        spec = AgentSpec(f"hindsight-{sequence}", "eval.hindsight:Hindsight", arguments)
+        spec = AgentSpec(
+            f"hindsight-{sequence}", "acquaint_gym.eval.oracles.hindsight:Hindsight", arguments
+        )
         jobs.append(replace(any_agent, agent=spec))
     return jobs
 

@@ -20,14 +20,19 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from agents.policy_net import ACTIVATIONS
-from agents.view import VIEWS
-from envs.core import UserTask
-from envs.names import check_types
-from envs.registration import check_settings, environment_spec, import_package, make_task
-from eval.work import guarded, refusing
-from train.checks import at_least, check_keys, one_of
-from train.recipe import overrides, parser, read
+from acquaint_gym.agents.networks.features import VIEWS
+from acquaint_gym.agents.networks.policy_net import ACTIVATIONS
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import check_types
+from acquaint_gym.envs.registration import (
+    check_settings,
+    environment_spec,
+    import_package,
+    make_task,
+)
+from acquaint_gym.eval.runs.execution import guarded, refusing
+from acquaint_gym.train.recipes.checks import at_least, check_keys, one_of
+from acquaint_gym.train.recipes.language_model import overrides, parser, read
 
 
 class Algorithm(NamedTuple):
@@ -73,7 +78,7 @@ class RLRecipe:
         out: folder of the result.
         settings: arguments of the environment's task.
         view: what the policy reads: the environment's own `transcript`, this `turn` only, or the
-            exact `belief` in place of the past; see `agents.view`.
+            exact `belief` in place of the past; see `agents.networks.features`.
         num_envs: people side by side.
         total_steps: turns, of all people together.
         eval_steps: turns between two checkpoints, each of which meets development people.
@@ -233,7 +238,7 @@ def prepare(recipe: RLRecipe, fresh: bool, errors: Console) -> Callable[[], obje
     Raises:
         ValueError: input that cannot be used; one line.
     """
-    from train.rl_run import Run
+    from acquaint_gym.train.sb3.run import Run
 
     return Run(recipe, fresh, errors).carry_out
 

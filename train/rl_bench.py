@@ -26,11 +26,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.view import make_view
-from envs.adaptors import UserVectorEnv
-from envs.console import screen
-from eval.bench import PEER, one_core, ratio
-from train.rl_env import UserVecEnv
+from acquaint_gym.agents.networks.features import make_view
+from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.eval.bench import PEER, one_core, ratio
+from acquaint_gym.train.sb3.env import UserVecEnv
 
 ENVS = ("acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0", "acquaint/Interview-v0")
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from rich.console import Console
 
-from train import checks
-from train import recipe as recipes
-from train.recipe import Recipe
+from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.recipes import language_model as recipes
+from acquaint_gym.train.recipes.language_model import Recipe
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
     import trl
     from datasets import Dataset
 
-    from train.examine import Examined
-    from train.lessons import check_answers, lessons
-    from train.session import Session
+    from acquaint_gym.train.lm.dev_evaluation import Examined
+    from acquaint_gym.train.lm.examples import check_answers, lessons
+    from acquaint_gym.train.lm.session import Session
 
     class Trainer(Examined, trl.SFTTrainer):  # type: ignore[misc, name-defined]
         """TRL's, in our loop."""

@@ -1,6 +1,6 @@
 """Language models that choose among the task's replies instead of typing freely."""
 
-from agents.llm.agent import LLMAgent
-from agents.llm.choice import ChoiceAgent
+from acquaint_gym.agents.llm.agent import LLMAgent
+from acquaint_gym.agents.llm.choice import ChoiceAgent
 
 __all__ = ["ChoiceAgent", "LLMAgent"]

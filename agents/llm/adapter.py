@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.llm.dialogue import Dialogue
-from envs.context import Context
-from envs.core import UserTask
-from envs.registration import make_task
-from envs.transcript import Observation
-from envs.users.population import PersonStreams
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.context import Context
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.population import PersonStreams
 
 FILE = "adapter.json"
 # People whose prompts stand for all; of a large file so many blocks, evenly spread, stand for it.
@@ -62,7 +62,7 @@ def _complete(made: Any) -> bool:
     return (
         has(made, "tuning", "base", "environments", "versions")
         and has(made["base"], "model", "revision", "weights")
-        and has(made["versions"], "acquaint")
+        and has(made["versions"], "acquaint-gym")
         and isinstance(made["environments"], list)
         and all(
             has(env, "env", "task", "arguments", "prompts", "tokens")
@@ -119,8 +119,8 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
         except ValueError as error:
             raise ValueError(
                 f"{folder}: trained on {env['env']}, whose prompts cannot be compared with those "
-                f"of training: {error} Use the version of then ({made['versions']['acquaint']}), "
-                "or train again."
+                f"of training: {error} Use the version of then "
+                f"({made['versions']['acquaint-gym']}), or train again."
             ) from error
         now = {"prompts": prompt_digest(task), "tokens": token_digest(task, dialogue)}
         for part, culprit in (("prompts", "this task's prompts"), ("tokens", "chat template")):
@@ -128,7 +128,7 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
                 raise ValueError(
                     f"{folder}: trained on {env['env']} with {part} {env[part]}, which are "
                     f"{now[part]} here; the {culprit} or the tokenizer changed since. Use the "
-                    f"version of then ({made['versions']['acquaint']}), or train again."
+                    f"version of then ({made['versions']['acquaint-gym']}), or train again."
                 )
 
 

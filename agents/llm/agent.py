@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.llm.adapter import check_adapter
-from agents.llm.choice import ChoiceAgent
-from agents.llm.dialogue import Dialogue
-from envs.core import UserTask
+from acquaint_gym.agents.llm.adapter import check_adapter
+from acquaint_gym.agents.llm.choice import ChoiceAgent
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.core import UserTask
 
 # Where the folders lie that this project ships, e.g. agents/models/micro.
 ROOT = Path(__file__).parent.parent.parent
@@ -44,7 +44,7 @@ class LLMAgent(ChoiceAgent):
     ) -> None:
         """Loads model and tokenizer."""
         try:
-            from agents.llm.hugging_face import HuggingFaceScorer, load
+            from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load
         except ModuleNotFoundError as error:
             raise ValueError(f"{error}: pip install -e '.[llm]'") from error
         model = folder(model)

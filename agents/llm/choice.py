@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import softmax
 
-from agents.core import Agent, Decision, decide
-from agents.llm.dialogue import Dialogue
-from agents.llm.probe import PROBES, ended
-from agents.llm.scorer import ChoiceScorer
-from envs.core import UserTask
-from envs.names import closest
-from envs.transcript import Observation
-from envs.users.response_models import Floats
+from acquaint_gym.agents.core import Agent, Decision, decide
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.probe import PROBES, ended
+from acquaint_gym.agents.llm.scorer import ChoiceScorer
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.response_models import Floats
 
 
 class ChoiceAgent(Agent):

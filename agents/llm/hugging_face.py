@@ -17,11 +17,11 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from agents.llm.cache import SlotCache
-from agents.llm.dialogue import common
-from agents.llm.scorer import Ids
-from envs.names import closest
-from envs.users.response_models import Floats
+from acquaint_gym.agents.llm.cache import SlotCache
+from acquaint_gym.agents.llm.dialogue import common
+from acquaint_gym.agents.llm.scorer import Ids
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.response_models import Floats
 
 ATTENTION = {"full_attention", "sliding_attention"}
 # What libraries raise for files that are damaged, or do not fit each other.

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from agents.core import Decision, decide
-from agents.llm.agent import LLMAgent
-from agents.teacher import BayesTeacher
-from envs.core import UserTask
-from envs.names import closest
-from envs.transcript import Observation
-from envs.users.response_models import Floats
+from acquaint_gym.agents.core import Decision, decide
+from acquaint_gym.agents.llm.agent import LLMAgent
+from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.response_models import Floats
 
 MODES = ("prompt", "fusion")
 # A probability under this counts as this, so that neither of the two can rule an answer out.

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from envs.core import UserTask
-from envs.transcript import Observation, stimuli_of
-from envs.users.response_models import Floats
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.users.response_models import Floats
 
 # Steps of the projection, after which a belief of five levels is within 0.02 of the nearest.
 _STEPS = 2000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from envs.users.response_models import Floats
+from acquaint_gym.envs.users.response_models import Floats
 
 Ids = list[int]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from envs.tasks.options import Feature
-from envs.tasks.preferences import PreferenceTask
+from acquaint_gym.envs.tasks.options import Feature
+from acquaint_gym.envs.tasks.preferences import PreferenceTask
 
 
 def _clock(start: int, step: int) -> tuple[str, ...]:

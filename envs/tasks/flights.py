@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs.context import make_context
-from envs.names import closest
-from envs.tasks.flight_choice import VARIANTS
-from envs.tasks.options import OptionsTask
-from envs.users.preferences import TraitOptions
-from envs.users.profiles import load_profiles
+from acquaint_gym.envs.context import make_context
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.tasks.flight_choice import VARIANTS
+from acquaint_gym.envs.tasks.options import OptionsTask
+from acquaint_gym.envs.users.preferences import TraitOptions
+from acquaint_gym.envs.users.profiles import load_profiles
 
 Weights = Mapping[str, Mapping[str, float]]
 EVERYONE = "everyone"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.context import make_context
-from envs.core import UserTask
-from envs.users.profiles import load_profiles
-from envs.users.response_models import Floats
-from envs.users.statements import MostLikeMe, Triples
+from acquaint_gym.envs.context import make_context
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.envs.users.statements import MostLikeMe, Triples
 
 
 class ForcedChoice(UserTask):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.asking import AskingTask
-from envs.simulator import Simulator
-from envs.tasks.interview import Interview
-from envs.users.item_bank import ItemBank
-from envs.users.population import Population
-from envs.users.raters import WIDTH, Raters, load_raters, response_table
-from envs.users.response_models import Ints, TableModel
+from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.tasks.interview import Interview
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.raters import WIDTH, Raters, load_raters, response_table
+from acquaint_gym.envs.users.response_models import Ints, TableModel
 
 SIMULATED = "simulated"
 

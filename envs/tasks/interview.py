@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envs.asking import AskingTask
-from envs.users.classes import class_people
-from envs.users.item_bank import ItemBank
-from envs.users.profiles import load_profiles
+from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.users.classes import class_people
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.profiles import load_profiles
 
 
 class Interview(AskingTask):

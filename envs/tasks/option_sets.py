@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from envs.users.population import SPLITS
-from envs.users.response_models import Floats
+from acquaint_gym.envs.users.population import SPLITS
+from acquaint_gym.envs.users.response_models import Floats
 
 # A longer list would leave a core's cache, and be drawn less evenly from multiples of 2^-24.
 LONGEST = 2**14

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.core import UserTask
-from envs.tasks.option_sets import OptionSets
-from envs.users.population import Population
-from envs.users.preferences import WeighedOptions
-from envs.users.response_models import Floats
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.tasks.option_sets import OptionSets
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.preferences import WeighedOptions
+from acquaint_gym.envs.users.response_models import Floats
 
 MOST_OPTIONS = 26  # as many as there are letters to name them
 

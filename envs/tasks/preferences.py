@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from envs.names import closest
-from envs.tasks.options import Feature, OptionsTask
-from envs.users.preferences import WeighedOptions, weighing_people
-from envs.users.response_models import Floats
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.tasks.options import Feature, OptionsTask
+from acquaint_gym.envs.users.preferences import WeighedOptions, weighing_people
+from acquaint_gym.envs.users.response_models import Floats
 
 
 class PreferenceTask(OptionsTask):

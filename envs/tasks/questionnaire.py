@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.context import make_context
-from envs.core import UserTask
-from envs.names import closest
-from envs.users.classes import class_people
-from envs.users.item_bank import ItemBank
-from envs.users.profiles import load_profiles
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.context import make_context
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.classes import class_people
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 class Questionnaire(UserTask):

@@ -6,9 +6,9 @@ from itertools import combinations, product
 
 import numpy as np
 
-from envs.tasks.options import Feature, OptionsTask
-from envs.users.population import Population
-from envs.users.preferences import WantedOptions
+from acquaint_gym.envs.tasks.options import Feature, OptionsTask
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.preferences import WantedOptions
 
 COLOUR = Feature("colour", ("black", "white", "red", "blue", "green", "yellow"))
 PATTERN = Feature("pattern", ("plain", "striped", "checked", "dotted", "floral"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.tasks.flights import Flights, one_trait
+from acquaint_gym.envs.tasks.flights import Flights, one_trait
 
 
 class SingleTrait(Flights):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.core import UserTask
-from envs.users.profiles import load_profiles
-from envs.users.response_models import Floats, TableModel
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.response_models import Floats, TableModel
 
 NAMES = ("very low", "low", "average", "high", "very high")
 # Probability that a stated level is another: as good as none, yet no answer is impossible.

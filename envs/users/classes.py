@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from envs.data import FOLDER, read_table
-from envs.users.item_bank import ItemBank
-from envs.users.population import Population
-from envs.users.response_models import Floats, TableModel
+from acquaint_gym.envs.data import FOLDER, read_table
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import Floats, TableModel
 
 CLASS = "class"
 

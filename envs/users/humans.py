@@ -25,9 +25,9 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from envs.names import closest
-from envs.users.item_bank import ItemBank
-from envs.users.response_models import Ints
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Ints
 
 MISSING = -1
 MISSING_TEXT = ("", "0", "0.0", "NA", "NULL")

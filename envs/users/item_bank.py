@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.data import FOLDER, available, numbers, read_table
-from envs.names import closest
-from envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
+from acquaint_gym.envs.data import FOLDER, available, numbers, read_table
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import multivariate_normal
 
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 SPLITS = ("train", "dev", "test")
 SPLIT_SHARES = (0.72, 0.08, 0.20)

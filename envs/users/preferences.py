@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.names import closest
-from envs.users.population import FEWEST_TYPES_TO_SPLIT, Population
-from envs.users.response_models import Floats, Ints, ResponseModel
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.population import FEWEST_TYPES_TO_SPLIT, Population
+from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 WEIGHTS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 # Options whose utilities differ by less are equally good: more than float32 rounds off, and less

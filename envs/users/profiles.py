@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.users.item_bank import GradedParameters, ItemBank
-from envs.users.population import Population
-from envs.users.response_models import TableModel
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import TableModel
 
 MOST_PROFILES = 1_000_000  # of more, one posterior would no longer fit into memory with others
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from envs.names import closest
-from envs.users.population import Population
-from envs.users.response_models import Floats, Ints, ResponseModel
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.population import Population
+from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 NONE = "none"
 

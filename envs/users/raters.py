@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.users.humans import load_respondents, split_rows
-from envs.users.item_bank import ItemBank
-from envs.users.respondents import locate
-from envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.users.humans import load_respondents, split_rows
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 WIDTH = 1.0
 """Of the kernel, in categories. `python -m train.fit_raters --data ipip50.csv.gz`: with it 10,046
@@ -40,7 +40,7 @@ def load_raters(bank: ItemBank, path: str, num: int) -> Raters:
 
     Args:
         bank: the items; who left one out is no rater.
-        path: the file, see `envs.users.respondents.locate`.
+        path: the file, see `envs.respondents.locate`.
         num: R; 0 for all of them.
 
     Raises:

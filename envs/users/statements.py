@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from envs.users.response_models import Floats, Ints, ResponseModel
+from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 
 class MostLikeMe(ResponseModel):

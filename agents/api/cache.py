@@ -1,0 +1,129 @@
+"""Answers of a server on disk, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections import Counter
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from acquaint_gym.agents.api.reply import Message, RefusedError, read_message
+
+COUNTS = (
+    "decisions",
+    "unparsed",
+    "requests",
+    "from_cache",
+    "retries",
+    "prompt_tokens",
+    "completion_tokens",
+    "without_usage",
+)
+
+
+class AnswerCache:
+    """A folder of answers, each a file named after the digest of its whole request.
+
+    Several processes may share it. The first answer to a request stays.
+
+    Args:
+        folder: where it lies; `~` is the home folder.
+        name: of the model; its answers have a folder of their own.
+
+    Raises:
+        ValueError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: str, name: str) -> None:
+        """Makes the folder."""
+        # Two folders down: `eval.runs.fingerprint` looks at the entries of a folder that a setting
+        # names, and an answer that is added must not change what it sees.
+        home = Path(folder).expanduser() / "chat" / "completions"
+        self.folder = home / re.sub(r"[^\w.=-]", "_", name)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"cache={folder!r}: cannot make {self.folder} ({error}).") from error
+
+    def file(self, key: str) -> Path:
+        """Where the answer with this digest lies, or would."""
+        return self.folder / key[:2] / f"{key}.json"
+
+    def keep(self, key: str, answer: Any) -> None:
+        """Keeps an answer, unless another process was faster."""
+        if not self.file(key).exists():
+            write_json(self.file(key), answer)
+
+    def load(self, key: str) -> Message:
+        """The answer with this digest.
+
+        Raises:
+            RefusedError: the answer was a refusal, kept as `{"refused": ...}`.
+            ValueError: its file is damaged.
+        """
+        file = self.file(key)
+        try:
+            answer = json.loads(file.read_text("utf-8"))
+            refused = answer.get("refused")
+            if refused is None:
+                return read_message(answer)
+        except (AttributeError, OSError, ValueError) as error:
+            raise ValueError(f"{file}: damaged ({error}). Delete it and run again.") from error
+        raise RefusedError(refused)
+
+
+class Usage:
+    """Counts of one process, in a file of its own: sums over files are sums over processes.
+
+    Args:
+        folder: where the file comes to lie.
+        about: what stands in it beside the counts.
+        price_in: of a million tokens of prompts, in whatever currency.
+        price_out: of a million tokens of messages.
+    """
+
+    def __init__(
+        self, folder: Path, about: dict[str, str], price_in: float, price_out: float
+    ) -> None:
+        """Starts at zero; writes nothing yet."""
+        self._file = folder / f"{time.time_ns()}-{os.getpid()}.json"
+        self._about, self._price_in, self._price_out = about, price_in, price_out
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def add(self, **numbers: int) -> None:
+        """Adds to the counts."""
+        with self._lock:
+            self._counts.update(numbers)
+
+    def total(self) -> dict[str, Any]:
+        """The counts, and the cost at the given prices."""
+        counts = {name: self._counts[name] for name in COUNTS}
+        cost = counts["prompt_tokens"] * self._price_in
+        cost += counts["completion_tokens"] * self._price_out
+        return {**self._about, **counts, "cost": cost / 1e6}
+
+    def save(self) -> None:
+        """Writes the total."""
+        write_json(self._file, self.total())
+
+
+def digest(content: Any) -> str:
+    """A text that tells this content, plain JSON, from any other."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON; a reader never sees a half-written file."""
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content), "utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Small networks as agents: GRUs that imitate, policies that reinforcement learning trained."""

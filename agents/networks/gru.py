@@ -1,0 +1,73 @@
+"""A small recurrent network as an agent: what an amortised student without language is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acquaint_gym.agents.core import Agent, Decision, decide
+from acquaint_gym.agents.prefix import PrefixCache
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.users.response_models import Floats
+
+MEMORIES = ("gru", "sum")
+
+
+class NetworkAgent(Agent):
+    """Guesses by networks whose memory is carried on from turn to turn.
+
+    Args:
+        task: of the kind that the networks were made for.
+        networks: an `agents.networks.recurrent.Ensemble`, in evaluation.
+    """
+
+    def __init__(self, task: UserTask, networks: Any) -> None:
+        """Remembers nobody yet."""
+        super().__init__(task)
+        self._networks = networks
+        self._cache = PrefixCache()
+
+    def act(self, observation: Observation, uniform: Floats) -> Decision:
+        """See `Agent.act`: the networks' distribution, and its most probable answer."""
+        probs = self._networks.guess(self._memory(observation), present_stimulus(observation))
+        return decide(self.task, observation, probs)
+
+    def _memory(self, observation: Observation) -> Any:
+        """`[M, B, W]` what the networks keep of these transcripts."""
+        from acquaint_gym.agents.networks.recurrent import events
+
+        turn = observation["turn"][:, 0].astype(np.int64)
+        told, nothing = events(observation, self._networks.form), turn[:, None][:, :0]
+        since, state = self._cache.take(turn, [told], nothing)
+        if state is None:
+            state = self._networks.start(len(turn))
+        last = int(turn.max(initial=0))
+        state = self._networks.remember(told[:, since:last], turn - since, state)
+        self._cache.keep(turn, [told], nothing, state)
+        return state
+
+
+class GruAgent(NetworkAgent):
+    """The networks that `train.gru` left in a folder.
+
+    Args:
+        task: see `NetworkAgent`.
+        path: the folder.
+        made_by: the command that makes it, for the message where it is missing.
+
+    Raises:
+        ValueError: no networks there, or such as read or say something else than the task.
+    """
+
+    def __init__(self, task: UserTask, path: str, made_by: str = "python -m train.gru") -> None:
+        """Loads the networks."""
+        if not Path(path).is_dir():
+            raise ValueError(f"There are no networks {path!r} yet; make it with: {made_by}")
+        try:
+            from acquaint_gym.agents.networks.recurrent import load
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{error}: pip install -e '.[llm]'") from error
+        super().__init__(task, load(Path(path), task))

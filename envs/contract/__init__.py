@@ -1,0 +1,112 @@
+"""The contract of an environment, as checks to run on a task of one's own.
+
+    from acquaint_gym.envs.contract import CHECKS
+
+    for check in CHECKS:
+        check("hotels/Hotels-v0", num_turns=5)
+
+`python -m envs.check` does it on the command line. A check takes the id of an environment that
+`envs.registration.register_task` registered, and arguments of the environment other than
+`observation` and `render_mode`. It returns None, or raises an `AssertionError` that says in a
+sentence what the task breaks and how to mend it. With `respondents=PATH` run `RESPONDENT_CHECKS`:
+the others speak of simulated people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from acquaint_gym.envs.contract.environment import (
+    check_actions,
+    check_gymnasium,
+    check_masks,
+    check_pickle,
+    check_render,
+    check_resets,
+    check_seeds,
+    check_spec,
+    check_vector,
+)
+from acquaint_gym.envs.contract.people import (
+    check_future_hidden,
+    check_no_leak,
+    check_same_person,
+    check_splits,
+)
+from acquaint_gym.envs.contract.task import (
+    check_manual,
+    check_prompts,
+    check_rewards,
+    check_stateless,
+    check_turn_form,
+    check_words,
+)
+from acquaint_gym.envs.contract.teacher import (
+    check_calibrated_teacher,
+    check_exact_teacher,
+    check_response_model,
+    check_sampler,
+)
+
+__all__ = [
+    "CHECKS",
+    "RESPONDENT_CHECKS",
+    "Check",
+    "check_actions",
+    "check_calibrated_teacher",
+    "check_exact_teacher",
+    "check_future_hidden",
+    "check_gymnasium",
+    "check_manual",
+    "check_masks",
+    "check_no_leak",
+    "check_pickle",
+    "check_prompts",
+    "check_render",
+    "check_resets",
+    "check_response_model",
+    "check_rewards",
+    "check_same_person",
+    "check_sampler",
+    "check_seeds",
+    "check_spec",
+    "check_splits",
+    "check_stateless",
+    "check_turn_form",
+    "check_vector",
+    "check_words",
+]
+
+Check = Callable[..., None]
+
+RESPONDENT_CHECKS: tuple[Check, ...] = (
+    check_manual,
+    check_gymnasium,
+    check_spec,
+    check_pickle,
+    check_seeds,
+    check_same_person,
+    check_vector,
+    check_resets,
+    check_actions,
+    check_masks,
+    check_rewards,
+    check_turn_form,
+    check_future_hidden,
+    check_no_leak,
+    check_stateless,
+    check_prompts,
+    check_words,
+    check_render,
+)
+"""The checks that also hold where people are recorded respondents, whose levels nobody knows."""
+
+CHECKS: tuple[Check, ...] = (
+    *RESPONDENT_CHECKS,
+    check_splits,
+    check_response_model,
+    check_sampler,
+    check_exact_teacher,
+    check_calibrated_teacher,
+)
+"""All checks, from the manual page to the statistics of the teacher."""

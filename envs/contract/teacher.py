@@ -1,0 +1,282 @@
+"""Contract checks about how people answer, and about the exact teacher that inverts it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2, norm
+
+from acquaint_gym.envs.contract.play import batch, generator, meet, scalar, transcript
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.users.people import Users
+from acquaint_gym.envs.users.response_models import Floats, ResponseModel
+
+# Five standard errors: by chance alone one check in two million would fail.
+ERRORS = 5.0
+
+
+def check_response_model(env_id: str, **settings: Any) -> None:
+    """The response model gives every type of person positive probabilities that sum to one."""
+    env = batch(env_id, 32, **settings)
+    meet(env)
+    task, model, levels = env.task, env.task.model, env.task.population.levels
+    stimuli = np.unique(env.users.stimuli.reshape(-1, env.users.stimuli.shape[-1]), axis=0)[:64]
+    for stimulus in stimuli:
+        probs = model.probs(levels, stimulus)
+        expected = f"float64 {[len(levels), len(task.categories)]}"
+        came = f"{probs.dtype} {list(probs.shape)}"
+        words = f"{env_id}: model.probs for stimulus {stimulus.tolist()}"
+        assert came == expected, f"{words} returns {came}; expected {expected}, [types, answers]."
+        assert (probs > 0).all(), (
+            f"{words} holds {probs.min()}; every answer needs a probability above zero, or one "
+            "surprise rules out every hypothesis. Mix in a little of the uniform distribution."
+        )
+        total = probs.sum(axis=1)
+        assert np.abs(total - 1).max() < 1e-9, (
+            f"{words} sums to {total.min()}..{total.max()} over answers; divide by the sum."
+        )
+        if model.separable:
+            _check_factor(env_id, task, stimulus, probs)
+    together = model.probs(levels[:5, None, :], stimuli[None, :7])
+    one_by_one = np.stack([model.probs(levels[:5], stimulus) for stimulus in stimuli[:7]], axis=1)
+    assert np.array_equal(together, one_by_one), (
+        f"{env_id}: model.probs of several people and stimuli at once is not that of each; let the "
+        "leading axes of `levels` and `stimulus` broadcast."
+    )
+    fast = model.likelihoods(levels[:5], stimuli[:7]).transpose(2, 0, 1)
+    assert np.abs(fast - together).max() < 1e-12, (
+        f"{env_id}: model.likelihoods is not model.probs of every type for each stimulus."
+    )
+
+
+def _check_factor(env_id: str, task: UserTask, stimulus: Floats, probs: Floats) -> None:
+    """The factor that a stimulus is said to inform is all that its answers depend on."""
+    factor, population = task.model.factor(stimulus), task.population
+    words = f"{env_id}: model.factor says {factor} for stimulus {stimulus.tolist()}"
+    assert factor in range(len(population.factors)), (
+        f"{words}; a separable model names one of {len(population.factors)} factors for each."
+    )
+    _, first, level = np.unique(
+        population.levels[:, factor], return_index=True, return_inverse=True
+    )
+    assert np.allclose(probs, probs[first][level], rtol=0, atol=1e-12), (
+        f"{words}, but people with equal levels on it answer differently. Name the right factor, "
+        "or let `separable` be False."
+    )
+
+
+def check_sampler(env_id: str, **settings: Any) -> None:
+    """People answer as the response model says, and a faster sampler equals the general one."""
+    turns = scalar(env_id, **settings).task.num_stimuli
+    env = batch(env_id, max(32, 8000 // turns), **settings)
+    meet(env)
+    users, model = env.users, env.task.model
+    # People who leave early have turns without an answer at the end; whoever can be asked anything
+    # has all answers ready.
+    happened = env.task.asks | (np.arange(turns) < users.length[:, None])
+    levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
+    probs = model.probs(levels[happened], users.stimuli[happened])
+    answers = users.answers[happened].astype(np.int64)
+    size = probs.shape[-1]
+    assert np.isin(answers, np.arange(size)).all(), (
+        f"{env_id}: answers {answers.min()}..{answers.max()}; expected 0..{size - 1}."
+    )
+    surprise = -np.log(np.take_along_axis(probs, answers[..., None], axis=-1)[..., 0])
+    entropy = -(probs * np.log(probs)).sum(axis=-1)
+    spread = (probs * np.log(probs) ** 2).sum(axis=-1) - entropy**2
+    off = (surprise - entropy).sum() / np.sqrt(spread.sum() + 1e-300)
+    assert abs(off) < ERRORS, (
+        f"{env_id}: the people's answers are {off:+.1f} standard errors more surprising than the "
+        "response model expects; sample() and probs() are not the same model."
+    )
+    excess = np.bincount(answers, minlength=size) - probs.sum(axis=0)
+    assert _plausible(excess, np.diag(probs.sum(axis=0)) - probs.T @ probs), (
+        f"{env_id}: the categories are answered {np.round(excess).tolist()} times too often for "
+        "the response model; sample() and probs() are not the same model."
+    )
+    rng = generator()
+    uniform = rng.random(happened.shape, dtype=np.float32)
+    below_one = np.nextafter(np.float32(1), np.float32(0))
+    uniform[0], uniform[-1] = 0, below_one
+    # Numbers that hit the bound between the first two answers exactly.
+    bounds = model.probs(users.levels[1::2, None, :], users.stimuli[1::2])[..., 0]
+    uniform[1::2] = np.minimum(bounds.astype(np.float32), below_one)
+    order = rng.random((len(happened), env.task.num_uniforms), dtype=np.float32)
+    # As they lie in the transcripts, and as the task hands them out, which may be a broadcast view.
+    stayed = happened.all(axis=1)
+    for stimuli in (users.stimuli[stayed], env.task.draw_stimuli(order)[stayed, :turns]):
+        general = ResponseModel.sample(model, users.levels[stayed], stimuli, uniform[stayed])
+        own = model.sample(users.levels[stayed], stimuli, uniform[stayed])
+        assert np.array_equal(own, general), (
+            f"{env_id}: sample() gives {(own != general).mean():.1%} other answers than "
+            "ResponseModel.sample for the same numbers; compare float32 with float32, category by "
+            "category, or leave it out."
+        )
+
+
+def _plausible(excess: Floats, covariance: Floats) -> bool:
+    """Whether `[K]` counts, less their expectations, may be chance: a chi-square test."""
+    statistic = float(excess @ np.linalg.pinv(covariance) @ excess)
+    return statistic < chi2.isf(2 * norm.sf(ERRORS), len(excess) - 1)
+
+
+def check_exact_teacher(env_id: str, **settings: Any) -> None:
+    """The teacher is Bayes' rule over all types of people, in every form and order."""
+    env = batch(env_id, 3, **settings)
+    meet(env)
+    task, users = env.task, env.users
+    turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
+    observation = transcript(task, users, turn)
+    turn = observation["turn"][:, 0].astype(np.int64)
+    asked = users.stimuli[np.arange(3), np.minimum(turn, users.length - 1)]
+    expected = [_enumerated(task, observation, row, asked[row]) for row in range(3)]
+    forms = ["joint"]
+    if task.population.independent and task.model.separable:
+        forms.append("factored")
+    engines = {f"form {form!r}": task.inference(form) for form in forms}
+    backwards = _reversed(observation)
+    for words, engine in {"task.inference()": task.inference(), **engines}.items():
+        for order, told in (("", observation), (", answers in reverse", backwards)):
+            weights = engine.condition(told)
+            predictive, marginals = engine.predict(weights, asked), engine.marginals(weights)
+            for row, (right, right_marginals) in enumerate(expected):
+                off = np.abs(predictive[row] - right).max()
+                assert off < 1e-9, (
+                    f"{env_id}: {words}{order}: the predictive after {turn[row]} answers is "
+                    f"{off:.1e} from enumerating all types. Check factor(), the prior, inference()."
+                )
+                if task.population.grid is None:
+                    continue
+                assert marginals is not None, f"{env_id}: {words} has no marginals for the grid."
+                assert np.abs(marginals[row] - right_marginals).max() < 1e-9, (
+                    f"{env_id}: {words}{order}: the posterior of each trait after {turn[row]} "
+                    "answers is not that of enumerating all types."
+                )
+
+
+def _enumerated(
+    task: UserTask, observation: Observation, row: int, asked: Floats
+) -> tuple[Floats, Floats]:
+    """`[K]` predictive of the answer to `asked` and `[F, L]` marginals, by brute force."""
+    population, model = task.population, task.model
+    weights = population.prior.astype(np.float64)
+    if task.context is not None:
+        one = {key: value[row] for key, value in observation.items()}
+        for stimulus, answer in zip(*task.context.unpack(one), strict=True):
+            weights = (
+                weights * task.context.task.model.probs(population.levels, stimulus)[:, int(answer)]
+            )
+            weights = weights / weights.sum()
+    for t in range(int(observation["turn"][row, 0])):
+        probs = model.probs(population.levels, stimuli_of(observation)[row, t])
+        shown = int(observation["answers"][row, t])
+        if task.accepts:
+            accepted = probs[:, int(observation["actions"][row, t])]
+            accepted = (1 - task.quirks.skepticism) * accepted
+            weights = weights * (accepted if shown else 1 - accepted)
+        else:
+            weights = weights * probs[:, shown]
+        weights = weights / weights.sum()
+    size = population.num_levels
+    marginals = [np.bincount(column, weights, size) for column in population.levels.T]
+    return weights @ model.probs(population.levels, asked), np.stack(marginals)
+
+
+def _parts(observation: Observation) -> tuple[Floats, ...]:
+    """Stimuli `[B, T, S]`, actions and answers `[B, T]`, as views."""
+    return stimuli_of(observation), observation["actions"], observation["answers"]
+
+
+def _reversed(observation: Observation) -> dict[str, Floats]:
+    """The same transcripts, told from the last answer to the first."""
+    backwards = {key: value.copy() for key, value in observation.items()}
+    for row, turn in enumerate(observation["turn"][:, 0].astype(np.int64)):
+        for told, part in zip(_parts(backwards), _parts(observation), strict=True):
+            told[row, :turn] = part[row, :turn][::-1]
+    return backwards
+
+
+def check_calibrated_teacher(env_id: str, **settings: Any) -> None:
+    """The teacher is as often right as it says, and earns at least what a random agent earns."""
+    task = scalar(env_id, **settings).task
+    work = task.num_turns * task.inference().prior.size
+    env = batch(env_id, int(np.clip(5e7 // work, 128, 2048)), **settings)
+    task = env.task
+    # The prior speaks of all types; those of one split are a part of them.
+    task.population = replace(task.population, split_by_type=False)
+    meet(env)
+    surprise, excess, gain = _taught(task, env.users)
+    off = surprise.mean() / _error(surprise)
+    assert abs(off) < ERRORS, (
+        f"{env_id}: the answers of people from the prior are {off:+.1f} standard errors more "
+        "surprising than the teacher's own entropy; the people, the prior and inference() do not "
+        "belong together."
+    )
+    assert _plausible(excess.sum(axis=0), excess.T @ excess), (
+        f"{env_id}: {len(excess)} people from the prior answer the categories "
+        f"{np.round(excess.sum(axis=0)).tolist()} times too often for the teacher; the people, the "
+        "prior and inference() do not belong together."
+    )
+    assert gain.mean() > -ERRORS * _error(gain), (
+        f"{env_id}: the teacher earns {gain.mean():+.3f} per person against random actions; check "
+        "reward() and scores(), and that action k predicts answer k."
+    )
+
+
+def _error(values: Floats) -> float:
+    """Standard error of a mean; a little above zero, so that it can divide."""
+    return float(values.std() / np.sqrt(len(values))) + 1e-12
+
+
+def _taught(
+    task: UserTask, users: Users
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Each person's sums over turns, of differences that are 0 on average under an exact teacher.
+
+    Returns:
+        `[B]` surprise minus entropy, `[B, K]` answers given minus their probabilities, and, 0 or
+        more on average, `[B]` the teacher's minus random rewards.
+    """
+    engine, everyone = task.inference(), np.arange(len(users.person))
+    weights = engine.begin(transcript(task, users, np.zeros_like(everyone)))
+    surprise, gain = np.zeros(len(everyone)), np.zeros(len(everyone))
+    excess = np.zeros((len(everyone), len(task.categories)))
+    for t in range(task.num_turns):
+        # People who leave early count no further.
+        here = users.length > t
+        stimulus, answer = users.stimuli[:, t], np.maximum(users.answers[:, t].astype(np.int64), 0)
+        now = np.full(len(everyone), t)
+        predictive = engine.predict(weights, stimulus, now)
+        surprise -= here * np.log(predictive[everyone, answer])
+        surprise += here * (predictive * np.log(predictive)).sum(axis=1)
+        excess[everyone, answer] += here
+        excess -= here[:, None] * predictive
+        if not task.asks:  # where agents ask they earn by what they learn
+            told = transcript(task, users, np.full(len(everyone), t))
+            legal = task.legal(told).astype(np.float64)
+            scores = task.scores(weights, stimulus, predictive)
+            earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
+            gain += here * (earned - _random(task, legal, answer))
+        action = answer * (t % 2)  # wrong at times, so that some are rejected
+        shown = task.shown(action, answer, users.willing[:, t])
+        weights = engine.update(weights, stimulus, shown, action, now)
+    return surprise, excess, gain
+
+
+def _earned(task: UserTask, probs: Floats, scores: Floats, answer: npt.NDArray[np.int64]) -> Floats:
+    """`[B]` rewards for the action of the highest score, or for stating the distribution."""
+    stated = task.states_distribution
+    return task.reward(task.stated(probs) if stated else scores.argmax(axis=1), answer)
+
+
+def _random(task: UserTask, legal: Floats, answer: npt.NDArray[np.int64]) -> Floats:
+    """`[B]` expected rewards for any legal action, each as likely as the others."""
+    share = legal / legal.sum(axis=1, keepdims=True)
+    if task.states_distribution:
+        return task.reward(task.stated(share), answer)
+    each = [task.reward(np.full(len(answer), action), answer) for action in range(legal.shape[1])]
+    return (share * np.stack(each, axis=1)).sum(axis=1)

@@ -1,0 +1,1 @@
+"""Exact Bayesian inference about a person."""

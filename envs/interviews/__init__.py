@@ -1,0 +1,1 @@
+"""Tasks in which agents choose what to ask: the contract, their episodes, their score."""

@@ -1,0 +1,1 @@
+"""What is computed from traces, and its intervals."""

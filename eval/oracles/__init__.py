@@ -1,0 +1,1 @@
+"""Agents that see the truth; they live with the evaluator."""

@@ -1,0 +1,269 @@
+"""From traces to a report: tidy curve_rows, numbers, a table for the screen, Markdown and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.stats import Floats, interval, paired
+from acquaint_gym.eval.report.tables import (
+    DASH,
+    curve_rows,
+    markdown_table,
+    numbers,
+    screen_table,
+    spread,
+)
+from acquaint_gym.eval.runs.store import slug
+from acquaint_gym.eval.trace import Trace, write_json
+
+NORMALISED = "normalised_score"
+_SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 columns
+    "accuracy": "accuracy",
+    "teacher_agreement": "agree",
+    "predictive_entropy": "entropy",
+    "nll": "NLL",
+    "ece": "ECE",
+    "kl_from_teacher": "KL",
+    "belief_correlation": "belief r",
+    "answer_mass": "mass",
+    "log_score": "log score",
+    "rmse": "RMSE",
+    "theta_correlation": "r",
+    "unasked_accuracy": "unasked",
+    "unasked_nll": "NLL",
+    "identified": "found",
+    "questions": "asked",
+    NORMALISED: "norm.",
+}
+_ARROWS = {"higher": "↑", "lower": "↓", "teacher": "≈"}
+_LEGEND = (
+    "↑ higher is better, ↓ lower, ≈ close to the teacher. ± and [ ] are 95 % intervals over "
+    "people; * leaves out failed people."
+)
+_METHOD = (
+    "People are the unit of independence. Means have Student's t intervals; correlation, "
+    "calibration error and normalised score have percentile bootstrap intervals over people. "
+    "The expected calibration error and its interval are biased upwards: compare agents with "
+    "one another, not with zero. Normalised score: 0 is the floor, 1 the teacher, on reward. "
+    "Failed people have a number that is undefined or infinite. Answer mass: probability that a "
+    "language model gives one of the legal replies at all; where its messages are read as text, "
+    "the share of them that were one."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What agents did in environments; `dataclasses.asdict` of it is `report.json`.
+
+    Attributes:
+        meta: how it was made; `meta["command"]` is printed in `report.md`.
+        rows: env, agent, metric, mean, low, high, users, failed.
+        curves: env, agent, metric, turn (1..T), mean, low, high, users (who had that turn).
+        paired: env, agent, reference, metric, mean, low, high, users, failed; agent minus
+            reference on the same people.
+    """
+
+    meta: dict[str, Any]
+    rows: list[dict[str, Any]]
+    curves: list[dict[str, Any]]
+    paired: list[dict[str, Any]]
+
+
+class DifferentPeopleError(ValueError):
+    """Agents that did not meet the same people cannot be compared."""
+
+
+def same_people(env: str, traces: Mapping[str, Trace]) -> dict[str, Trace]:
+    """The traces in one order of people, so that row n is the same person in all.
+
+    Args:
+        env: for the message.
+        traces: agent name -> trace.
+
+    Raises:
+        DifferentPeopleError: the people, their hidden levels, the number of turns or the answers
+            to the same stimulus at the same turn differ.
+    """
+    ordered = {name: trace.select(np.argsort(trace.person)) for name, trace in traces.items()}
+    first_name, first = next(iter(ordered.items()))
+    for name, trace in ordered.items():
+        difference = _difference(first, trace)
+        if difference:
+            raise DifferentPeopleError(
+                f"Cannot compare {first_name!r} and {name!r} on {env}: {difference}. "
+                "Run both again with the same people and settings."
+            )
+    return ordered
+
+
+def _difference(a: Trace, b: Trace) -> str:
+    """What shows that two traces, in order of people, are not about the same people; or ""."""
+    if not np.array_equal(a.person, b.person):
+        common = len(np.intersect1d(a.person, b.person))
+        return f"{len(a.person)} and {len(b.person)} people, {common} of them the same"
+    if not np.array_equal(a.levels, b.levels):
+        return "people of the same number have other hidden levels"
+    if a.answers.shape != b.answers.shape:
+        return f"{a.answers.shape[1]} and {b.answers.shape[1]} turns"
+    # An agent may choose the stimulus; only the answers to the same one must agree.
+    same_stimulus = (a.stimuli == b.stimuli).all(axis=-1)
+    rows, turns = np.nonzero(same_stimulus & (a.answers != b.answers))
+    if rows.size:
+        people = len(np.unique(rows))
+        first = f"person {a.person[rows[0]]} at turn {turns[0] + 1}"
+        return f"{people} of {len(a.person)} people answer otherwise, first {first}"
+    return ""
+
+
+def build_report(
+    meta: dict[str, Any],
+    traces: Mapping[str, Mapping[str, Trace]],
+    teacher: str = "bayes",
+    floor: str = "random",
+) -> Report:
+    """Every metric of every agent, turn by turn, and against the teacher on the same people.
+
+    Args:
+        meta: how the traces were made, copied into the report.
+        traces: environment id -> agent name -> trace.
+        teacher: the agent that scores 1 and is subtracted in `paired`.
+        floor: the agent that scores 0.
+
+    Raises:
+        DifferentPeopleError: the agents of an environment met different people.
+    """
+    report = Report(meta, [], [], [])
+    for env, by_agent in traces.items():
+        people = same_people(env, by_agent)
+        asks = next(iter(people.values())).asks
+        for metric in (one for one in METRICS.values() if one.applies(asks)):
+            statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
+            for agent, trace in people.items():
+                key = {"env": env, "agent": agent, "metric": metric.name}
+                report.rows.append(key | numbers(interval(statistics[agent], metric.combine)))
+                if metric.curve:
+                    curve = interval(metric.by_turn(trace), metric.combine)
+                    report.curves.extend(key | row for row in curve_rows(curve))
+                if teacher in people and agent != teacher:
+                    estimate = paired(statistics[agent], statistics[teacher], metric.combine)
+                    key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
+                    report.paired.append(key | numbers(estimate))
+        reward = {name: METRICS["reward"].statistics(trace) for name, trace in people.items()}
+        for agent, score in reward.items():
+            unknown = np.full_like(score, np.nan)
+            three = [score, reward.get(floor, unknown), reward.get(teacher, unknown)]
+            estimate = interval(np.concatenate(three, axis=1), _normalised)
+            key = {"env": env, "agent": agent, "metric": NORMALISED}
+            report.rows.append(key | numbers(estimate))
+    return report
+
+
+def _normalised(means: Floats) -> Floats:
+    """(agent - floor) / (teacher - floor) of mean rewards `[..., 3]` in that order."""
+    agent, floor, teacher = np.moveaxis(means, -1, 0)
+    return (agent - floor) / (teacher - floor)
+
+
+def table(report: Report, env: str) -> Table:
+    """One row an agent, at most 120 columns wide, without the metrics nobody has."""
+    return screen_table(env, *_summary(report, env), caption=_LEGEND)
+
+
+def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
+    """Writes report.json, report.md, learning_curve*.png and calibration*.png into `out_dir`.
+
+    Where agents ask nothing is predicted, and there is no calibration.
+
+    With several environments the names of the plots end in `_<environment>`.
+    """
+    from acquaint_gym.eval.report import (
+        plots,  # here, so that `--help` need not wait for matplotlib
+    )
+
+    write_json(out_dir / "report.json", asdict(report))
+    command = report.meta.get("command", "unknown")
+    parts = ["# Report", f"```\n{command}\n```"]
+    for env, by_agent in traces.items():
+        suffix = f"_{slug(env)}" if len(traces) > 1 else ""
+        people = max(len(trace.person) for trace in by_agent.values())
+        title = f"{env}: {people} people"
+        curve, calibration = f"learning_curve{suffix}.png", f"calibration{suffix}.png"
+        curves = [row for row in report.curves if row["env"] == env]
+        shown = plots.learning_curves(curves, title, out_dir / curve)
+        parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
+        parts.append(f"![{shown} by turn]({curve})")
+        if not next(iter(by_agent.values())).asks:
+            plots.calibration(by_agent, title, out_dir / calibration)
+            parts.append(f"![Confidence against frequency of hits]({calibration})")
+        parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]
+    parts.append(_METHOD)
+    (out_dir / "report.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+def _by_agent(report: Report, env: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Agent -> metric -> row."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in report.rows:
+        if row["env"] == env:
+            found.setdefault(row["agent"], {})[row["metric"]] = row
+    return found
+
+
+def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the table with one row an agent."""
+    agents = _by_agent(report, env)
+    shown = [
+        name
+        for name in _SUMMARY
+        if any(name in rows and not np.isnan(rows[name]["mean"]) for rows in agents.values())
+    ]
+    header = ["agent", *(f"{_SUMMARY[name]}{_arrow(name)}" for name in shown), "people", "failed"]
+    lines = []
+    for agent, rows in agents.items():
+        values = [_cell(name, rows[name]) for name in shown]
+        # A metric that nobody has, a belief say, is a dash and no failure.
+        failed = max((rows[name]["failed"] for name in shown if rows[name]["users"]), default=0)
+        people = rows["reward"]["users"] + rows["reward"]["failed"]
+        lines.append([agent, *values, str(people), str(failed)])
+    return header, lines
+
+
+def _cell(metric: str, row: Mapping[str, Any]) -> str:
+    if np.isnan(row["mean"]):
+        return DASH
+    half = (row["high"] - row["low"]) / 2
+    margin = f" ±{half:.3f}" if metric == "accuracy" and np.isfinite(half) else ""
+    return f"{row['mean']:.3f}{margin}{'*' if row['failed'] else ''}"
+
+
+def _arrow(metric: str) -> str:
+    return _ARROWS[METRICS[metric].better if metric in METRICS else "higher"]
+
+
+def _details(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the table with one row for every metric and agent."""
+    differences = {(row["agent"], row["metric"]): row for row in report.paired if row["env"] == env}
+    references = sorted({row["reference"] for row in differences.values()})
+    header = ["metric", "agent", "mean [95 %]", "people", "failed"]
+    header += [f"minus {name} [95 %]" for name in references]
+    agents = _by_agent(report, env)
+    lines = []
+    for metric in (*METRICS, NORMALISED):
+        for agent, rows in agents.items():
+            if metric not in rows:
+                continue
+            row = rows[metric]
+            line = [f"{metric}{_arrow(metric)}", agent, spread(row)]
+            line += [str(row["users"]), str(row["failed"])]
+            if references:
+                difference = differences.get((agent, metric))
+                line.append(spread(difference) if difference else DASH)
+            lines.append(line)
+    return header, lines

@@ -1,0 +1,248 @@
+"""One agent on one environment: what `eval.run` plans, and any process can carry out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from acquaint_gym.agents.core import Agent
+from acquaint_gym.agents.registry import AgentSpec, agent_keys, parse_agent
+from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.registration import (
+    check_settings,
+    environment_spec,
+    import_package,
+    make_task,
+    task_class,
+    task_keys,
+)
+from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.rollout import rollout
+from acquaint_gym.eval.runs.fingerprint import of_code, of_settings
+from acquaint_gym.eval.runs.store import Store
+
+
+@dataclass(frozen=True)
+class People:
+    """Whom to meet: a split of the synthetic people, or of a file of respondents.
+
+    Attributes:
+        split: `train`, `dev` or `test`; of respondents `train`, `dev` or `all`.
+        suite_seed: number of the world of people.
+        data: path of the respondents' file, None for synthetic people.
+    """
+
+    split: str
+    suite_seed: int
+    data: str | None
+
+    def identity(self) -> dict[str, Any]:
+        """What tells these people from others, wherever the file lies."""
+        known = {"split": self.split, "suite_seed": self.suite_seed}
+        if self.data is None:
+            return {**known, "data": None}
+        file = locate(self.data)
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise ValueError(f"{file}: no such file ({error.strerror}).") from error
+        digest = _digest(file, state.st_size, state.st_mtime_ns)
+        return {**known, "data": {"file": Path(self.data).name, "sha256": digest}}
+
+
+@lru_cache(maxsize=4)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Digest of a file, worked out again only when its size or its time of change is another."""
+    with file.open("rb") as whole:
+        return hashlib.file_digest(whole, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent on one environment with some people. Plain data, so that processes can pass it on.
+
+    Attributes:
+        env: id of a registered environment.
+        settings: arguments of its task.
+        agent: the agent.
+        teacher: the reference, on the environment's own task.
+        people: whom they meet.
+        packages: modules to import first, which register environments.
+    """
+
+    env: str
+    settings: Mapping[str, Any]
+    agent: AgentSpec
+    teacher: AgentSpec
+    people: People
+    packages: tuple[str, ...] = ()
+
+    def config(self) -> dict[str, Any]:
+        """All that decides the traces, as JSON: settings, people, code and files."""
+        agent, task = self.agent.arguments, self.agent.task_arguments
+        targets = (self.agent.target, environment_spec(self.env).kwargs["task"])
+        config = {
+            "env": self.env,
+            "env_spec": environment_spec(self.env).kwargs,
+            "env_settings": dict(self.settings),
+            "agent": self.agent.label,
+            "agent_spec": asdict(self.agent),
+            "teacher_spec": asdict(self.teacher),
+            "people": self.people.identity(),
+            "version": metadata.version("acquaint-gym"),
+            "code": of_code((*self.packages, *(t.partition(":")[0] for t in targets))),
+            "files": of_settings([*self.settings.values(), *agent.values(), *task.values()]),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(config))
+        return plain
+
+    def environment(self, num_envs: int) -> UserVectorEnv:
+        """The environment, for `num_envs` people at a time.
+
+        Raises:
+            ValueError: settings that its task does not accept, or unreadable data.
+        """
+        env = gym.make_vec(
+            self.env,
+            num_envs=num_envs,
+            autoreset_mode=AutoresetMode.DISABLED,
+            split=self.people.split,
+            suite_seed=self.people.suite_seed,
+            respondents=self.people.data,
+            **self.settings,
+        ).unwrapped
+        assert isinstance(env, UserVectorEnv)
+        return env
+
+    def agents(self) -> tuple[Agent, Agent]:
+        """The agent and the teacher, one object where they are the same.
+
+        Raises:
+            ValueError: settings that the agent or its task does not accept.
+        """
+        fixed = dict(environment_spec(self.env).kwargs)
+        task = partial(make_task, fixed.pop("task"))
+        agent = self.agent.build(task, {**fixed, **self.settings})
+        if self.agent.same_as(self.teacher):
+            return agent, agent
+        return agent, self.teacher.build(task, {**fixed, **self.settings})
+
+    def try_out(self) -> None:
+        """Plays one turn with the first person, so that what does not fit is found at once.
+
+        Raises:
+            ValueError: see `environment` and `agents`; or an agent that believes in a task with
+                other actions, turns or stimuli than the environment's.
+        """
+        env, (agent, teacher) = self.environment(1), _agents(_Key(self))
+        told, real = agent.task, env.task
+        if (
+            told.actions != real.actions
+            or told.num_turns != real.num_turns
+            or told.accepts != real.accepts
+            or not np.array_equal(told.stimulus_high, real.stimulus_high)
+        ):
+            raise ValueError(
+                f"Agent {self.agent.label!r} believes in a task of {told.num_turns} turns and "
+                f"{len(told.actions)} actions about {told.stimulus_high}, the environment has "
+                f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}; or one of the "
+                "two has feedback=accept and the other has not."
+            )
+        known, given = (str(task.context or "nothing") for task in (told, real))
+        if told.context is not None and known != given:
+            raise ValueError(
+                f"Agent {self.agent.label!r} believes in a context of {known}, the environment "
+                f"tells {given}; give both the same, or the agent context=none."
+            )
+        observation, _ = env.reset(options={"person": 0})
+        if isinstance(agent, Clairvoyant):
+            if self.agent.label.partition(":")[2] and self.agent.task_arguments:
+                raise ValueError(
+                    f"Agent {self.agent.label!r}: a clairvoyant goes by the environment's own "
+                    "task; give it no task settings of its own."
+                )
+            agent.look_at(env.users, env.task)
+        for one in (agent, teacher):
+            one.act(observation, np.zeros(1))
+
+    def evaluate(self, out: Path, first: int, end: int) -> None:
+        """Meets people `[first, end)` and writes their trace; in whatever process."""
+        for package in self.packages:
+            import_package(package)
+        key, person = _Key(self), np.arange(first, end)
+        env, (agent, teacher) = _environment(key, end - first), _agents(key)
+        streams = PersonStreams(self.people.suite_seed, "agents", env.task.num_turns)
+        trace = rollout(env, agent, teacher, person, streams.uniform(person))
+        Store(out, self.config()).save(first, end, trace)
+
+
+class _Key:
+    """A job as a cache key: equal where everything that decides the traces is."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._text = json.dumps([job.config(), job.people.data, job.packages])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+# Kept from batch to batch: reading respondents or loading a model takes longer than a batch.
+@lru_cache(maxsize=2)
+def _environment(key: _Key, num_envs: int) -> UserVectorEnv:
+    return key.job.environment(num_envs)
+
+
+@lru_cache(maxsize=1)
+def _agents(key: _Key) -> tuple[Agent, Agent]:
+    _agents.cache_clear()  # first: two models at once may not fit into memory
+    return key.job.agents()
+
+
+def plan(
+    env_id: str,
+    agents: list[str],
+    people: People,
+    settings: Mapping[str, Any],
+    packages: tuple[str, ...] = (),
+) -> list[Job]:
+    """The jobs of some agents on one environment.
+
+    Args:
+        env_id: id of a registered environment.
+        agents: `NAME` or `NAME:key=value,...`.
+        people: whom they meet.
+        settings: of `--set`; keys that begin with `agent.` go to the agents, others to the task.
+        packages: modules to import first.
+
+    Raises:
+        ValueError: an unknown name or key; one line, with the nearest name.
+    """
+    keys = task_keys(env_id)
+    prefix = "agent."
+    common = {k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)}
+    own = {key: value for key, value in settings.items() if not key.startswith(prefix)}
+    check_settings(env_id, own)
+    specs = [parse_agent(text, keys, common) for text in agents]
+    for key in common:
+        if not any(key in {**spec.arguments, **spec.task_arguments} for spec in specs):
+            own_keys = {k for spec in specs for k in agent_keys(spec)}
+            raise ValueError(f"No agent here has an argument {closest(key, [*own_keys, *keys])}")
+    teacher = parse_agent(task_class(env_id).teacher, keys)
+    return [Job(env_id, own, spec, teacher, people, packages) for spec in specs]

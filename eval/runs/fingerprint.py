@@ -1,0 +1,81 @@
+"""What a trace depends on beside its settings: code and files, as digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from acquaint_gym.envs.respondents import locate
+
+# Of this module's own package only the loop decides traces; reports may change freely.
+_DECIDE = (
+    "acquaint_gym.envs",
+    "acquaint_gym.agents",
+    "acquaint_gym.eval.oracles",
+    "acquaint_gym.eval.rollout",
+    "acquaint_gym.eval.runs.evaluation",
+)
+
+
+def of_files(paths: Iterable[Path]) -> str:
+    """Digest of the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def of_code(modules: tuple[str, ...]) -> str:
+    """Digest of the code and data that decide traces, and of other modules, as on disk.
+
+    Raises:
+        ModuleNotFoundError: a module that decides traces is not there, e.g. since it was renamed;
+            to skip it would re-use traces of other code.
+    """
+    files: set[Path] = set()
+    for name in (*_DECIDE, *modules):
+        spec = find_spec(name)
+        if spec is None:
+            raise ModuleNotFoundError(
+                f"No module {name!r}, whose code decides traces: eval/runs/fingerprint.py "
+                "lists ours, --import and the targets of tasks and agents name others.",
+                name=name,
+            )
+        if spec.submodule_search_locations is not None:
+            for folder in map(Path, spec.submodule_search_locations):
+                files |= {f for f in folder.rglob("*") if f.suffix in (".py", ".csv")}
+        elif spec.origin is not None:
+            # A module of one's own may use others beside it.
+            origin = Path(spec.origin)
+            files |= {origin} if name in _DECIDE else set(origin.parent.glob("*.py"))
+    return of_files(files)
+
+
+def of_settings(settings: Iterable[Any]) -> dict[str, str]:
+    """Digests of files that settings name; of a folder of weights, of names, sizes and times.
+
+    Other folders are written to, as the cache of a server's answers is, and decide nothing.
+    """
+    found = {}
+    for value in settings:
+        if not isinstance(value, str) or not value:
+            continue
+        # Respondents' files may lie in the folder that ACQUAINT_DATA names.
+        path = locate(value) if value.endswith((".csv", ".gz", ".zip")) else Path(value)
+        if not path.exists():
+            continue
+        if path.is_dir() and not list(path.glob("*.safetensors")):
+            continue
+        if path.is_dir():
+            parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
+            found[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
+        else:
+            # Correlations of the traits stand beside the parameters of the items.
+            beside = path.with_name(f"{path.stem}_traits.csv")
+            found[value] = of_files([path, *([beside] if beside.is_file() else [])])
+    return found

@@ -1,0 +1,152 @@
+"""Where traces lie: `DIR/traces/<env>/<agent>/config.json` and `people-<first>-<last>.npz`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acquaint_gym.eval.trace import Trace, write_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """One agent on one environment, as found on disk."""
+
+    env: str
+    agent: str
+    config: dict[str, Any]
+    trace: Trace
+
+
+class Store:
+    """The folder of one agent on one environment.
+
+    Args:
+        out: the run's DIR.
+        config: all that decides the traces, with `env` and `agent`; compared with what is there.
+        fresh: whether the traces that are there are about to be removed, see `clear`.
+
+    Raises:
+        ValueError: the folder holds traces of another configuration, or cannot be made.
+    """
+
+    def __init__(self, out: Path, config: dict[str, Any], fresh: bool = False) -> None:
+        """Opens the folder, or makes it."""
+        self.folder = out / "traces" / slug(config["env"]) / slug(config["agent"])
+        self._config = config
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"--out {out}: cannot make {self.folder} ({error}).") from error
+        if self.have() and not fresh:
+            self._compare()
+
+    def clear(self) -> None:
+        """Removes the traces that are there."""
+        for have in self.have():
+            self.path(*have).unlink()
+
+    def _compare(self) -> None:
+        """Refuses to mix traces of two configurations."""
+        if differing := differences(read_config(self.folder / "config.json"), self._config):
+            raise ValueError(
+                f"{self.folder} holds traces of another configuration: {differing}. "
+                "Choose another --out, or --fresh to replace what is there."
+            )
+
+    def save(self, first: int, end: int, trace: Trace) -> None:
+        """Keeps the trace of people `[first, end)`.
+
+        Raises:
+            ValueError: the folder holds traces of another configuration by now.
+        """
+        if self.have():
+            self._compare()
+        else:
+            write_json(self.folder / "config.json", self._config)
+        trace.save(self.path(first, end))
+
+    def have(self) -> list[tuple[int, int]]:
+        """Ranges of people `[first, end)` that are on disk, ascending."""
+        names = (re.fullmatch(r"people-(\d+)-(\d+)\.npz", f.name) for f in self.folder.iterdir())
+        return sorted((int(name[1]), int(name[2])) for name in names if name)
+
+    def missing(self, users: int, batch_size: int) -> list[tuple[int, int]]:
+        """Ranges of people below `users` that are not on disk, none longer than `batch_size`."""
+        gaps, at = [], 0
+        for first, end in [*self.have(), (users, users)]:
+            for start in range(at, min(first, users), batch_size):
+                gaps.append((start, min(start + batch_size, first, users)))
+            at = max(at, end)
+        return gaps
+
+    def path(self, first: int, end: int) -> Path:
+        """File of the people `[first, end)`."""
+        return self.folder / f"people-{first:07d}-{end:07d}.npz"
+
+    def load(self, users: int) -> Trace:
+        """The trace of people 0..users-1.
+
+        Raises:
+            ValueError: some of them are missing.
+        """
+        if self.missing(users, users):
+            raise ValueError(f"{self.folder}: people {self.missing(users, users)} are missing.")
+        parts = [Trace.load(self.path(*have)) for have in self.have() if have[0] < users]
+        trace = Trace.join(parts)
+        # Two runs at once may have met somebody twice, with the same result.
+        _, once = np.unique(trace.person, return_index=True)
+        return trace.select(once[:users])
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which keys of two tables differ, and how; nothing if none does."""
+    return "; ".join(
+        f"{key} was {was.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*was, *now})
+        if was.get(key) != now.get(key)
+    )
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration of the traces beside it.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    try:
+        config: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{file}: cannot be read ({error}); delete the folder and run again."
+        ) from error
+    return config
+
+
+def load_runs(out: Path) -> list[Run]:
+    """Every agent on every environment in a run's DIR, as far as the people reach.
+
+    Raises:
+        ValueError: no traces there.
+    """
+    runs = []
+    for file in sorted(out.glob("traces/*/*/config.json")):
+        config = read_config(file)
+        store = Store(out, config)
+        if store.have():
+            trace = store.load(store.have()[-1][1])
+            runs.append(Run(config["env"], config["agent"], config, trace))
+    if not runs:
+        raise ValueError(f"{out}: no traces there; expected a folder that eval.run --out wrote.")
+    return runs
+
+
+def slug(name: str) -> str:
+    """A name as a folder: letters, digits, `.`, `-`, `=` and `,` stay, the rest becomes `_`."""
+    return re.sub(r"[^\w.=,-]", "_", name)

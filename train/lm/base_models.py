@@ -1,0 +1,117 @@
+"""Language models to be trained: the base, the adapter, and what is recorded of both."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from acquaint_gym.agents.llm.adapter import (
+    config_digest,
+    prompt_digest,
+    token_digest,
+    weights_digest,
+)
+from acquaint_gym.agents.llm.agent import folder
+from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.hugging_face import stored
+from acquaint_gym.train.lm.examples import Source
+from acquaint_gym.train.recipes.language_model import Recipe
+
+PACKAGES = ("acquaint-gym", "torch", "transformers", "peft", "accelerate")
+
+
+def load_base(recipe: Recipe) -> tuple[Any, Any]:
+    """The base and its tokenizer; on the processor, from where the trainer moves it.
+
+    Raises:
+        ValueError: it cannot be had.
+    """
+    how = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
+    return stored(folder(recipe.model), recipe.revision, **how)
+
+
+def lora_config(recipe: Recipe) -> Any:
+    """The adapter that a recipe describes; None for full tuning."""
+    if recipe.tuning == "full":
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules=recipe.lora_targets,
+        r=recipe.lora_r,
+        lora_alpha=recipe.lora_alpha,  # type: ignore[arg-type]
+        lora_dropout=recipe.lora_dropout,
+        use_rslora=recipe.use_rslora,
+        use_dora=recipe.use_dora,
+    )
+
+
+def with_adapter(model: Any, recipe: Recipe, seed: int) -> Any:
+    """The model, frozen, with a new adapter in training; or the model, to be trained as a whole."""
+    config = lora_config(recipe)
+    if config is None:
+        return model
+    from peft import get_peft_model
+
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(seed)
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"lora_targets={recipe.lora_targets!r}: {reason}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what libraries tell each other about their next versions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def provenance(
+    method: str, recipe: Recipe, found: Sequence[Source], dialogue: Dialogue, model: Any
+) -> dict[str, Any]:
+    """What `adapter.json` says; see `agents.llm.adapter` for who reads it.
+
+    Args:
+        method: how it is trained, e.g. `distill`.
+        recipe: the settings; folders in it are left out, they mean nothing elsewhere.
+        found: the traces.
+        dialogue: of the base's tokenizer.
+        model: the base.
+    """
+    folders = ("traces", "out", "model", "eval_data")
+    commit = getattr(model.config, "_commit_hash", None)
+    environments = [
+        {
+            **source.described(),
+            "prompts": prompt_digest(source.task),
+            "tokens": token_digest(source.task, dialogue),
+        }
+        for source in found
+    ]
+    return {
+        "format": 1,
+        "method": method,
+        "tuning": recipe.tuning,
+        "base": {
+            "model": Path(recipe.model).name
+            if Path(folder(recipe.model)).is_dir()
+            else recipe.model,
+            "revision": recipe.revision or commit,
+            "weights": weights_digest(folder(recipe.model), recipe.revision),
+            "config": config_digest(folder(recipe.model), recipe.revision),
+        },
+        "environments": environments,
+        "recipe": {key: value for key, value in recipe.plain().items() if key not in folders},
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }

@@ -1,0 +1,131 @@
+"""`transformers.Trainer` with a teacher's distribution as the target at chosen positions."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from acquaint_gym.train.lm.batches import choices
+from acquaint_gym.train.lm.dev_evaluation import Examined
+from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, Scored, cross_entropy, kl, scored
+
+
+class DistillTrainer(Examined, Trainer):
+    """Compares student and teacher at the answer positions of whole conversations.
+
+    One forward pass a batch; logits are computed at the answer positions only. The loss is
+
+        sum over positions of weight * (objective + mass_weight * elsewhere) / number of replies,
+
+    where `elsewhere` is minus the logarithm of the probability that the model gives a legal reply
+    at all, and the cross-entropy to the teacher's choice is added `choice_weight` times. Replies of
+    several tokens are chosen token by token, see `train.lm.token_choices`; within a reply
+    `elsewhere` counts as much as the teacher gives it. With `objective="kl"` and
+    `mass_weight=1` it is the cross-entropy, over the whole vocabulary, to the teacher's
+    distribution, minus that distribution's entropy. The number of
+    replies is that of all processes and of all batches between two updates, so the gradient does
+    not depend on how an update's conversations are cut into batches.
+
+    Args:
+        objective: key of `OBJECTIVES`.
+        mass_weight: see above.
+        choice_weight: see above; a little of it teaches how the teacher breaks exact ties.
+        **arguments: as `Examined` and `transformers.Trainer`; the data is `Lessons`.
+    """
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        *,
+        objective: str,
+        mass_weight: float,
+        choice_weight: float,
+        **arguments: Any,
+    ) -> None:
+        """Begins with empty sums."""
+        super().__init__(**arguments)
+        self.model_accepts_loss_kwargs = True  # as above, for earlier versions of transformers
+        self._objective, self._mass_weight = OBJECTIVES[objective], mass_weight
+        self._choice_weight = choice_weight
+        self._sums = torch.zeros(6)
+        self._since = time.perf_counter()
+
+    def get_batch_samples(
+        self, epoch_iterator: Any, num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """The batches until the next update, and how many replies all processes have in theirs."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        count = torch.zeros((), dtype=torch.long, device=device)
+        for batch in batches:
+            count += (batch["begins"] & ~batch["reports"]).sum().to(device)
+        return batches, self.accelerator.reduce(count, "sum")
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The loss of a batch, scaled as `training_step` wants it."""
+        wanted = choices(inputs)
+        logits = model(
+            input_ids=inputs["input_ids"], logits_to_keep=inputs["answer_mask"], use_cache=False
+        ).logits
+        if logits.shape[:-1] != wanted.weight.shape:
+            raise ValueError(
+                f"{type(model).__name__} gave logits {list(logits.shape)} instead of "
+                f"[{len(wanted.weight)}, vocabulary]: it does not take a mask as logits_to_keep."
+            )
+        said = scored(logits, wanted)
+        elsewhere = said.elsewhere * wanted.target.sum(1)
+        cells = self._objective(said, wanted) + self._mass_weight * elsewhere
+        if self._choice_weight:
+            cells = cells + self._choice_weight * cross_entropy(said, wanted.action)
+        replies = num_items_in_batch
+        if replies is None:
+            replies = (wanted.begins & ~wanted.reports).sum()
+        loss = (wanted.weight * cells).sum() / replies
+        if model.training:
+            self._count(said, wanted, inputs["tokens"])
+            # Gradients are averaged over processes, and the sum is wanted.
+            loss = loss * self.accelerator.num_processes
+        return (loss, {}) if return_outputs else loss
+
+    @torch.no_grad()
+    def _count(self, said: Scored, wanted: Choices, tokens: torch.Tensor) -> None:
+        """Adds to what the next line of the log shows."""
+        cells, report, reply = kl(said, wanted), wanted.reports, ~wanted.reports
+        sums = (
+            (cells * reply).sum(),
+            (said.elsewhere * wanted.target.sum(1) * reply).sum(),
+            (reply & wanted.begins).sum(),
+            (cells * report).sum(),
+            (report & wanted.begins).sum(),
+            tokens.sum(),
+        )
+        self._sums = self._sums.to(cells.device) + torch.stack([part.float() for part in sums])
+
+    def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
+        """See `Examined.evaluate`; takes the time out of the measured speed."""
+        started = time.perf_counter()
+        metrics = super().evaluate(*arguments, **settings)
+        self._since += time.perf_counter() - started
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds to a line about the loss what it consists of, and the speed."""
+        if "loss" in logs:
+            sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum").tolist()
+            count, asked = max(sums[2], 1), max(sums[4], 1)
+            logs |= {"kl": sums[0] / count, "elsewhere": sums[1] / count}
+            if sums[4]:
+                logs["belief_kl"] = sums[3] / asked
+            now = time.perf_counter()
+            logs["tokens_per_second"] = sums[5] / (now - self._since)
+            self._sums, self._since = torch.zeros(6), now
+        super().log(logs, start_time)

@@ -1,0 +1,1 @@
+"""How small networks learn from traces."""

@@ -1,0 +1,1 @@
+"""How parameters and populations are fitted to people."""

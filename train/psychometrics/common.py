@@ -1,0 +1,104 @@
+"""What every fit to real people's answers shares: options, reading, provenance, writing."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from acquaint_gym.envs.data import write_table
+from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
+from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.envs.users.response_models import Ints
+
+Tables = Mapping[Path, tuple[Sequence[str], Mapping[str, Sequence[object]]]]
+"""Path -> provenance lines and columns, as `write_table` takes them."""
+
+
+@dataclass(frozen=True)
+class Respondents:
+    """The people a fit is made to.
+
+    Attributes:
+        bank: the items they answered.
+        recorded: the whole file.
+        answers: `[N, I]` raw zero-based categories of the chosen split, -1 missing.
+    """
+
+    bank: ItemBank
+    recorded: Recorded
+    answers: Ints
+
+
+def options(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every fit takes."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--data", type=Path, required=True, help="respondents: .csv, .gz or .zip")
+    parser.add_argument("--out", type=Path, required=True, help="CSV to write, e.g. mine.csv")
+    parser.add_argument("--questionnaire", default="ipip50", help="default: %(default)s")
+    parser.add_argument(
+        "--split", choices=tuple(SPLITS), default="train", help="which rows; default: %(default)s"
+    )
+    parser.add_argument(
+        "--credit", action="append", default=[], help="line for the files' heads: whose data"
+    )
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    fit: Callable[[argparse.Namespace, Respondents, Console], None],
+    arguments: Sequence[str] | None,
+) -> None:
+    """Parses, reads the people and fits; bad input ends it with one line and status 2."""
+    chosen = parser.parse_args(arguments)
+    out: Path = chosen.out
+    try:
+        if out.suffix != ".csv" or not out.parent.is_dir():
+            raise ValueError(f"--out {out}: expected a name ending in .csv in an existing folder.")
+        bank = ItemBank.load(chosen.questionnaire)
+        recorded = load_respondents(locate(str(chosen.data)), bank)
+        answers = recorded.answers[split_rows(recorded.row, chosen.split)]
+        fit(chosen, Respondents(bank, recorded, answers), Console())
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def source(chosen: argparse.Namespace, people: Respondents) -> list[str]:
+    """Provenance lines: whose answers; file names only, no folders of this machine."""
+    recorded = people.recorded
+    return [
+        f"Data: {recorded.name}, sha256 {recorded.sha256}; split {chosen.split}, "
+        f"{len(people.answers):,} of {len(recorded.row):,} rows, besides {recorded.unanswered} "
+        "without any answer.",
+        *chosen.credit,
+    ]
+
+
+def made_by(module: str, chosen: argparse.Namespace, people: Respondents, *names: str) -> str:
+    """Provenance line: the date and the command, with the settings of these names."""
+    settings = " ".join(f"--{name.replace('_', '-')} {getattr(chosen, name)}" for name in names)
+    return (
+        f"Made {datetime.datetime.now(datetime.UTC).date()} by: python -m {module} "
+        f"--questionnaire {people.bank.name} --data {shlex.quote(people.recorded.name)} "
+        f"--split {chosen.split} {settings} --out {shlex.quote(chosen.out.name)}"
+    )
+
+
+def write_all(tables: Tables) -> None:
+    """Writes all tables or none: an interrupt leaves whatever files were there before."""
+    partial = {path: path.with_name(f"{path.name}.partial") for path in tables}
+    try:
+        for path, (provenance, columns) in tables.items():
+            write_table(partial[path], provenance, columns)
+        for path, temporary in partial.items():
+            temporary.replace(path)
+    finally:
+        for temporary in partial.values():
+            temporary.unlink(missing_ok=True)

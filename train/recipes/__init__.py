@@ -1,0 +1,1 @@
+"""What trainings take: keys, checks, folders."""

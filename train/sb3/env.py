@@ -1,0 +1,115 @@
+"""Our vector environments as Stable-Baselines3's: one adaptor, in arrays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
+
+from acquaint_gym.agents.networks.features import View
+from acquaint_gym.envs.gym_env import UserVectorEnv
+
+# Of every lane whose episode goes on: Stable-Baselines3 reads these and never writes.
+_NOTHING: dict[str, Any] = {}
+
+
+class UserVecEnv(VecEnv):
+    """People side by side, as Stable-Baselines3 wants to meet them.
+
+    A lane whose episode ended shows its next person at once; what was seen last of the former is in
+    the lane's info, with the return and length of the episode, as `VecMonitor` puts it there.
+
+    Args:
+        env: without autoreset: ended lanes are reset here in one call, which gives both the last
+            and the first observations as arrays.
+        view: what of the transcripts is shown.
+
+    Raises:
+        ValueError: an environment that resets its lanes itself.
+    """
+
+    def __init__(self, env: UserVectorEnv, view: View) -> None:
+        """Begins with empty sums."""
+        if env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
+            raise ValueError("UserVecEnv resets ended lanes itself: autoreset_mode=DISABLED.")
+        self._env, self._view, self.render_mode = env, view, None
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+        self._since = time.perf_counter()
+        super().__init__(env.num_envs, view.space, env.single_action_space)
+
+    def reset(self) -> Any:
+        """Lane i meets person `seed + i` after `seed(seed)`, otherwise its next person."""
+        observation, _ = self._env.reset(seed=self._seeds[0])
+        self._reset_seeds()
+        self._returns[:], self._lengths[:] = 0, 0
+        return self._view.observe(observation)
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """Keeps the actions until `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> Any:
+        """One turn on every lane."""
+        observation, reward, terminated, truncated, _ = self._env.step(self._actions)
+        over = terminated | truncated
+        self._returns += reward
+        self._lengths += 1
+        infos, shown = [_NOTHING] * self.num_envs, self._view.observe(observation)
+        if over.any():
+            now = round(time.perf_counter() - self._since, 6)
+            for lane in np.flatnonzero(over).tolist():
+                length = int(self._lengths[lane])
+                infos[lane] = {
+                    "episode": {"r": float(self._returns[lane]), "l": length, "t": now},
+                    "terminal_observation": _row(shown, lane),
+                    "TimeLimit.truncated": bool(truncated[lane]),
+                }
+            self._returns[over], self._lengths[over] = 0, 0
+            shown = self._view.observe(self._env.reset(options={"reset_mask": over})[0])
+        return shown, reward.astype(np.float32), over, infos
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self._env.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of the environment, which all lanes share."""
+        value = getattr(self if attr_name == "render_mode" else self._env, attr_name)
+        return [value] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refuses: an attribute belongs to all lanes, and is an argument of the environment."""
+        raise AttributeError(f"{attr_name} cannot be set; it is an argument of the environment.")
+
+    def env_method(
+        self,
+        method_name: str,
+        *method_args: Any,
+        indices: VecEnvIndices = None,
+        **method_kwargs: Any,
+    ) -> list[Any]:
+        """A method of the environment that gives a row a lane, e.g. `action_masks`."""
+        rows = getattr(self._env, method_name)(*method_args, **method_kwargs)
+        return list(rows) if indices is None else [rows[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
+        """No lane has a wrapper of its own."""
+        return [False] * len(list(self._get_indices(indices)))
+
+    def get_images(self) -> Sequence[npt.NDArray[Any] | None]:
+        """People are not to be seen."""
+        return [None] * self.num_envs
+
+
+def _row(shown: Any, lane: int) -> Any:
+    """What one lane shows."""
+    if isinstance(shown, dict):
+        return {key: value[lane] for key, value in shown.items()}
+    return shown[lane]
