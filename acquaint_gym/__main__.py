@@ -5,6 +5,7 @@ acquaint run --agent random prior bayes
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"acquaint: unknown command {closest(given[0], COMMANDS)}"
         print(message, file=sys.stderr)  # noqa: T201 - before any console is made
         return 2
+    # Agents and tasks of one's own lie in the present folder; last, so that nothing installed is
+    # shadowed by what else lies there.
+    sys.path.append(os.getcwd())
     module, _ = COMMANDS[given[0]]
     code: int = import_module(f"acquaint_gym.{module}").main(given[1:])
     return code

@@ -71,7 +71,7 @@ def predicting(task: UserTask) -> UserTask:
     Raises:
         ValueError: a task in which agents ask.
     """
-    if task.asks:
+    if task.agent_asks:
         raise ValueError(
             f"{type(task).__name__}: agents ask here, this one predicts answers; take another, "
             f"e.g. {task.teacher}."

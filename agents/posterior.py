@@ -26,7 +26,7 @@ class Posterior:
     def __init__(self, task: UserTask, discount: float = 1.0) -> None:
         """Builds the engine of inference."""
         self.engine = task.inference()
-        self._accepts, self._discount = task.accepts, discount
+        self._accepts, self._discount = task.binary_feedback, discount
         self._cache = PrefixCache()
 
     def after(self, observation: Observation) -> Iterator[tuple[slice, Floats]]:

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from acquaint_gym.envs.transcript import Observation
-from acquaint_gym.envs.users.quirks import Quirks, QuirkyModel
+from acquaint_gym.envs.users.quirks import DistortedModel, Quirks
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Context:
 
     Args:
         task: the other task; the same person gives the same answers in it as on its own.
-            Careless, styled and incoherent people are so there as well, see `bend`.
+            Careless, styled and incoherent people are so there as well, see `apply_quirks`.
         turns: C, how many of its turns are known.
 
     Raises:
@@ -48,11 +48,11 @@ class Context:
             np.tile(low, turns).astype(np.float32), np.tile(high, turns).astype(np.float32)
         )
 
-    def bend(self, quirks: Quirks) -> None:
+    def apply_quirks(self, quirks: Quirks) -> None:
         """People answer there with the same quirks, but for those of conversations and of time."""
         asked = replace(quirks, skepticism=0.0, impatience=0.0, drift=0.0)
-        if asked.bends:
-            self.task.quirks, self.task.model = asked, QuirkyModel(self.task.model, asked)
+        if asked.changes_responses:
+            self.task.quirks, self.task.model = asked, DistortedModel(self.task.model, asked)
 
     def __str__(self) -> str:
         """What is known, in a few words."""
@@ -72,7 +72,7 @@ class Context:
     def words(self, observation: Observation) -> str:
         """The context of one transcript (no batch axis) in words, a line a turn."""
         known = zip(*self.unpack(observation), strict=True)
-        lines = [f"- {self.task.noted(stimulus, int(answer))}" for stimulus, answer in known]
+        lines = [f"- {self.task.context_line(stimulus, int(answer))}" for stimulus, answer in known]
         return "This is known about the person:\n" + "\n".join(lines)
 
 

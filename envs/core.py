@@ -17,7 +17,7 @@ from acquaint_gym.envs.prompt import chat
 from acquaint_gym.envs.transcript import Observation
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
-from acquaint_gym.envs.users.quirks import Drift, Quirks, QuirkyModel
+from acquaint_gym.envs.users.quirks import DistortedModel, Drift, Quirks
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 # A stated probability under this counts as this: the logarithmic score stays finite.
@@ -43,7 +43,7 @@ class UserTask(ABC):
         num_turns: T, the longest episode.
         actions: `A` labels among which an agent chooses; also what the person's answers are,
             unless `categories` says otherwise.
-        asks: whether an action is what the person is asked, see `envs.interviews.task`, not a
+        agent_asks: whether an action is what the person is asked, see `envs.interviews.task`, not a
             prediction.
         teacher: the agent that others are compared with here, and learn from.
         stimulus_low: `[S]` smallest values of a stimulus.
@@ -52,7 +52,7 @@ class UserTask(ABC):
         model: how they answer.
         form: form of the exact inference, see `envs.inference.posterior.Inference`.
         num_uniforms: random numbers per person that `draw_stimuli` takes.
-        num_answers: random numbers per person for answers, see `slots`; None for one a turn.
+        num_answers: random numbers per person for answers, see `answer_slot`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
         context: what is known of a person before the first turn; None for nothing.
         by_place: whether prompts call actions by the place where they stand (`flight 1`).
@@ -75,7 +75,7 @@ class UserTask(ABC):
     quirks: Quirks = Quirks()
     wordings: int = 1
     wording: int = 0
-    asks: bool = False
+    agent_asks: bool = False
     teacher: str = "bayes"
 
     def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
@@ -85,7 +85,7 @@ class UserTask(ABC):
         if feedback not in ("choice", "accept"):
             raise ValueError(f"Unknown feedback {closest(feedback, ('choice', 'accept'))}")
         self.states_distribution = reward == "log_score"
-        self.accepts = feedback == "accept"
+        self.binary_feedback = feedback == "accept"
         self._reversed, self._lettered = False, False
 
     def configure(
@@ -117,15 +117,15 @@ class UserTask(ABC):
         self.wording = wording
         self._reversed, self._lettered = option_order == "reversed", labels == "letters"
         self.quirks = Quirks.parse(quirks)
-        if self.quirks.skepticism and not self.accepts:
+        if self.quirks.skepticism and not self.binary_feedback:
             raise ValueError("quirks=skepticism needs feedback='accept'.")
-        if self.asks and (self.quirks.drift or self.quirks.incoherence):
+        if self.agent_asks and (self.quirks.drift or self.quirks.incoherence):
             # Whatever may be asked is answered from the start.
             raise ValueError(f"quirks={quirks}: where agents ask, people stay as they are.")
-        if self.quirks.bends:
-            self.model = QuirkyModel(self.model, self.quirks)
+        if self.quirks.changes_responses:
+            self.model = DistortedModel(self.model, self.quirks)
         if self.context is not None:
-            self.context.bend(self.quirks)
+            self.context.apply_quirks(self.quirks)
 
     @property
     def stream(self) -> str:
@@ -162,7 +162,7 @@ class UserTask(ABC):
             `[B, N', S]` float32, N' >= N.
         """
 
-    def slots(self, stimuli: Floats) -> Ints | None:
+    def answer_slot(self, stimuli: Floats) -> Ints | None:
         """`[B, T]` which of the person's `num_answers` numbers answers each turn's stimulus.
 
         None for the turn's own. A task that can ask the same thing at another turn names the
@@ -170,7 +170,7 @@ class UserTask(ABC):
         """
         return None
 
-    def settle(self, stimuli: Floats, split: str) -> Floats:
+    def separate_splits(self, stimuli: Floats, split: str) -> Floats:
         """`[B, N', S]` stimuli as people of this split meet them; unchanged, unless overridden.
 
         Where the same stimuli in training and testing would give answers away, a task keeps the
@@ -178,13 +178,15 @@ class UserTask(ABC):
         """
         return stimuli
 
-    def shown(self, action: Ints, answer: Ints, willing: npt.NDArray[np.bool_]) -> Ints:
+    def feedback_of(self, action: Ints, answer: Ints, would_accept: npt.NDArray[np.bool_]) -> Ints:
         """`[B]` what stands in the transcript after actions `[B]` and the people's answers `[B]`.
 
         The answer itself, or with `feedback="accept"` 1 for an accepted action and 0 for another;
-        people who are not `willing` `[B]` accept nothing.
+        people who would not (`would_accept` `[B]`) accept nothing.
         """
-        return ((action == answer) & willing).astype(np.int8) if self.accepts else answer
+        return (
+            ((action == answer) & would_accept).astype(np.int8) if self.binary_feedback else answer
+        )
 
     @abstractmethod
     def instructions(self) -> str:
@@ -194,33 +196,33 @@ class UserTask(ABC):
     def question(self, stimulus: Floats) -> str:
         """A stimulus `[S]` in words, with units."""
 
-    def revealed(self, shown: int) -> str:
+    def feedback_text(self, shown: int) -> str:
         """What was shown after an action, in words, as it opens the next turn."""
-        if self.accepts:
+        if self.binary_feedback:
             return "The person accepted this." if shown else "The person rejected this."
-        return f"The answer was {self.replies[shown]} ({self.called[shown]})."
+        return f"The answer was {self.replies[shown]} ({self.action_names[shown]})."
 
     def phrase(self, *paraphrases: str) -> str:
         """The paraphrase in use, of as many as the task has `wordings`."""
         return paraphrases[self.wording]
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
+    def context_line(self, stimulus: Floats, answer: int) -> str:
         """A stimulus `[S]` and the person's answer as one line of another task's context."""
-        return f"{self.question(stimulus)} {self.revealed(answer)}".replace("\n", " ")
+        return f"{self.question(stimulus)} {self.feedback_text(answer)}".replace("\n", " ")
 
     def feature(self, name: str, stimulus: Floats) -> Floats:
         """`[B, A]` a property, e.g. the price, of actions; a ValueError if they have none."""
         raise ValueError(f"{type(self).__name__} has no options with a {name!r}.")
 
     @cached_property
-    def listed(self) -> tuple[int, ...]:
+    def display_order(self) -> tuple[int, ...]:
         """`A` actions in the order in which the prompt lists them."""
         return tuple(range(len(self.actions)))[:: -1 if self._reversed else 1]
 
     @cached_property
-    def called(self) -> tuple[str, ...]:
+    def action_names(self) -> tuple[str, ...]:
         """`A` words for the actions in the prompt."""
-        order = np.argsort(self.listed) if self.by_place else range(len(self.actions))
+        order = np.argsort(self.display_order) if self.by_place else range(len(self.actions))
         return tuple(self.actions[n] for n in order)
 
     def prompt(self, observation: Observation) -> list[dict[str, str]]:
@@ -234,11 +236,11 @@ class UserTask(ABC):
         weights = np.maximum((action.astype(np.float64) + 1) / 2, PROBABILITY_FLOOR)
         return np.log(weights[np.arange(len(answer)), answer] / weights.sum(axis=1))
 
-    def stated(self, action_probs: Floats) -> npt.NDArray[np.float32]:
+    def to_box(self, action_probs: Floats) -> npt.NDArray[np.float32]:
         """`[B, A]` the `Box` action that states these probabilities `[B, A]`."""
         return (2 * action_probs - 1).astype(np.float32)
 
-    def chosen(self, action: npt.NDArray[Any]) -> Ints:
+    def from_box(self, action: npt.NDArray[Any]) -> Ints:
         """`[B]` the action that stands in the transcript: the first of the most weight."""
         if not self.states_distribution:
             return action
@@ -256,7 +258,7 @@ class UserTask(ABC):
             self.population,
             self.model,
             form or self.form,
-            acceptance=1 - quirks.skepticism if self.accepts else None,
+            acceptance=1 - quirks.skepticism if self.binary_feedback else None,
             drift=Drift(self.population, quirks.drift) if quirks.drift else None,
             context=self.context,
         )
@@ -274,7 +276,7 @@ class UserTask(ABC):
     @cached_property
     def replies(self) -> tuple[str, ...]:
         """`A` texts, one per action, that an assistant's turn may hold: 1, 2, ... as listed."""
-        places = np.argsort(self.listed)
+        places = np.argsort(self.display_order)
         return tuple(letters(n) if self._lettered else str(n + 1) for n in places)
 
     @property

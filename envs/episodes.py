@@ -111,8 +111,8 @@ class Episodes:
         self.person[rows], self.levels[rows] = person, users.levels
         self.turn[rows], self.length[rows] = 0, users.length
         self.leaves[rows], self._context[rows] = users.left, users.context
-        if self.task.accepts:
-            self._willing[rows, :turns] = users.willing
+        if self.task.binary_feedback:
+            self._willing[rows, :turns] = users.would_accept
         if self._kept:
             for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
                 shown[rows] = -1
@@ -133,11 +133,11 @@ class Episodes:
         cell = self._start[rows] + self.turn[rows]
         answer = self._answers.reshape(-1).take(cell)
         reward = self.task.reward(action, answer)
-        chosen = self.task.chosen(action)
+        chosen = self.task.from_box(action)
         # Where answers are told, all are willing, and a column is had without a search.
-        accepts = self.task.accepts
+        accepts = self.task.binary_feedback
         willing = self._willing.reshape(-1).take(cell) if accepts else self._willing[rows, 0]
-        shown = self.task.shown(chosen, answer, willing)
+        shown = self.task.feedback_of(chosen, answer, willing)
         self.turn[rows] += 1
         if self._kept:
             size = self._stimuli.shape[-1]
@@ -161,7 +161,7 @@ class Episodes:
             return np.ones((len(self.person), len(self.task.actions)), dtype=bool)
         return self.task.legal(self.transcript())
 
-    def findings(self) -> Floats:
+    def interview_stats(self) -> Floats:
         """`[B, D]` what the evaluator knows of interviews so far; D = 0 in other tasks."""
         return np.zeros((len(self.person), 0))
 

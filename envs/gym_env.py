@@ -152,9 +152,9 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         """Who is behind the screens: for evaluators, never for agents."""
         return self._episodes.users
 
-    def findings(self) -> Floats:
+    def interview_stats(self) -> Floats:
         """`[B, D]` for evaluators: what interviews found out, see `envs.interviews.scoring`."""
-        return self._episodes.findings()
+        return self._episodes.interview_stats()
 
     @property
     def num_people(self) -> int | None:

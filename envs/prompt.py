@@ -29,7 +29,7 @@ def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
     with the last answer (the first with the context), and an assistant turn per action, which is
     one of `task.replies`.
     """
-    options = "\n".join(f"{task.replies[n]}. {task.called[n]}" for n in task.listed)
+    options = "\n".join(f"{task.replies[n]}. {task.action_names[n]}" for n in task.display_order)
     kind = "number" if task.replies[0].isdigit() else "letter"
     ask = REPLY_WITH[task.wording].format(kind=kind)
     told = f"{task.instructions()} {ask}\n{options}"
@@ -37,11 +37,11 @@ def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
     opening = "" if task.context is None else task.context.words(observation) + "\n"
     asked, answered = stimuli_of(observation), int(observation["turn"][0])
     for turn in range(answered + 1):
-        over = turn == task.num_turns or (asked[turn, 0] < 0 and not task.asks)
+        over = turn == task.num_turns or (asked[turn, 0] < 0 and not task.agent_asks)
         words = OVER[task.wording] if over else task.question(asked[turn])
         messages.append({"role": "user", "content": opening + words})
         if turn < answered:
             reply = task.replies[int(observation["actions"][turn])]
             messages.append({"role": "assistant", "content": reply})
-            opening = task.revealed(int(observation["answers"][turn])) + "\n"
+            opening = task.feedback_text(int(observation["answers"][turn])) + "\n"
     return messages

@@ -48,10 +48,10 @@ class Respondents:
             raise ValueError("Recorded respondents have no context and no quirks; drop them.")
         recorded = load_respondents(locate(path), task.bank)
         chosen = split_rows(recorded.row, split)
-        if task.asks:  # anything may be asked
+        if task.agent_asks:  # anything may be asked
             chosen &= (recorded.answers >= 0).all(axis=1)
         if not chosen.any():
-            whole = " who answered every item" if task.asks else ""
+            whole = " who answered every item" if task.agent_asks else ""
             raise ValueError(f"{path}: no respondent in split {split!r}{whole}.")
         self._answers, self._row = recorded.answers[chosen], recorded.row[chosen]
         self._task = task

@@ -69,8 +69,10 @@ class Simulator:
         task, turns, num = self._task, self._task.num_turns, len(person)
         asked = task.num_stimuli
         uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
-        stimuli = task.settle(task.draw_stimuli(uniform["stimuli"])[:, :asked], self._split)
-        slots, answering = task.slots(stimuli), uniform["answers"]
+        stimuli = task.separate_splits(
+            task.draw_stimuli(uniform["stimuli"])[:, :asked], self._split
+        )
+        slots, answering = task.answer_slot(stimuli), uniform["answers"]
         if slots is not None:
             answering = np.take_along_axis(answering, slots, axis=1)
         before = types
@@ -82,7 +84,7 @@ class Simulator:
         if task.quirks.impatience:
             leaves = uniform["impatience"][:, :-1] < task.quirks.impatience
             length = np.where(leaves.any(axis=1), leaves.argmax(axis=1) + 1, turns).astype(np.int16)
-        if task.quirks.impatience and not task.asks:
+        if task.quirks.impatience and not task.agent_asks:
             over = np.arange(turns) >= length[:, None]
             stimuli, answers = stimuli.copy(), np.where(over, np.int8(-1), answers)
             stimuli[over] = -1

@@ -38,7 +38,7 @@ def present_stimulus(observation: Observation) -> Floats:
 def as_of(task: UserTask, observation: Observation, turn: Ints) -> dict[str, Floats]:
     """These transcripts as they were at earlier turns `[B]`; one transcript serves many turns."""
     turns = np.arange(task.num_turns)
-    told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.asks)
+    told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.agent_asks)
     stimuli = np.where(asked[:, :, None], stimuli_of(observation), -1)
     then = {
         **observation,
@@ -51,7 +51,7 @@ def as_of(task: UserTask, observation: Observation, turn: Ints) -> dict[str, Flo
 
 def masked(task: UserTask, told: Observation) -> dict[str, Floats]:
     """Transcripts with what may be chosen now, in a task in which agents choose what to ask."""
-    mask = {"action_mask": task.legal(told).astype(np.float32)} if task.asks else {}
+    mask = {"action_mask": task.legal(told).astype(np.float32)} if task.agent_asks else {}
     return {**told, **mask}
 
 
@@ -72,6 +72,6 @@ def observation_space(task: UserTask, form: str) -> spaces.Dict:
         parts["answers"] = spaces.Box(-1, last, (turns,), np.float32)
     if task.context is not None:
         parts["context"] = task.context.space
-    if task.asks:
+    if task.agent_asks:
         parts["action_mask"] = spaces.Box(0, 1, (len(task.actions),), np.float32)
     return spaces.Dict(parts)

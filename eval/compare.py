@@ -136,7 +136,7 @@ def compare(
     rows = []
     for name in metrics:
         metric = METRICS[name]
-        if not metric.applies(traces[reference].asks):
+        if not metric.applies(traces[reference].agent_asks):
             continue
         statistics = {label: metric.statistics(trace) for label, trace in traces.items()}
         for label in runs:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import screen
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
 from acquaint_gym.eval.metrics.interview import by_trait
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     with refusing():
         for package in options.packages:
             import_package(package)
-        if len(options.env) > 1 or not task_class(options.env[0]).asks:
+        if len(options.env) > 1 or not task_class(options.env[0]).agent_asks:
             raise ValueError(
                 f"--env {' '.join(options.env)}: expected exactly one, where agents ask."
             )
@@ -104,7 +104,9 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     of_traits = [row for name, of in traits.items() for row in _rows(about | {"trait": name}, of)]
     out, console = Path(options.out), screen()
     text = [f"# {options.env[0]}: {users} people", f"```\n{command}\n```"]
-    start = float(next(iter(traces.values())).findings[:, 0, NUMBERS.index("log_score")].mean())
+    start = float(
+        next(iter(traces.values())).interview_stats[:, 0, STATISTICS.index("log_score")].mean()
+    )
     tables = _tables(curves, traits)
     tables += [_reached(curves, start, needs)] if needs else []
     for title, header, lines, texts in tables:

@@ -53,7 +53,7 @@ def rollout(
         and ours.factors == theirs.factors
         and np.array_equal(ours.grid, theirs.grid)
     )
-    findings = [env.findings()]
+    findings = [env.interview_stats()]
     first = agent.believe(observation) if comparable else None
     shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
     belief = np.full(shape, np.nan, dtype=np.float32)
@@ -74,14 +74,14 @@ def rollout(
             belief[live, turn] = decision.belief
         # Lanes that are over stand still whatever they are sent.
         if task.states_distribution:
-            sent = task.stated(np.nan_to_num(probs[0, :, turn]))
+            sent = task.to_box(np.nan_to_num(probs[0, :, turn]))
         else:
             sent = np.maximum(actions[0, :, turn], 0)
         observation, rewards[:, turn], *_ = env.step(sent)
-        findings.append(env.findings())
+        findings.append(env.interview_stats())
     users, length = env.users, env.users.length
     asked, answers = users.stimuli, users.answers.astype(np.int16)
-    if task.asks:
+    if task.agent_asks:
         asked, answers = stimuli_of(observation), observation["answers"].astype(np.int16)
         ended = np.arange(turns) >= length[:, None]  # what decided to stop is no turn
         actions[:, ended], probs[:, ended], mass[ended] = -1, np.nan, np.nan
@@ -101,7 +101,7 @@ def rollout(
         teacher_probs=probs[1],
         belief=belief,
         context=users.context.copy(),
-        findings=np.stack(findings + findings[-1:] * (turns + 1 - len(findings)), axis=1),
+        interview_stats=np.stack(findings + findings[-1:] * (turns + 1 - len(findings)), axis=1),
     )
 
 

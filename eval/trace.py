@@ -35,7 +35,7 @@ class Trace:
             `[N, 0, 0, 0]` for an agent without a belief.
         context: `[N, C * (S' + 1)]` float32, what was known of the person from another task, see
             `envs.context`; C = 0 without one.
-        findings: `[N, T + 1, D]` float64, what an interview had found out before turn t, see
+        interview_stats: `[N, T + 1, D]` float64, what an interview had found out before turn t, see
             `envs.interviews.scoring`; D = 0 in other tasks.
     """
 
@@ -52,12 +52,12 @@ class Trace:
     teacher_probs: npt.NDArray[np.float64]
     belief: npt.NDArray[np.float32]
     context: npt.NDArray[np.float32]
-    findings: npt.NDArray[np.float64]
+    interview_stats: npt.NDArray[np.float64]
 
     @property
-    def asks(self) -> bool:
+    def agent_asks(self) -> bool:
         """Whether the agent asked, and did not predict."""
-        return self.findings.shape[2] > 0
+        return self.interview_stats.shape[2] > 0
 
     @property
     def happened(self) -> npt.NDArray[np.bool_]:

@@ -116,7 +116,7 @@ class OutOfWords(Toy):
 
 
 class NotesNothing(Toy):
-    def noted(self, stimulus, answer):
+    def context_line(self, stimulus, answer):
         return ""
 
 

@@ -124,7 +124,7 @@ def test_nothing_vanished():
 
 
 def test_who_is_refused_is_told_why_in_a_line():
-    asking = {env_id for env_id in ids() if task_class(env_id).asks}
+    asking = {env_id for env_id in ids() if task_class(env_id).agent_asks}
     for (name, env_id, _), message in NOT_FIT.items():
         assert "\n" not in message
         if env_id not in asking and name in ("cheapest", "shortest"):
@@ -159,7 +159,7 @@ def test_contract(name, check, env_id, settings):
     check(lambda task: build(name, task), env_id, **settings)
 
 
-@pytest.mark.parametrize("env_id", [key for key in ids() if not task_class(key).asks])
+@pytest.mark.parametrize("env_id", [key for key in ids() if not task_class(key).agent_asks])
 def test_clairvoyant_goes_by_the_person(env_id):
     """The one agent that may: its decision follows the levels it was told, row by row."""
     env = gym.make_vec(env_id, num_envs=6).unwrapped

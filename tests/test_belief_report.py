@@ -173,7 +173,7 @@ def test_the_conversations_take_place_as_they_did(agent, env, settings, tmp_path
     found = met(play(tmp_path, agent, env=[env], **settings), env, agent)
     happened, after = found.trace.happened, found.trace.belief[:, 1:]
     assert_allclose(teacher_beliefs(found)[happened], after[happened], atol=1e-6)
-    if found.trace.asks:  # some were not asked all
+    if found.trace.agent_asks:  # some were not asked all
         assert not happened.all()
 
 

@@ -93,7 +93,9 @@ def test_fisher_asks_and_learns_what_catr_does(person):
     for step in range(10):
         told = transcript(task, asked, given)
         weights = agent.posterior.engine.condition(told)
-        worth = agent.worth(weights, agent.outlook.beliefs(weights), np.ones((1, 10), dtype=bool))
+        worth = agent.utility(
+            weights, agent.predictor.beliefs(weights), np.ones((1, 10), dtype=bool)
+        )
         asked.append(int(agent.act(told, np.zeros(1)).action[0]))
         assert asked[-1] + 1 == run["item"][step]
         assert_allclose(worth[0, asked[-1]], run["value"][step], rtol=1e-11)
@@ -109,7 +111,7 @@ def test_what_each_possible_answer_would_teach_is_what_catr_expects(criterion, p
     """The posterior variance that an item is expected to leave, of every item at every step.
 
     catR weighs the next answers by how probable they are at the posterior mean, where we take the
-    whole posterior (as `Outlook.predict`); so its weights are used here.
+    whole posterior (as `AnswerPredictor.predict`); so its weights are used here.
     """
     task, run = OneTrait(), CATR[criterion][person]
     engine, given = task.inference(), np.array(CATR["answers"][person])

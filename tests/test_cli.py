@@ -536,7 +536,7 @@ def process(tmp_path_factory):
     command = "--import my_tasks --env mine/Mood-v0 acquaint/Questionnaire-v0"
     command += " --agent random bayes --users 9 --batch-size 4 --workers 2 --out results"
     done = subprocess.run(
-        [sys.executable, "-m", "eval.run", *command.split()],
+        [sys.executable, "-m", "acquaint_gym.eval.run", *command.split()],
         cwd=folder,
         env=ENVIRON,
         capture_output=True,
@@ -577,7 +577,7 @@ def test_a_task_of_ones_own_gets_its_teacher_for_nothing(process):
 
 def test_a_process_says_no_in_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "eval.run", "--agent", "bayess"],
+        [sys.executable, "-m", "acquaint_gym.eval.run", "--agent", "bayess"],
         cwd=tmp_path,
         env=ENVIRON,
         capture_output=True,

@@ -40,7 +40,7 @@ def play(seed: int) -> Trace:
         teacher_probs=teacher,
         belief=np.zeros((PEOPLE, 0, 0, 0), np.float32),
         context=np.zeros((PEOPLE, 0), np.float32),
-        findings=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
+        interview_stats=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
         answer_mass=np.full(answers.shape, np.nan),
     )
 
@@ -118,7 +118,7 @@ def test_all_metrics_unless_named_and_failures_shown(tmp_path, capsys):
     assert run(tmp_path, "--out", tmp_path / "out") == 0
     rows = saved_rows(tmp_path / "out")
     assert list(rows) == [
-        ("sure", name) for name, metric in METRICS.items() if metric.applies(asks=False)
+        ("sure", name) for name, metric in METRICS.items() if metric.applies(agent_asks=False)
     ]
     nll, belief = rows["sure", "nll"], rows["sure", "belief_nll"]
     assert (nll["users"], nll["failed"]) == (29, 1)

@@ -44,7 +44,7 @@ def test_careless_people_were_careless_before():
     plain = Simulator(make_task(QUESTIONNAIRE), "test", 0).draw(PEOPLE)
     assert (answers != plain.answers[:, :20]).mean() > 0.1
     # Who does not know believes in the plain model there too.
-    assert not make_task(FLIGHTS, context="answers:20").context.task.quirks.bends
+    assert not make_task(FLIGHTS, context="answers:20").context.task.quirks.changes_responses
 
 
 def test_a_context_changes_nobody():

@@ -104,7 +104,9 @@ def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
     users = Simulator(task, "train", 0).draw(trace.person)
     told = transcripts(source)
     assert np.array_equal(users.answers, trace.answers)
-    shown = task.shown(trace.actions.astype(int), trace.answers.astype(int), users.willing)
+    shown = task.feedback_of(
+        trace.actions.astype(int), trace.answers.astype(int), users.would_accept
+    )
     assert np.array_equal(told["answers"], np.where(trace.happened, shown, -1))
     seen = transcript(task, users, trace.length.astype(int))
     for key in ("turn", "stimuli", *(["context"] if task.context else [])):

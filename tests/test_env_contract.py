@@ -154,7 +154,7 @@ def forms() -> list[tuple[str, dict[str, str]]]:
 
 def rewards(env_id: str) -> tuple[str, ...]:
     """What an environment can be asked to pay for; without traits there is no error in theta."""
-    if not task_class(env_id).asks:
+    if not task_class(env_id).agent_asks:
         return ("accuracy", "log_score")
     task = gym.make_vec(env_id, num_envs=1).unwrapped.task
     return GOALS if task.population.grid is not None else GOALS[:2]
@@ -190,8 +190,8 @@ def test_ppo_learns_a_little(env_id, settings):
 def test_episode_statistics(env_id):
     env = RecordEpisodeStatistics(gym.make_vec(env_id, num_envs=3))
     env.reset(seed=0)
-    turns, asks = env.unwrapped.task.num_turns, env.unwrapped.task.asks
-    first, earned = env.unwrapped.findings(), np.zeros(3)
+    turns, asks = env.unwrapped.task.num_turns, env.unwrapped.task.agent_asks
+    first, earned = env.unwrapped.interview_stats(), np.zeros(3)
     for _ in range(turns):
         _, reward, over, _, info = env.step(np.ones(3, dtype=np.int64))
         earned += reward
@@ -199,7 +199,7 @@ def test_episode_statistics(env_id):
     assert info["episode"]["l"].tolist() == [turns] * 3
     np.testing.assert_allclose(info["episode"]["r"], earned)
     if asks:  # the log score is the first of what was found
-        expected = (env.unwrapped.findings() - first)[:, 0]
+        expected = (env.unwrapped.interview_stats() - first)[:, 0]
     else:
         expected = (env.unwrapped.users.answers == 1).sum(axis=1)
     np.testing.assert_allclose(earned, expected, rtol=0, atol=1e-7)

@@ -105,7 +105,7 @@ def test_options_are_combinations_of_values_and_splits_keep_apart(groups):
         turn = (place[:, :, -1, 0] + others // 3) % -(-(values[0] - lowest) // 3)
         place[:, :, -1, 0] = lowest + 3 * turn
         expected = (place / steps).astype(np.float32).reshape(500, 4, -1)
-        np.testing.assert_array_equal(sets.settle(drawn, split), expected)
+        np.testing.assert_array_equal(sets.separate_splits(drawn, split), expected)
         assert (place.sum(axis=(2, 3)) % 3 == number).all()
     np.testing.assert_array_equal(drawn, plain)  # nobody wrote on them
 

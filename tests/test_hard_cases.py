@@ -140,10 +140,11 @@ def test_a_file_that_changed_is_another_configuration(tmp_path, capsys):
 
 def test_code_that_changed_is_another_configuration(tmp_path):
     folder, out = tmp_path, tmp_path / "out"
-    agent = "from agents.baselines import RandomAgent\nclass Mine(RandomAgent):\n    pass\n"
+    parent = "from acquaint_gym.agents.baselines import RandomAgent\n"
+    agent = f"{parent}class Mine(RandomAgent):\n    pass\n"
     (folder / "mine.py").write_text(agent, "utf-8")
     (folder / "mine.yaml").write_text("agent: mine:Mine\n", "utf-8")
-    command = f"-m eval.run --agent mine.yaml --users 3 --set num_turns=2 --out {out}"
+    command = f"-m acquaint_gym.eval.run --agent mine.yaml --users 3 --set num_turns=2 --out {out}"
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -249,7 +250,7 @@ def test_what_cannot_be_read_or_held_is_said_in_one_line(tmp_path, capsys):
 
 def test_an_agent_that_breaks_its_contract_later_is_refused_in_one_line(tmp_path):
     (tmp_path / "late.py").write_text(
-        "from agents.baselines import RandomAgent\n"
+        "from acquaint_gym.agents.baselines import RandomAgent\n"
         "class Late(RandomAgent):\n"
         "    def act(self, observation, uniform):\n"
         "        made = super().act(observation, uniform)\n"
@@ -260,7 +261,7 @@ def test_an_agent_that_breaks_its_contract_later_is_refused_in_one_line(tmp_path
     (tmp_path / "late.yaml").write_text("agent: late:Late\n", "utf-8")
     for workers in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-m", "eval.run", "--agent", "late.yaml", "--users", "4",
+            [sys.executable, "-m", "acquaint_gym.eval.run", "--agent", "late.yaml", "--users", "4",
              "--workers", workers, "--out", "out"],
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
@@ -271,7 +272,7 @@ def test_an_agent_that_breaks_its_contract_later_is_refused_in_one_line(tmp_path
 
 def test_a_pipe_that_knows_no_arrows_gets_its_table(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "eval.run", "--agent", "bayes", "--users", "3", "--set",
+        [sys.executable, "-m", "acquaint_gym.eval.run", "--agent", "bayes", "--users", "3", "--set",
          "num_turns=2", "--out", str(tmp_path)],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True, text=True, timeout=120, check=False,

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.interview import Interview
@@ -49,8 +49,8 @@ def met(agent=InfomaxAgent, **arguments):
 
 
 def number(trace, name):
-    """`[N, T + 1]` one of the examiner's numbers."""
-    return trace.findings[:, :, NUMBERS.index(name)]
+    """`[N, T + 1]` one of the scorer's numbers."""
+    return trace.interview_stats[:, :, STATISTICS.index(name)]
 
 
 @pytest.mark.parametrize(("categories", "width"), [(5, 1.0), (7, 0.4), (2, 3.0)])

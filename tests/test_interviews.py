@@ -17,8 +17,8 @@ from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.agents.interviewers.psychometric import FisherAgent, ShortFormAgent
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.contract.play import batch, meet, transcript
-from acquaint_gym.envs.inference.information import Outlook
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.inference.information import AnswerPredictor
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.users.item_bank import GradedParameters
 from acquaint_gym.eval.metrics.prediction import METRICS
@@ -70,8 +70,8 @@ def test_information_is_the_expected_drop_of_entropy(arguments):
     task = small(**arguments)
     observation, engine = told(task), task.inference()
     weights = engine.condition(observation)
-    outlook = Outlook(engine, task.offered)
-    information, predicted = outlook.information(weights), outlook.predict(weights)
+    predictor = AnswerPredictor(engine, task.offered)
+    information, predicted = predictor.information(weights), predictor.predict(weights)
     for row in range(5):
         posterior = by_enumeration(task, observation, row)
         for item in (0, 1, 17, 49):
@@ -130,7 +130,7 @@ def test_two_steps_ahead_looks_at_the_five_best_questions():
     observation = told(task, turns=(0, 2, 3))
     decision, weights = agent.act(observation, np.zeros(7)), engine.condition(observation)
     legal = task.legal(observation)
-    worth = agent.worth(weights, agent.outlook.beliefs(weights), legal)
+    worth = agent.utility(weights, agent.predictor.beliefs(weights), legal)
     for row in range(3):
         posterior, free = by_enumeration(task, observation, row), np.flatnonzero(legal[row])
         gains = [gain(task, posterior, task.offered[n]) for n in free]
@@ -147,7 +147,7 @@ def test_the_question_that_follows_is_another_one():
     left, agent = steep[[0, 1, -1]], InfomaxAgent(task, ahead=2)
     free, posterior = np.isin(np.arange(50), left), task.population.prior
     weights = agent.posterior.engine.start(1)
-    worth = agent.worth(weights, agent.outlook.beliefs(weights), free[None])[0]
+    worth = agent.utility(weights, agent.predictor.beliefs(weights), free[None])[0]
     assert_allclose(worth, pairs(task, posterior, left, left), rtol=0, atol=1e-9)
     twice = pairs(task, posterior, left, left, again=True)
     assert twice[left[2]] > worth[left[2]] + 0.005
@@ -173,8 +173,8 @@ def test_fisher_information_of_a_two_parameter_item_is_a_squared_p_q():
     weights = task.inference().start(1)
     theta = 0.0  # the mean of a uniform prior over -2 and 2
     p = 1 / (1 + np.exp(-slopes * (theta - places)))
-    beliefs = agent.outlook.beliefs(weights)
-    worth = agent.worth(weights, beliefs, np.ones((1, 50), dtype=bool))
+    beliefs = agent.predictor.beliefs(weights)
+    worth = agent.utility(weights, beliefs, np.ones((1, 50), dtype=bool))
     assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=1e-12)
 
 
@@ -198,7 +198,7 @@ def test_fisher_information_of_five_categories_sums_over_all_of_them(parameters,
     assert task.graded.thresholds.shape == (50, 4)
     agent, high = FisherAgent(task), (theta + 2) / 4  # levels are at -2 and 2
     beliefs = np.full((1, 5, 2), [1 - high, high])
-    worth = agent.worth(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0]
+    worth = agent.utility(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0]
     assert_allclose(worth, by_differences(task, theta), rtol=1e-6)
 
 
@@ -285,7 +285,7 @@ def test_fisher_information_and_order_are_those_of_catsim(theta):
     agent = FisherAgent(task)
     high = (theta + 2) / 4  # levels are at -2 and 2
     beliefs = np.full((1, 5, 2), [1 - high, high])
-    worth = agent.worth(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0, :12]
+    worth = agent.utility(beliefs, beliefs, np.ones((1, 50), dtype=bool))[0, :12]
     information, order = CATSIM[theta]
     assert_allclose(worth, information, rtol=3e-3)
     assert_array_equal(np.argsort(-worth), order)
@@ -295,7 +295,7 @@ def test_the_short_form_comes_first_and_most_telling_first():
     agent = parse_agent("short-form", []).build(lambda **_: make_task(TASK, num_turns=50), {})
     assert isinstance(agent, ShortFormAgent)
     prior = agent.posterior.engine.start(1)
-    worth = agent.worth(prior, prior, np.ones((1, 50), dtype=bool))[0]
+    worth = agent.utility(prior, prior, np.ones((1, 50), dtype=bool))[0]
     bank = agent.task.bank
     first = [bank.item_ids[n] for n in np.argsort(-worth, kind="stable")[:20]]
     listed = "E1 E2 E4 E7 A4 A5 A7 A9 C4 C5 C6 C7 N2 N4 N6 N8 O2 O3 O4 O6"
@@ -303,17 +303,17 @@ def test_the_short_form_comes_first_and_most_telling_first():
     assert {bank.traits[bank.trait[bank.item_ids.index(item)]] for item in first} == set(
         bank.traits
     )
-    information = agent.outlook.information(agent.posterior.engine.start(1))[0]
+    information = agent.predictor.information(agent.posterior.engine.start(1))[0]
     assert (np.diff(information[np.argsort(-worth, kind="stable")[20:]]) <= 0).all()
 
 
 def test_the_short_form_comes_first_even_if_the_rest_tells_more():
     task = small(parameters="human", num_turns=50)
-    outlook = Outlook(task.inference(), task.offered)
-    weakest = np.argsort(outlook.information(task.inference().start(1))[0], kind="stable")[:3]
+    predictor = AnswerPredictor(task.inference(), task.offered)
+    weakest = np.argsort(predictor.information(task.inference().start(1))[0], kind="stable")[:3]
     agent = ShortFormAgent(task, items=" ".join(task.bank.item_ids[n] for n in weakest))
     prior = agent.posterior.engine.start(1)
-    worth = agent.worth(prior, prior, np.ones((1, 50), dtype=bool))[0]
+    worth = agent.utility(prior, prior, np.ones((1, 50), dtype=bool))[0]
     assert set(np.argsort(-worth, kind="stable")[:3]) == set(weakest)
     assert worth[weakest].min() > np.delete(worth, weakest).max()
 
@@ -397,15 +397,15 @@ def test_who_stops_goes_on_knowing_what_was_known():
     trace = rollout(env, agent, agent, np.arange(40), np.zeros((40, 6)))
     assert (trace.length == 0).all()  # no first answer is expected to tell so much
     for name, expected in (
-        ("log_score", trace.findings[:, 0, 0]),
-        ("unasked_nll", trace.findings[:, 0, NUMBERS.index("unasked_nll")]),
+        ("log_score", trace.interview_stats[:, 0, 0]),
+        ("unasked_nll", trace.interview_stats[:, 0, STATISTICS.index("unasked_nll")]),
         ("questions", np.zeros(40)),
     ):
         assert_array_equal(METRICS[name].statistics(trace)[:, 0], expected)
         assert_array_equal(METRICS[name].by_turn(trace)[..., 0], np.repeat(expected[:, None], 6, 1))
     some = replace(trace, length=np.arange(40, dtype=np.int16) % 7)
-    found = np.arange(40 * 7.0).reshape(40, 7, 1) + np.zeros_like(trace.findings)
-    some = replace(some, findings=found)
+    found = np.arange(40 * 7.0).reshape(40, 7, 1) + np.zeros_like(trace.interview_stats)
+    some = replace(some, interview_stats=found)
     for row in range(40):
         length = int(some.length[row])
         assert METRICS["log_score"].statistics(some)[row, 0] == found[row, length, 0]
@@ -433,12 +433,12 @@ def test_to_stop_is_no_truncation_even_with_impatient_people(mode):
 def test_scores_stay_finite_where_all_but_nothing_is_left():
     env = batch("acquaint/Identify-v0", 3, num_raters=40, width=0.1, num_turns=50)
     meet(env)
-    known = env._episodes._examiner._answers  # nobody like the raters
+    known = env._episodes._scorer._answers  # nobody like the raters
     known[:] = 4 - known
     rewards = [env.step(np.full(3, turn))[1] for turn in range(50)]
     assert np.isfinite(rewards).all()
-    assert np.isfinite(env.findings()[:, 0]).all()
-    assert env.findings()[:, 0].min() < -600  # less than the smallest number would be
+    assert np.isfinite(env.interview_stats()[:, 0]).all()
+    assert env.interview_stats()[:, 0].min() < -600  # less than the smallest number would be
 
 
 def test_what_one_stops_for_is_the_cost():
@@ -456,7 +456,7 @@ def test_what_one_stops_for_is_the_cost():
             weights = env.task.inference().condition(told)
             free = np.ones(50, dtype=bool)
             free[trace.actions[row, :turn]] = False
-            best = agent.outlook.information(weights)[0][free].max()
+            best = agent.predictor.information(weights)[0][free].max()
             assert (best > 0.25) == more
 
 
@@ -483,8 +483,8 @@ def test_what_is_found_is_what_enumeration_finds(form):
     task, users = env.task, env.users
     for _ in range(3):
         shown, *_ = env.step(rng.integers(50, size=5))
-    found = dict(zip(NUMBERS, env.findings().T, strict=False))
-    mean, truth = np.split(env.findings()[:, len(NUMBERS) :], 2, axis=1)
+    found = dict(zip(STATISTICS, env.interview_stats().T, strict=False))
+    mean, truth = np.split(env.interview_stats()[:, len(STATISTICS) :], 2, axis=1)
     levels = task.population.levels
     for row in range(5):
         posterior = by_enumeration(task, shown, row)
@@ -512,8 +512,8 @@ def test_whose_profile_nobody_knows_is_compared_with_what_all_answers_say(tmp_pa
     meet(env)
     for turn in range(50):
         env.step(np.full(6, turn))
-    found = env.findings()
-    mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+    found = env.interview_stats()
+    mean, truth = np.split(found[:, len(STATISTICS) :], 2, axis=1)
     assert_allclose(mean, truth)
     # The mean log posterior under the posterior itself is minus its entropy.
     assert_allclose(found[:, 0], -found[:, 1])
@@ -525,20 +525,20 @@ def test_whose_profile_nobody_knows_is_compared_with_what_all_answers_say(tmp_pa
 def test_rewards_add_up_whatever_is_asked(seed, turns, reward):
     env = batch(INTERVIEW, 4, levels=3, num_turns=turns, reward=reward)
     meet(env, first=seed)
-    first, total = env.findings(), np.zeros(4)
+    first, total = env.interview_stats(), np.zeros(4)
     rng = np.random.Generator(np.random.Philox(seed))
     for _ in range(turns):
         total += env.step(rng.integers(50, size=4))[1]
-    last = env.findings()
+    last = env.interview_stats()
     if reward == "traits":
         errors = [
-            np.square(np.subtract(*np.split(found[:, len(NUMBERS) :], 2, axis=1))).mean(axis=1)
+            np.square(np.subtract(*np.split(found[:, len(STATISTICS) :], 2, axis=1))).mean(axis=1)
             for found in (first, last)
         ]
         expected = errors[0] - errors[1]
     else:
         name, sign = ("log_score", 1) if reward == "profile" else ("unasked_nll", -1)
-        expected = sign * (last - first)[:, NUMBERS.index(name)]
+        expected = sign * (last - first)[:, STATISTICS.index(name)]
     assert_allclose(total, expected, rtol=0, atol=1e-7)
 
 
@@ -546,12 +546,12 @@ def test_metrics_of_a_trace_are_those_of_what_was_found():
     env = batch(INTERVIEW, 30, num_turns=6)
     agent = InfomaxAgent(env.task)
     trace = rollout(env, agent, agent, np.arange(30), np.zeros((30, 6)))
-    found = env.findings()
-    assert_array_equal(trace.findings[:, -1], found)
-    assert trace.findings.shape == (30, 7, len(NUMBERS) + 10)
+    found = env.interview_stats()
+    assert_array_equal(trace.interview_stats[:, -1], found)
+    assert trace.interview_stats.shape == (30, 7, len(STATISTICS) + 10)
     assert_array_equal(METRICS["log_score"].statistics(trace)[:, 0], found[:, 0])
-    assert_array_equal(METRICS["log_score"].by_turn(trace)[:, 2, 0], trace.findings[:, 3, 0])
-    mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+    assert_array_equal(METRICS["log_score"].by_turn(trace)[:, 2, 0], trace.interview_stats[:, 3, 0])
+    mean, truth = np.split(found[:, len(STATISTICS) :], 2, axis=1)
     rmse = METRICS["rmse"]
     assert_allclose(
         rmse.combine(rmse.statistics(trace).mean(axis=0)),
@@ -561,8 +561,8 @@ def test_metrics_of_a_trace_are_those_of_what_was_found():
     expected = np.mean([np.corrcoef(mean[:, f], truth[:, f])[0, 1] for f in range(5)])
     assert_allclose(r.combine(r.statistics(trace).mean(axis=0)), expected)
     assert METRICS["questions"].statistics(trace).tolist() == [[6.0]] * 30
-    assert not METRICS["accuracy"].applies(trace.asks)
-    assert METRICS["log_score"].applies(trace.asks)
+    assert not METRICS["accuracy"].applies(trace.agent_asks)
+    assert METRICS["log_score"].applies(trace.agent_asks)
 
 
 def test_asking_beats_chance_and_the_printed_order():
@@ -610,19 +610,19 @@ def test_outlook_of_a_model_that_mixes_factors_goes_over_all_types():
     meet(env)
     stimuli = env.users.stimuli[0]
     weights = rng.dirichlet(np.ones(engine.prior.shape[1]), size=(2, 1))
-    outlook = Outlook(engine, stimuli)
+    predictor = AnswerPredictor(engine, stimuli)
     for row, place in product(range(2), range(len(stimuli))):
         probs = flights.model.probs(flights.population.levels, stimuli[place])
         belief = weights[row, 0]
-        assert_allclose(outlook.predict(weights)[row, place], belief @ probs, atol=1e-12)
+        assert_allclose(predictor.predict(weights)[row, place], belief @ probs, atol=1e-12)
         mutual = entr(belief @ probs).sum() - belief @ entr(probs).sum(axis=1)
-        assert_allclose(outlook.information(weights)[row, place], mutual, atol=1e-9)
+        assert_allclose(predictor.information(weights)[row, place], mutual, atol=1e-9)
 
 
 def test_classes_have_no_thetas():
     env = batch(INTERVIEW, 2, population="classes", num_turns=2)
     meet(env)
     env.step(np.array([3, 4]))
-    found = env.findings()
-    assert np.isfinite(found[:, : len(NUMBERS)]).all()
-    assert np.isnan(found[:, len(NUMBERS) :]).all()
+    found = env.interview_stats()
+    assert np.isfinite(found[:, : len(STATISTICS)]).all()
+    assert np.isnan(found[:, len(STATISTICS) :]).all()

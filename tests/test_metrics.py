@@ -19,7 +19,7 @@ NAN = np.nan
 LN2 = np.log(2)
 
 # Those of traces in which an agent predicts, and did not ask.
-PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(asks=False)}
+PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(agent_asks=False)}
 
 
 def hand_trace() -> Trace:
@@ -41,7 +41,7 @@ def hand_trace() -> Trace:
         teacher_probs=np.array([[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]]),
         belief=belief.astype(np.float32),
         context=np.zeros((2, 0), np.float32),
-        findings=np.zeros((2, 3, 0)),
+        interview_stats=np.zeros((2, 3, 0)),
         answer_mass=np.full((2, 2), np.nan),
     )
 
@@ -130,7 +130,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         teacher_probs=teacher,
         belief=belief,
         context=np.zeros((people, 0), np.float32),
-        findings=np.zeros((people, turns + 1, 0)),
+        interview_stats=np.zeros((people, turns + 1, 0)),
         answer_mass=np.where(over, NAN, rng.random(over.shape)),
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
@@ -41,7 +41,7 @@ def played(env, agent):
 
 
 def log_score(trace):
-    return trace.findings[:, :, NUMBERS.index("log_score")]
+    return trace.interview_stats[:, :, STATISTICS.index("log_score")]
 
 
 def posterior(task, answers, items):

@@ -103,14 +103,18 @@ def test_order_and_labels_move_words_only(env_id):
     assert plain.replies == tuple(str(n + 1) for n in range(size))
     alphabet = [*ascii_uppercase, *(f"A{letter}" for letter in ascii_uppercase)]
     assert other.replies == tuple(alphabet[:size][::-1])
-    assert other.listed == plain.listed[::-1]
+    assert other.display_order == plain.display_order[::-1]
     # What is called by its place is called by the place where it stands.
-    assert other.called == (plain.actions[::-1] if plain.by_place else plain.actions)
+    assert other.action_names == (plain.actions[::-1] if plain.by_place else plain.actions)
     settings = {"option_order": "reversed", "labels": "letters"}
     one, two = printed(env_id, {}), printed(env_id, settings)
     for action in range(size):
         line = f"{plain.replies[action]}. {plain.actions[action]}"
-        assert one.count(line) == two.count(f"{other.replies[action]}. {other.called[action]}") > 0
+        assert (
+            one.count(line)
+            == two.count(f"{other.replies[action]}. {other.action_names[action]}")
+            > 0
+        )
     shown = [
         gym.make(env_id, disable_env_checker=True, **some).reset(seed=3)[0]
         for some in ({}, settings)

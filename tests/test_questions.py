@@ -59,7 +59,7 @@ def test_traits_one_by_one():
     assert list(found) == list("EACNO")
     for place, of in enumerate(found.values()):
         for turn in range(1, 7):
-            known = trace.findings[np.arange(40), np.minimum(turn, length)][:, 5:]
+            known = trace.interview_stats[np.arange(40), np.minimum(turn, length)][:, 5:]
             mean, truth = known[:, place], known[:, 5 + place]
             error = np.sqrt(((mean - truth) ** 2).mean())
             assert_allclose(of["rmse"].mean[turn - 1], error)

@@ -20,7 +20,7 @@ from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.users.population import Population
-from acquaint_gym.envs.users.quirks import Drift, Quirks, QuirkyModel
+from acquaint_gym.envs.users.quirks import DistortedModel, Drift, Quirks
 from acquaint_gym.envs.users.response_models import ResponseModel
 from acquaint_gym.eval.run import main
 
@@ -42,7 +42,7 @@ class Fixed(ResponseModel):
 
 def bent(probs, text, turn=None):
     stimulus = np.zeros(1) if turn is None else np.array([0.0, turn])
-    return QuirkyModel(Fixed(probs), Quirks.parse(text)).probs(np.zeros(1, int), stimulus)
+    return DistortedModel(Fixed(probs), Quirks.parse(text)).probs(np.zeros(1, int), stimulus)
 
 
 def test_words():

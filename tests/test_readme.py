@@ -108,7 +108,7 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
     recorded = {
         Path(module.parser().parse_args(words).out)
         for module in (collect, plan_interviews)
-        for words in typed(module.__name__)
+        for words in typed(module.__name__.removeprefix("acquaint_gym."))
     }
     for module in ("train.distill", "train.dpo", "train.gru"):
         for words in typed(module):
@@ -126,7 +126,7 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
             settings = parse_settings(options.settings)
             assert plan(env_id, options.agent, People("test", 0, None), settings)
     for module in (fit_items, fit_population):
-        (words,) = typed(module.__name__)
+        (words,) = typed(module.__name__.removeprefix("acquaint_gym."))
         with pytest.raises(SystemExit):  # understood, but there is no such file here
             module.main(words)
         assert "no such file" in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_recipes_work_word_for_word(file, agent, tmp_path):
     mark = file.removesuffix(".py")
     (words,) = [run for run in RUNS if mark in run]
     done = subprocess.run(
-        [sys.executable, "-m", "eval.run", *words, "--users", "40"],
+        [sys.executable, "-m", "acquaint_gym.eval.run", *words, "--users", "40"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
         capture_output=True,

@@ -221,7 +221,7 @@ def test_an_own_file_is_an_agent_and_takes_settings_too(tmp_path):
 
 def test_an_own_class_needs_no_change_here(tmp_path, monkeypatch):
     (tmp_path / "my_agents.py").write_text(
-        "from agents.baselines import RandomAgent\n"
+        "from acquaint_gym.agents.baselines import RandomAgent\n"
         "class Stubborn(RandomAgent):\n"
         "    def __init__(self, task, patience=3):\n"
         "        super().__init__(task)\n"
@@ -375,8 +375,8 @@ def test_who_sees_the_truth_has_a_door_and_it_is_the_evaluators():
     jobs = [job for name in at_hand() for job in plan(where(name), [name], people, {})]
     doors = [job.agent.label for job in jobs if hasattr(job.agents()[0], "look_at")]
     assert doors == ["clairvoyant", "hindsight"]
-    assert type(build("clairvoyant")).__module__.startswith("eval.")
-    assert Hindsight.__module__.startswith("eval.")
+    assert type(build("clairvoyant")).__module__.startswith("acquaint_gym.eval.")
+    assert Hindsight.__module__.startswith("acquaint_gym.eval.")
 
 
 def test_the_built_agents_are_what_the_files_say():

@@ -30,7 +30,7 @@ from acquaint_gym.eval.trace import Trace
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
 PEOPLE, TURNS, CATEGORIES = 40, 4, 3
 
-PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(asks=False)}
+PREDICTIONS = {name: metric for name, metric in METRICS.items() if metric.applies(agent_asks=False)}
 
 
 def play(skill: float, *, believes: bool = True) -> Trace:
@@ -56,7 +56,7 @@ def play(skill: float, *, believes: bool = True) -> Trace:
         teacher_probs=teacher,
         belief=belief.astype(np.float32) if believes else np.zeros((PEOPLE, 0, 0, 0), np.float32),
         context=np.zeros((PEOPLE, 0), np.float32),
-        findings=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
+        interview_stats=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
         answer_mass=np.full(answers.shape, np.nan),
     )
 

@@ -431,7 +431,7 @@ def test_what_is_missing_is_named(capsys):
 
 def test_help_comes_without_stable_baselines():
     heavy = {"torch", "stable_baselines3", "sb3_contrib", "safetensors"}
-    code = "import sys\nfrom train.rl import main\ntry:\n    main(['--help'])\n"
+    code = "import sys\nfrom acquaint_gym.train.rl import main\ntry:\n    main(['--help'])\n"
     code += f"finally:\n    print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

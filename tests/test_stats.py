@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats as scipy_stats
 
+from acquaint_gym.eval.metrics import stats
 from acquaint_gym.eval.metrics.stats import Floats, interval, paired
 
 NAN = np.nan
@@ -130,7 +131,7 @@ def test_bootstrap_depends_on_its_seed_alone(monkeypatch):
     first = interval(values, ratio)
     assert (first.low, first.high) == (interval(values, ratio).low, interval(values, ratio).high)
     assert first.low != interval(values, ratio, seed=1).low
-    monkeypatch.setattr(eval.metrics.stats, "_WEIGHTS_IN_MEMORY", 31)
+    monkeypatch.setattr(stats, "_WEIGHTS_IN_MEMORY", 31)
     assert_allclose(interval(values, ratio).low, first.low)
 
 

@@ -116,7 +116,7 @@ def played(seed: int, length: np.ndarray) -> Trace:
         teacher_probs=np.full((people, turns, 3), np.nan),
         belief=np.zeros((people, 0, 0, 0), np.float32),
         context=np.zeros((people, 0), np.float32),
-        findings=np.zeros((people, over.shape[1] + 1, 0)),
+        interview_stats=np.zeros((people, over.shape[1] + 1, 0)),
         answer_mass=np.full(over.shape, np.nan),
     )
 

@@ -58,11 +58,11 @@ def prepare(recipe: Dpo, fresh: bool, errors: Console) -> Callable[[], dict[str,
 
     from acquaint_gym.train.lm.base_models import lora_config
     from acquaint_gym.train.lm.batches import generator
-    from acquaint_gym.train.lm.dev_evaluation import Examined
+    from acquaint_gym.train.lm.dev_evaluation import RolloutEvaluation
     from acquaint_gym.train.lm.examples import lessons
     from acquaint_gym.train.lm.session import Session
 
-    class Trainer(Examined, trl.DPOTrainer):  # type: ignore[misc, name-defined]
+    class Trainer(RolloutEvaluation, trl.DPOTrainer):  # type: ignore[misc, name-defined]
         """TRL's, in our loop, on tokens."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:

@@ -145,7 +145,7 @@ def _minari(source: Source, path: Path, with_levels: bool) -> Path:
     actions: Any = trace.actions.astype(np.int64)
     if task.states_distribution:
         flat = np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions))
-        actions = task.stated(flat).reshape(trace.action_probs.shape)
+        actions = task.to_box(flat).reshape(trace.action_probs.shape)
     for row, length in enumerate(trace.length.astype(int)):
         one = {
             key: np.repeat(part[row : row + 1], length + 1, axis=0) for key, part in told.items()

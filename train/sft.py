@@ -56,11 +56,11 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
     import trl
     from datasets import Dataset
 
-    from acquaint_gym.train.lm.dev_evaluation import Examined
+    from acquaint_gym.train.lm.dev_evaluation import RolloutEvaluation
     from acquaint_gym.train.lm.examples import check_answers, lessons
     from acquaint_gym.train.lm.session import Session
 
-    class Trainer(Examined, trl.SFTTrainer):  # type: ignore[misc, name-defined]
+    class Trainer(RolloutEvaluation, trl.SFTTrainer):  # type: ignore[misc, name-defined]
         """TRL's, in our loop."""
 
     session = Session("sft", recipe, fresh, errors, _arguments())

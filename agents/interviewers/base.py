@@ -8,7 +8,7 @@ import numpy.typing as npt
 from acquaint_gym.agents.core import Agent, Decision, best
 from acquaint_gym.agents.posterior import Posterior, joined
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.inference.information import Outlook
+from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Observation
 from acquaint_gym.envs.users.response_models import Floats
@@ -46,28 +46,28 @@ class Interviewer(Agent):
         """Builds the engine of inference."""
         super().__init__(asking(task))
         self.posterior = Posterior(task)
-        self.outlook = Outlook(self.posterior.engine, self.task.offered)
-        self._ordered = self.outlook.apart and task.population.grid is not None
+        self.predictor = AnswerPredictor(self.posterior.engine, self.task.offered)
+        self._ordered = self.predictor.separable and task.population.grid is not None
 
-    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
         """`[b, N]` what each question is worth; by default information.
 
         Args:
             weights: `[b, F, H]` the beliefs.
-            beliefs: `[b, F, L]` the same by factor, see `Outlook.beliefs`.
+            beliefs: `[b, F, L]` the same by factor, see `AnswerPredictor.beliefs`.
             free: `[b, N]` what may be asked.
         """
-        return self.outlook.information(weights, beliefs)
+        return self.predictor.information(weights, beliefs)
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal, reported, chosen = self.task.legal(observation), [], []
         free = legal[:, : self.task.num_stimuli]
         for rows, weights in self.posterior.after(observation):
-            beliefs = self.outlook.beliefs(weights)
-            ask = best(np.where(free[rows], self.worth(weights, beliefs, free[rows]), -np.inf))
+            beliefs = self.predictor.beliefs(weights)
+            ask = best(np.where(free[rows], self.utility(weights, beliefs, free[rows]), -np.inf))
             if self.task.allow_stop:
-                told = np.where(free[rows], self.outlook.information(weights, beliefs), 0)
+                told = np.where(free[rows], self.predictor.information(weights, beliefs), 0)
                 told = told.max(axis=1)
                 ask = np.where(told <= self.task.cost, self.task.num_stimuli, ask)
             reported.append(beliefs.copy() if self._ordered else None)

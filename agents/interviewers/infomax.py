@@ -30,9 +30,9 @@ class InfomaxAgent(Interviewer):
             raise ValueError(f"ahead={ahead}, candidates={candidates}; expected 1 or 2, 1 or more.")
         self._ahead, self._candidates = ahead, candidates
 
-    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-        """See `Interviewer.worth`."""
-        now = self.outlook.information(weights, beliefs)
+    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.utility`."""
+        now = self.predictor.information(weights, beliefs)
         # Nothing follows the last question of the budget, or of the bank.
         left = self.task.num_turns - self.task.num_stimuli + free.sum(axis=1)
         further = np.flatnonzero(left > 1)
@@ -45,7 +45,7 @@ class InfomaxAgent(Interviewer):
 
     def _two_ahead(self, weights: Floats, free: npt.NDArray[np.bool_], now: Floats) -> Floats:
         """`[b, N]` information `now` `[b, N]` of a question and of the best one that follows."""
-        likely, everyone = self.outlook.predict(weights), np.arange(len(now))
+        likely, everyone = self.predictor.predict(weights), np.arange(len(now))
         worth = np.full(now.shape, -np.inf)
         order = np.argsort(-now, axis=1, kind="stable")[:, : self._candidates]
         for ask in order.T:
@@ -55,7 +55,7 @@ class InfomaxAgent(Interviewer):
             for answer in range(likely.shape[2]):
                 given = np.full(len(ask), answer)
                 then = self.posterior.engine.update(weights.copy(), stimulus, given)
-                following = np.where(others, self.outlook.information(then), 0).max(axis=1)
+                following = np.where(others, self.predictor.information(then), 0).max(axis=1)
                 total = total + likely[everyone, ask, answer] * following
             worth[everyone, ask] = total
         return worth

@@ -31,8 +31,8 @@ class FisherAgent(Interviewer):
             raise ValueError(f"{type(task).__name__}: no graded items here; take infomax.")
         self._items = self.task.graded
 
-    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-        """See `Interviewer.worth`."""
+    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.utility`."""
         mean = beliefs @ np.asarray(self.task.population.grid)
         theta = mean[:, self.task.bank.trait]
         return graded_information(theta, self._items.discrimination, self._items.thresholds)
@@ -59,18 +59,18 @@ class ShortFormAgent(Interviewer):
             if item not in bank.item_ids:
                 raise ValueError(f"{bank.name} has no item {closest(item, bank.item_ids)}")
         listed = np.isin(bank.item_ids, items.split())
-        information = self.outlook.information(engine.start(1))[0]
+        information = self.predictor.information(engine.start(1))[0]
         # More than any information, so that what is listed comes first.
         self._worth = information + listed * (1 + information.max())
 
-    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-        """See `Interviewer.worth`."""
+    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.utility`."""
         return np.broadcast_to(self._worth, free.shape)
 
 
 class PrintedAgent(Interviewer):
     """Asks the items in the order in which they are printed, whoever answers."""
 
-    def worth(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
-        """See `Interviewer.worth`: they are all equal, and the first of equals is asked."""
+    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+        """See `Interviewer.utility`: they are all equal, and the first of equals is asked."""
         return np.zeros(free.shape)

@@ -224,12 +224,12 @@ def _short(content: bytes) -> str:
 def _transcripts(task: UserTask) -> Observation:
     """Finished transcripts of made-up people who give each answer in turn."""
     uniform = PersonStreams(0, "prompts", task.num_uniforms).uniform(np.arange(_PEOPLE))
-    stimuli = task.settle(task.draw_stimuli(uniform)[:, : task.num_turns], "train")
+    stimuli = task.separate_splits(task.draw_stimuli(uniform)[:, : task.num_turns], "train")
     told = {
         "turn": np.full((_PEOPLE, 1), task.num_turns, dtype=np.float32),
         "stimuli": stimuli.reshape(_PEOPLE, -1).astype(np.float32),
         "actions": _pattern(task.num_turns, 1, len(task.actions)),
-        "answers": _pattern(task.num_turns, 2, 2 if task.accepts else len(task.categories)),
+        "answers": _pattern(task.num_turns, 2, 2 if task.binary_feedback else len(task.categories)),
     }
     return told if task.context is None else {**told, "context": _known(task.context)}
 

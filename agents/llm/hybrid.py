@@ -80,5 +80,7 @@ class HybridAgent(LLMAgent):
 
     def _words(self, probs: Floats) -> str:
         """`[A]` probabilities in words."""
-        shares = (f"{self.task.replies[n]}: {100 * probs[n]:.0f} %" for n in self.task.listed)
+        shares = (
+            f"{self.task.replies[n]}: {100 * probs[n]:.0f} %" for n in self.task.display_order
+        )
         return f"An exact analysis of what happened so far gives {', '.join(shares)}."

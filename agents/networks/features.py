@@ -77,7 +77,7 @@ class Turn(View):
         if task.bank is not None:
             stimulus = task.bank.num_items
             self._items = _one_hot(stimulus)
-        now = 1 + (len(task.actions) if task.asks else stimulus)
+        now = 1 + (len(task.actions) if task.agent_asks else stimulus)
         self.space = spaces.Box(-np.inf, np.inf, (self._before() + now,), np.float32)
 
     def _before(self) -> int:
@@ -101,7 +101,7 @@ class Turn(View):
         """How far the conversation is, and what it is about now; zeros where it is over."""
         task, begun = self.task, (turn < self.task.num_turns)[:, None]
         now = [turn[:, None] / task.num_turns]
-        if task.asks:
+        if task.agent_asks:
             return [*now, observation["action_mask"] * begun]
         stimulus = _at(stimuli_of(observation), turn)
         if task.bank is not None:

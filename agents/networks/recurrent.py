@@ -33,7 +33,7 @@ def reads(task: UserTask) -> dict[str, Any]:
     return {
         "items": None if task.bank is None else list(task.bank.item_ids),
         "actions": list(task.actions),
-        "accepts": task.accepts,
+        "accepts": task.binary_feedback,
         "low": np.asarray(task.stimulus_low, dtype=np.float64).tolist(),
         "high": np.asarray(task.stimulus_high, dtype=np.float64).tolist(),
     }

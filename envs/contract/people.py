@@ -97,7 +97,9 @@ def check_no_leak(env_id: str, **settings: Any) -> None:
     """Nothing an agent sees depends on hidden levels, or on answers not yet given."""
     env, other, first, second = twins(env_id, 3, **settings)
     for turn, (one, two) in enumerate(zip(watch(env, first), watch(other, second), strict=True)):
-        if env.task.asks:  # what was learned is judged, and paid, by somebody who knows the person
+        if (
+            env.task.agent_asks
+        ):  # what was learned is judged, and paid, by somebody who knows the person
             one = one._replace(reward=two.reward)
         part = one.difference(two)
         assert not part, (
@@ -124,9 +126,9 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
         )
         taken, users = seen["actions"].astype(np.int64), env.users
         given = users.answers
-        if env.task.asks:
+        if env.task.agent_asks:
             given = np.take_along_axis(given, np.maximum(taken, 0), axis=1)
-        past = env.task.shown(taken, given, users.willing)
+        past = env.task.feedback_of(taken, given, users.would_accept)
         assert np.array_equal(seen["answers"], np.where(turns < turn, past, -1)), (
             f"{env_id}: at turn {number} the observation does not show the answers given so far."
         )
@@ -135,7 +137,7 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
     answers = other.users.answers
     places = np.arange(answers.shape[1])
     early = places < half
-    if env.task.asks:
+    if env.task.agent_asks:
         said = moments[-1].observation["actions"][:, :half]
         early = (places[:, None] == said[:, None, :]).any(axis=2)
     later = (answers >= 0) & ~early

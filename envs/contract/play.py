@@ -58,7 +58,7 @@ def choose(
 ) -> npt.NDArray[Any]:
     """`[B]` random legal actions, or `[B, A]` what states no weight where an action is illegal."""
     weights = rng.random(legal.shape, dtype=np.float32) * legal
-    return task.stated(weights) if task.states_distribution else weights.argmax(axis=1)
+    return task.to_box(weights) if task.states_distribution else weights.argmax(axis=1)
 
 
 def row_of(observation: Observation, row: int) -> Observation:
@@ -77,13 +77,13 @@ def prompts_of(task: UserTask, observation: Observation) -> Prompts:
 def transcript(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
     """Transcripts after `turn` `[B]` turns of right actions; every other one where one may fail."""
     turn = np.minimum(turn, users.length)
-    if task.asks:
+    if task.agent_asks:
         return _interview(task, users, turn)
     column = np.arange(users.answers.shape[1])
     over = column < turn[:, None]
-    action = (users.answers + task.accepts * (column % 2)) % len(task.actions)
+    action = (users.answers + task.binary_feedback * (column % 2)) % len(task.actions)
     stimuli = np.where((column <= turn[:, None])[..., None], users.stimuli, -1).astype(np.float32)
-    shown = task.shown(action, users.answers, users.willing)
+    shown = task.feedback_of(action, users.answers, users.would_accept)
     told = {
         "turn": turn[:, None].astype(np.float32),
         "stimuli": stimuli.reshape(len(turn), -1),

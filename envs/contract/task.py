@@ -20,7 +20,7 @@ from acquaint_gym.envs.contract.play import (
     watch,
 )
 from acquaint_gym.envs.core import PROBABILITY_FLOOR, UserTask
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Observation, stimuli_of
 from acquaint_gym.envs.users.response_models import Floats
@@ -83,10 +83,10 @@ def _check_gains(env_id: str, task: AskingTask, **settings: Any) -> None:
     sign = -1 if place == "unasked_nll" else 1
 
     def score() -> Floats:
-        found = env.findings()
+        found = env.interview_stats()
         if place:
-            return sign * found[:, NUMBERS.index(place)]
-        mean, truth = np.split(found[:, len(NUMBERS) :], 2, axis=1)
+            return sign * found[:, STATISTICS.index(place)]
+        mean, truth = np.split(found[:, len(STATISTICS) :], 2, axis=1)
         return -np.square(mean - truth).mean(axis=1)
 
     first = score()
@@ -120,7 +120,7 @@ def _check_proper(env_id: str, task: UserTask) -> None:
     believed /= believed.sum(axis=1, keepdims=True)
     corners = np.concatenate([np.eye(size), np.zeros((1, size)), np.ones((1, size))])
     nearby = np.clip(believed + rng.normal(0, 0.02, believed.shape), 0, 1)
-    action = task.stated(np.concatenate([believed, corners, nearby, believed * 0.5]))
+    action = task.to_box(np.concatenate([believed, corners, nearby, believed * 0.5]))
     earned = np.stack(
         [task.reward(action, np.full(len(action), answer)) for answer in range(size)], axis=1
     )
@@ -213,7 +213,7 @@ def check_prompts(env_id: str, **settings: Any) -> None:
             words = f"{env_id}: the prompt at turn {turn}"
             assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
             told = {key: value.copy() for key, value in row_of(after.observation, row).items()}
-            shown = 2 if task.accepts else len(task.categories)
+            shown = 2 if task.binary_feedback else len(task.categories)
             told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % shown
             assert task.prompt(told) != after.prompts[row], (
                 f"{words} is the same whatever the last answer was; show the answers given so far."
@@ -251,7 +251,7 @@ def check_words(env_id: str, **settings: Any) -> None:
     env = batch(env_id, 8, **settings)
     meet(env)
     stimuli = np.unique(env.users.stimuli[:, 0], axis=0)
-    if env.task.asks:
+    if env.task.agent_asks:
         stimuli = env.users.stimuli[0]
     orders, labels = ("printed", "reversed"), ("numbers", "letters")
     told: dict[str, int] = {}
@@ -262,8 +262,11 @@ def check_words(env_id: str, **settings: Any) -> None:
         try:
             opening, said = task.instructions(), "question()"
             asked = [task.question(stimulus) for stimulus in stimuli]
-            if task.asks:  # what is asked is not said in advance
-                asked, said = [task.noted(stimulus, 0) for stimulus in stimuli], "noted()"
+            if task.agent_asks:  # what is asked is not said in advance
+                asked, said = (
+                    [task.context_line(stimulus, 0) for stimulus in stimuli],
+                    "context_line()",
+                )
         except IndexError as error:
             raise AssertionError(
                 f"{name} has no words ({error}); give phrase() as many as `wordings`."
@@ -275,8 +278,8 @@ def check_words(env_id: str, **settings: Any) -> None:
         other = told.setdefault(opening, wording)
         assert other == wording, f"{name}: instructions() are those of wording {other}."
     for answer in range(len(env.task.categories)):
-        note = env.task.noted(stimuli[0], answer)
+        note = env.task.context_line(stimuli[0], answer)
         one_line = bool(note.strip()) and "\n" not in note.strip()
         assert one_line, (
-            f"{env_id}: noted() is {note!r}; expected one line, as another task's context."
+            f"{env_id}: context_line() is {note!r}; expected one line, as another task's context."
         )

@@ -77,7 +77,7 @@ def check_sampler(env_id: str, **settings: Any) -> None:
     users, model = env.users, env.task.model
     # People who leave early have turns without an answer at the end; whoever can be asked anything
     # has all answers ready.
-    happened = env.task.asks | (np.arange(turns) < users.length[:, None])
+    happened = env.task.agent_asks | (np.arange(turns) < users.length[:, None])
     levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
     probs = model.probs(levels[happened], users.stimuli[happened])
     answers = users.answers[happened].astype(np.int64)
@@ -174,7 +174,7 @@ def _enumerated(
     for t in range(int(observation["turn"][row, 0])):
         probs = model.probs(population.levels, stimuli_of(observation)[row, t])
         shown = int(observation["answers"][row, t])
-        if task.accepts:
+        if task.binary_feedback:
             accepted = probs[:, int(observation["actions"][row, t])]
             accepted = (1 - task.quirks.skepticism) * accepted
             weights = weights * (accepted if shown else 1 - accepted)
@@ -255,14 +255,14 @@ def _taught(
         surprise += here * (predictive * np.log(predictive)).sum(axis=1)
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
-        if not task.asks:  # where agents ask they earn by what they learn
+        if not task.agent_asks:  # where agents ask they earn by what they learn
             told = transcript(task, users, np.full(len(everyone), t))
             legal = task.legal(told).astype(np.float64)
             scores = task.scores(weights, stimulus, predictive)
             earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
             gain += here * (earned - _random(task, legal, answer))
         action = answer * (t % 2)  # wrong at times, so that some are rejected
-        shown = task.shown(action, answer, users.willing[:, t])
+        shown = task.feedback_of(action, answer, users.would_accept[:, t])
         weights = engine.update(weights, stimulus, shown, action, now)
     return surprise, excess, gain
 
@@ -270,13 +270,13 @@ def _taught(
 def _earned(task: UserTask, probs: Floats, scores: Floats, answer: npt.NDArray[np.int64]) -> Floats:
     """`[B]` rewards for the action of the highest score, or for stating the distribution."""
     stated = task.states_distribution
-    return task.reward(task.stated(probs) if stated else scores.argmax(axis=1), answer)
+    return task.reward(task.to_box(probs) if stated else scores.argmax(axis=1), answer)
 
 
 def _random(task: UserTask, legal: Floats, answer: npt.NDArray[np.int64]) -> Floats:
     """`[B]` expected rewards for any legal action, each as likely as the others."""
     share = legal / legal.sum(axis=1, keepdims=True)
     if task.states_distribution:
-        return task.reward(task.stated(share), answer)
+        return task.reward(task.to_box(share), answer)
     each = [task.reward(np.full(len(answer), action), answer) for action in range(legal.shape[1])]
     return (share * np.stack(each, axis=1)).sum(axis=1)

@@ -18,16 +18,16 @@ class _Group(NamedTuple):
         factor: which row of the beliefs by factor.
         places: `[n]` which stimuli.
         likelihood: `[H, n * K]` p(answer | hypothesis), by stimulus.
-        noise: `[H, n]` entropy in nats of the answer of somebody who is known.
+        conditional_entropy: `[H, n]` entropy in nats of the answer of somebody who is known.
     """
 
     factor: int
     places: Ints
     likelihood: Floats
-    noise: Floats
+    conditional_entropy: Floats
 
 
-class Outlook:
+class AnswerPredictor:
     """Predictions and expected information of a fixed set of stimuli, for any belief.
 
     Where each stimulus informs one factor, the beliefs about factors are all that is needed, also
@@ -38,16 +38,16 @@ class Outlook:
         stimuli: `[N, S]`.
 
     Attributes:
-        apart: whether each of them informs one factor.
+        separable: whether each of them informs one factor.
     """
 
     def __init__(self, engine: Inference, stimuli: Floats) -> None:
         """Works out how every hypothesis answers every stimulus."""
         population, model = engine.population, engine.model
-        self._engine, self.apart = engine, model.separable
+        self._engine, self.separable = engine, model.separable
         factors: list[int] = [0] * len(stimuli)
         hypotheses: Ints = population.levels
-        if self.apart:
+        if self.separable:
             factors = [model.factor(stimulus) or 0 for stimulus in stimuli]
             shape = (population.num_levels, len(population.factors))
             hypotheses = np.broadcast_to(np.arange(shape[0])[:, None], shape)
@@ -90,9 +90,9 @@ class Outlook:
             surprise = terms.reshape(len(weights), -1, self.num_categories) @ np.ones(
                 self.num_categories
             )
-            information[:, group.places] = -surprise - belief @ group.noise
+            information[:, group.places] = -surprise - belief @ group.conditional_entropy
         return information
 
     def beliefs(self, weights: Floats) -> Floats:
         """`[B, F, L]` by factor, where each stimulus informs one, else `weights` themselves."""
-        return self._engine.by_factor(weights) if self.apart else weights
+        return self._engine.by_factor(weights) if self.separable else weights

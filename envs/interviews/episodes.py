@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.episodes import Episodes, Rows
-from acquaint_gym.envs.interviews.scoring import Examiner
+from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.users.people import Users, UserSource
 from acquaint_gym.envs.users.response_models import Floats
@@ -39,7 +39,7 @@ class Interviews(Episodes):
         super().__init__(task, source, num, observation, keep_transcript)
         self._replies = np.full((num, task.num_stimuli), -1, dtype=np.int8)
         self._free = np.ones((num, len(task.actions)), dtype=bool)
-        self._examiner = Examiner(task, num)
+        self._scorer = InterviewScorer(task, num)
 
     @property
     def users(self) -> Users:
@@ -50,7 +50,7 @@ class Interviews(Episodes):
     def _put(self, rows: Rows, users: Users) -> None:
         """See `Episodes._put`."""
         self._replies[rows], self._free[rows] = users.answers, True
-        self._examiner.begin(rows, users)
+        self._scorer.begin(rows, users)
 
     def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """One turn of some interviews, none of them over: the `[n]` rewards."""
@@ -65,7 +65,7 @@ class Interviews(Episodes):
         if len(lanes):
             turn = self.turn[lanes]
             self._free[lanes, chosen] = False
-            earned[asking] = self._examiner.learn(lanes, chosen) - self.task.cost
+            earned[asking] = self._scorer.learn(lanes, chosen) - self.task.cost
             answer = self._replies[lanes, chosen]
             if self._kept:
                 self._shown_stimuli[lanes, turn] = self.task.offered[chosen]
@@ -85,6 +85,6 @@ class Interviews(Episodes):
         """See `Episodes._besides`: what may be chosen now."""
         return {**super()._besides(), "action_mask": self._free.astype(np.float32)}
 
-    def findings(self) -> Floats:
-        """See `Episodes.findings`."""
-        return self._examiner.findings()
+    def interview_stats(self) -> Floats:
+        """See `Episodes.interview_stats`."""
+        return self._scorer.interview_stats()

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr, xlogy
 
-from acquaint_gym.envs.inference.information import Outlook
+from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import Population
@@ -14,12 +14,13 @@ from acquaint_gym.envs.users.response_models import Floats, Ints
 
 Rows = slice | npt.NDArray[np.int64]
 TINY = np.finfo(np.float64).tiny
-NUMBERS = ("log_score", "posterior_entropy", "unasked_accuracy", "unasked_nll", "identified")
-"""What `Examiner.findings` begins with: nats, nats, share, nats, 1 or 0 for whether the most
-probable hypothesis is the true one. Then the F posterior means of theta, and the F true thetas."""
+STATISTICS = ("log_score", "posterior_entropy", "unasked_accuracy", "unasked_nll", "identified")
+"""What `InterviewScorer.interview_stats` begins with: nats, nats, share, nats, 1 or 0 for whether
+the most probable hypothesis is the true one. Then the F posterior means of theta, and the F true
+thetas."""
 
 
-class Examiner:
+class InterviewScorer:
     """Follows B interviews with the task's own inference, on the evaluator's side of the wall.
 
     Args:
@@ -30,7 +31,7 @@ class Examiner:
     def __init__(self, task: AskingTask, num: int) -> None:
         """Starts without people."""
         self._task, self._engine = task, task.inference()
-        self._outlook = Outlook(self._engine, task.offered)
+        self._predictor = AnswerPredictor(self._engine, task.offered)
         self._weights = self._engine.start(num)
         # The true hypothesis of each factor, -1 where nobody knows it. Then what somebody would
         # believe who knew all answers stands in for it.
@@ -120,7 +121,7 @@ class Examiner:
 
         With nothing left to predict a share is unknown, and nothing is lost.
         """
-        predictive = self._outlook.predict(self._weights[rows])
+        predictive = self._predictor.predict(self._weights[rows])
         answers, left = self._answers[rows], ~self._asked[rows]
         given = np.take_along_axis(predictive, answers[..., None], axis=2)[..., 0]
         count = left.sum(axis=1)
@@ -141,8 +142,8 @@ class Examiner:
             truth[unknown] = self._engine.by_factor(informed) @ population.grid
         return self._engine.by_factor(self._weights[rows]) @ population.grid, truth
 
-    def findings(self) -> Floats:
-        """`[B, 5 + 2F]` all that is known now of all lanes, see `NUMBERS`."""
+    def interview_stats(self) -> Floats:
+        """`[B, 5 + 2F]` all that is known now of all lanes, see `STATISTICS`."""
         everyone = slice(None)
         entropy = entr(self._weights).sum(axis=(1, 2))
         share, nll = self._unasked(everyone)

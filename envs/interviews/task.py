@@ -46,7 +46,7 @@ class AskingTask(UserTask):
 
     bank: ItemBank
     graded: GradedParameters | None = None
-    asks = True
+    agent_asks = True
     teacher = "infomax"
     wordings = 3
 
@@ -110,15 +110,15 @@ class AskingTask(UserTask):
             "Which one comes next?",
         )
 
-    def revealed(self, shown: int) -> str:
-        """See `UserTask.revealed`."""
+    def feedback_text(self, shown: int) -> str:
+        """See `UserTask.feedback_text`."""
         given = self.categories[shown]
         return self.phrase(
             f"The person answered: {given}.", f"They said: {given}.", f"The answer was: {given}."
         )
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
-        """See `UserTask.noted`."""
+    def context_line(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.context_line`."""
         return f'"{self.bank.text[int(stimulus[0])]}" {self.categories[answer]}'
 
     def asked_instead(self, action: Ints, free: npt.NDArray[np.bool_]) -> Ints:

@@ -117,21 +117,21 @@ class ForcedChoice(UserTask):
 
     def question(self, stimulus: Floats) -> str:
         """See `UserTask.question`: one line a statement."""
-        lines = [f'{self.replies[n]}. "{self._text[int(stimulus[n])]}"' for n in self.listed]
+        lines = [f'{self.replies[n]}. "{self._text[int(stimulus[n])]}"' for n in self.display_order]
         asked = self.phrase(
             "Which is most like the person?", "Which fits them best?", "Which will they pick?"
         )
         return "\n".join([asked, *lines])
 
-    def revealed(self, shown: int) -> str:
-        """See `UserTask.revealed`."""
-        given = f"{self.replies[shown]} ({self.called[shown]})"
+    def feedback_text(self, shown: int) -> str:
+        """See `UserTask.feedback_text`."""
+        given = f"{self.replies[shown]} ({self.action_names[shown]})"
         return self.phrase(
             f"The person picked {given}.", f"They chose {given}.", f"The answer was {given}."
         )
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
-        """See `UserTask.noted`."""
+    def context_line(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.context_line`."""
         first, second, third = (f'"{self._text[int(item)]}"' for item in stimulus)
         picked = (first, second, third)[answer]
         return f"Out of {first}, {second} and {third}, most like them is {picked}"

@@ -65,7 +65,7 @@ class OptionSets:
         options = np.concatenate(parts, axis=1) if parts[1:] else parts[0]
         return options.reshape(len(uniform), self._turns, self._size)
 
-    def settle(self, stimuli: Floats, split: str) -> Floats:
+    def separate_splits(self, stimuli: Floats, split: str) -> Floats:
         """`[B, T, N * F]` sets that people of another split never meet, from `[B, T, N * F]`.
 
         The sum of a set's steps modulo 3 is the split's. The first feature of the last option is

@@ -81,9 +81,9 @@ class OptionsTask(UserTask):
         """Options whose features are drawn evenly and independently from their grids."""
         return self._sets.draw(uniform)
 
-    def settle(self, stimuli: Floats, split: str) -> Floats:
-        """Option sets of different splits differ, see `OptionSets.settle`."""
-        return self._sets.settle(stimuli, split)
+    def separate_splits(self, stimuli: Floats, split: str) -> Floats:
+        """Option sets of different splits differ, see `OptionSets.separate_splits`."""
+        return self._sets.separate_splits(stimuli, split)
 
     def on_grid(self, stimulus: Floats) -> Floats:
         """`[B, S]` float64 the stimuli `[B, S]` without the rounding of float32."""
@@ -110,32 +110,32 @@ class OptionsTask(UserTask):
             "What should you recommend to this person?",
         )
         told = self._told(stimulus)
-        return "\n".join([asked, *(f"{self.replies[n]}. {told[n]}" for n in self.listed)])
+        return "\n".join([asked, *(f"{self.replies[n]}. {told[n]}" for n in self.display_order)])
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
-        """See `UserTask.noted`."""
-        return f"Out of {'; '.join(self._told(stimulus))} they took {self.called[answer]}."
+    def context_line(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.context_line`."""
+        return f"Out of {'; '.join(self._told(stimulus))} they took {self.action_names[answer]}."
 
     def _told(self, stimulus: Floats) -> list[str]:
         """`N` options of a stimulus `[S]`, each with its number and all its features."""
         steps = np.rint(stimulus.reshape(self._num_options, -1) * self._steps).astype(int)
         texts = ([f.texts[n] for f, n in zip(self._features, row, strict=True)] for row in steps)
-        pairs = zip(self.called, texts, strict=True)
+        pairs = zip(self.action_names, texts, strict=True)
         return [f"{label}: {self.described(values)}" for label, values in pairs]
 
-    def revealed(self, shown: int) -> str:
-        """See `UserTask.revealed`."""
-        if self.accepts and shown:
+    def feedback_text(self, shown: int) -> str:
+        """See `UserTask.feedback_text`."""
+        if self.binary_feedback and shown:
             return self.phrase(
                 "The person accepted this.", "They took it.", "The recommendation was accepted."
             )
-        if self.accepts:
+        if self.binary_feedback:
             return self.phrase(
                 "The person rejected this.",
                 "They did not take it.",
                 "The recommendation was rejected.",
             )
-        chosen = f"{self.replies[shown]} ({self.called[shown]})"
+        chosen = f"{self.replies[shown]} ({self.action_names[shown]})"
         return self.phrase(
             f"The person chose {chosen}.", f"They took {chosen}.", f"The choice was {chosen}."
         )

@@ -122,8 +122,8 @@ class Questionnaire(UserTask):
         items = np.arange(self.bank.num_items, dtype=np.float32)
         return np.broadcast_to(items[None, :, None], (len(uniform), len(items), 1))
 
-    def slots(self, stimuli: Floats) -> Ints | None:
-        """See `UserTask.slots`: a person's answer belongs to the item, whenever it is asked."""
+    def answer_slot(self, stimuli: Floats) -> Ints | None:
+        """See `UserTask.answer_slot`: an answer belongs to the item, whenever it is asked."""
         return stimuli[..., 0].astype(np.int64) if self.num_uniforms else None
 
     def instructions(self) -> str:
@@ -144,13 +144,13 @@ class Questionnaire(UserTask):
             f'The statement is: "{text}"', f'Next statement: "{text}"', f'Now the item: "{text}"'
         )
 
-    def revealed(self, shown: int) -> str:
-        """See `UserTask.revealed`."""
-        given = f"{self.replies[shown]} ({self.called[shown]})"
+    def feedback_text(self, shown: int) -> str:
+        """See `UserTask.feedback_text`."""
+        given = f"{self.replies[shown]} ({self.action_names[shown]})"
         return self.phrase(
             f"The person answered {given}.", f"They chose {given}.", f"The answer was {given}."
         )
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
-        """See `UserTask.noted`."""
+    def context_line(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.context_line`."""
         return f'"{self.bank.text[int(stimulus[0])]}" {self.actions[answer]}'

@@ -49,6 +49,6 @@ class StatedTraits(UserTask):
         """See `UserTask.question`."""
         return f"How high is the person on {self.population.factors[int(stimulus[0])]}?"
 
-    def noted(self, stimulus: Floats, answer: int) -> str:
-        """See `UserTask.noted`."""
+    def context_line(self, stimulus: Floats, answer: int) -> str:
+        """See `UserTask.context_line`."""
         return f"{self.population.factors[int(stimulus[0])]}: {self.actions[answer]}"

@@ -21,7 +21,7 @@ class Users(NamedTuple):
         answers: `[B, N]` int8 what the person replies to it; -1 beyond `length`.
         length: `[B]` int16 turns of the person's episode, 0..T.
         left: `[B]` whether the person leaves before the task is over.
-        willing: `[B, T]` whether the person would accept the action that equals their answer.
+        would_accept: `[B, T]` whether the person would accept the action that equals their answer.
         context: `[B, C * (S' + 1)]` float32 what is known of them from another task, see
             `envs.context`; C = 0 without one.
     """
@@ -32,7 +32,7 @@ class Users(NamedTuple):
     answers: npt.NDArray[np.int8]
     length: npt.NDArray[np.int16]
     left: npt.NDArray[np.bool_]
-    willing: npt.NDArray[np.bool_]
+    would_accept: npt.NDArray[np.bool_]
     context: npt.NDArray[np.float32]
 
 

@@ -70,12 +70,12 @@ class Quirks:
         return cls(**strengths)
 
     @property
-    def bends(self) -> bool:
+    def changes_responses(self) -> bool:
         """Whether the probabilities of answers change."""
         return any((self.careless, self.acquiescence, self.extremity, self.incoherence))
 
 
-class QuirkyModel(ResponseModel):
+class DistortedModel(ResponseModel):
     """A response model as careless, styled or incoherent people answer it.
 
     With incoherence the last number of a stimulus is the turn, 0, 1, ..., see `timed`.
@@ -92,13 +92,13 @@ class QuirkyModel(ResponseModel):
     def probs(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.probs`."""
         turn, stimulus = self._apart(stimulus)
-        return self._bent(self._model.probs(levels, stimulus), turn)
+        return self._distorted(self._model.probs(levels, stimulus), turn)
 
     def likelihoods(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.likelihoods`."""
         turn, stimulus = self._apart(stimulus)
         plain = np.moveaxis(self._model.likelihoods(levels, stimulus), 1, -1)
-        bent = self._bent(plain, None if turn is None else turn[:, None])
+        bent = self._distorted(plain, None if turn is None else turn[:, None])
         return np.moveaxis(bent, -1, 1)
 
     def factor(self, stimulus: Floats) -> int | None:
@@ -107,12 +107,12 @@ class QuirkyModel(ResponseModel):
 
     @property
     def recurring(self) -> bool:
-        """As the model that it bends."""
+        """As the model that it distorts."""
         return self._model.recurring
 
     @property
     def separable(self) -> bool:
-        """As the model that it bends."""
+        """As the model that it distorts."""
         return self._model.separable
 
     @property
@@ -124,7 +124,7 @@ class QuirkyModel(ResponseModel):
         """The turn, if it stands at the end of a stimulus, and the stimulus without it."""
         return (stimulus[..., -1], stimulus[..., :-1]) if self.timed else (None, stimulus)
 
-    def _bent(self, probs: Floats, turn: Floats | None) -> Floats:
+    def _distorted(self, probs: Floats, turn: Floats | None) -> Floats:
         """`[..., K]` probabilities after style, temperature and carelessness, in this order."""
         quirks, size = self._quirks, probs.shape[-1]
         place = np.linspace(-1.0, 1.0, size)

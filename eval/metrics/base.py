@@ -50,9 +50,9 @@ class Metric:
     def _lasting(self) -> bool:
         return self.of == "interviews"
 
-    def applies(self, asks: bool) -> bool:
+    def applies(self, agent_asks: bool) -> bool:
         """Whether it has a meaning in a task in which agents ask, or predict."""
-        return self.of in ("both", "interviews" if asks else "predictions")
+        return self.of in ("both", "interviews" if agent_asks else "predictions")
 
     def by_turn(self, trace: Trace) -> Floats:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""

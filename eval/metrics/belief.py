@@ -51,14 +51,14 @@ def teacher_beliefs(run: Run) -> Floats:
     beliefs = []
     for turn in range(trace.answers.shape[1]):
         if env.task.states_distribution:
-            sent = env.task.stated(np.nan_to_num(trace.action_probs[:, turn]))
+            sent = env.task.to_box(np.nan_to_num(trace.action_probs[:, turn]))
         else:
             sent = np.maximum(trace.actions[:, turn], 0)
         observation, *_ = env.step(sent)
         belief = teacher.believe(observation)
         assert belief is not None  # whose levels are known has traits to believe in
         beliefs.append(belief)
-    answers = observation["answers"] if env.task.asks else env.users.answers
+    answers = observation["answers"] if env.task.agent_asks else env.users.answers
     if not np.array_equal(answers[trace.happened], trace.answers[trace.happened]):
         raise ValueError(
             f"{run.agent} on {run.env}: people answer otherwise than when the traces were made; "

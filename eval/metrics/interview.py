@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from acquaint_gym.envs.interviews.scoring import NUMBERS
+from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.eval.metrics.base import Metric, correlation, mean_correlation, moments
 from acquaint_gym.eval.metrics.stats import Combine, Estimate, Floats, interval
 from acquaint_gym.eval.trace import Trace
@@ -17,18 +17,18 @@ def _after(trace: Trace) -> Floats:
     """`[N, T, D]` what was found after turn 1..T; who stopped before goes on knowing as much."""
     turn = np.arange(1, trace.answers.shape[1] + 1)
     last = np.minimum(turn, trace.length.astype(np.int64)[:, None])
-    return np.take_along_axis(trace.findings, last[..., None], axis=1)
+    return np.take_along_axis(trace.interview_stats, last[..., None], axis=1)
 
 
 def _number(name: str) -> Callable[[Trace], Floats]:
-    """The cells of one of the examiner's numbers."""
-    place = NUMBERS.index(name)
+    """The cells of one of the scorer's numbers."""
+    place = STATISTICS.index(name)
     return lambda trace: _after(trace)[..., place, None]
 
 
 def _thetas(trace: Trace) -> tuple[Floats, Floats]:
     """`[N, T, F]` posterior means of theta after each answer, and the true thetas."""
-    mean, truth = np.split(_after(trace)[..., len(NUMBERS) :], 2, axis=2)
+    mean, truth = np.split(_after(trace)[..., len(STATISTICS) :], 2, axis=2)
     return mean, truth
 
 

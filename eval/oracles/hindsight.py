@@ -17,8 +17,8 @@ import numpy.typing as npt
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.interviewers.base import asking
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.inference.information import Outlook
-from acquaint_gym.envs.interviews.scoring import Examiner
+from acquaint_gym.envs.inference.information import AnswerPredictor
+from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Observation
 from acquaint_gym.envs.users.people import Users
@@ -118,7 +118,7 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
     """
     num, turns, items = len(users.person), task.num_turns, task.num_stimuli
     engine, answers = task.inference(), users.answers.astype(np.int64)
-    outlook = Outlook(engine, task.offered)
+    predictor = AnswerPredictor(engine, task.offered)
     known = _log_known(task, users)
     weights = engine.start(num)[:, None]  # [N, W, F, H]
     asked = np.zeros((num, 1, items), dtype=bool)
@@ -128,7 +128,9 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
     person = np.arange(num)[:, None]
     for turn in range(turns):
         shape = weights.shape
-        predictive = outlook.predict(weights.reshape(-1, *shape[2:])).reshape(*shape[:2], items, -1)
+        predictive = predictor.predict(weights.reshape(-1, *shape[2:])).reshape(
+            *shape[:2], items, -1
+        )
         given = np.take_along_axis(predictive, answers[:, None, :, None], axis=3)[..., 0]
         total = np.where(asked, -np.inf, score[..., None] + known[:, None] - np.log(given))
         # There are no more sets of as many questions.
@@ -156,9 +158,9 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
 
 def _log_known(task: AskingTask, users: Users) -> Floats:
     """`[N, I]` mean log probability of each answer to somebody who knows the hypothesis."""
-    examiner, engine = Examiner(task, len(users.person)), task.inference()
-    examiner.begin(slice(None), users)
-    target, known = examiner.target(), np.empty(users.answers.shape)
+    scorer, engine = InterviewScorer(task, len(users.person)), task.inference()
+    scorer.begin(slice(None), users)
+    target, known = scorer.target(), np.empty(users.answers.shape)
     for place, stimulus in enumerate(task.offered):
         factor, likelihood = engine.likelihood(stimulus)
         by_answer = target[:, factor] @ np.log(likelihood).T

@@ -142,7 +142,7 @@ def build_report(
     report = Report(meta, [], [], [])
     for env, by_agent in traces.items():
         people = same_people(env, by_agent)
-        asks = next(iter(people.values())).asks
+        asks = next(iter(people.values())).agent_asks
         for metric in (one for one in METRICS.values() if one.applies(asks)):
             statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
             for agent, trace in people.items():
@@ -199,7 +199,7 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         shown = plots.learning_curves(curves, title, out_dir / curve)
         parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
         parts.append(f"![{shown} by turn]({curve})")
-        if not next(iter(by_agent.values())).asks:
+        if not next(iter(by_agent.values())).agent_asks:
             plots.calibration(by_agent, title, out_dir / calibration)
             parts.append(f"![Confidence against frequency of hits]({calibration})")
         parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]

@@ -88,7 +88,7 @@ def rows_of(without: Trace, quirky: Trace) -> list[dict[str, Any]]:
     estimates: dict[str, Estimate] = {TURNS: interval(length[:, None].astype(np.float64))}
     for name in SHOWN:
         metric = METRICS[name]
-        if not metric.applies(without.asks):
+        if not metric.applies(without.agent_asks):
             continue
         before, after = metric.statistics(plain), metric.statistics(hard)
         estimates[name] = interval(after)

@@ -152,7 +152,7 @@ class Job:
         if (
             told.actions != real.actions
             or told.num_turns != real.num_turns
-            or told.accepts != real.accepts
+            or told.binary_feedback != real.binary_feedback
             or not np.array_equal(told.stimulus_high, real.stimulus_high)
         ):
             raise ValueError(

@@ -106,7 +106,7 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
     probs = task.model.probs(users.levels[:, None], users.stimuli)[0]
     turns, random = stage.turns(task), rng.integers(len(task.actions), size=len(probs))
     actions = np.where(rng.random(len(probs)) < SENSIBLE, probs.argmax(axis=1), random)
-    shown = task.shown(actions[None], users.answers, users.willing)
+    shown = task.feedback_of(actions[None], users.answers, users.would_accept)
     due: list[Due | None] = [Due(task.replies, row) for row in probs]
     whole = users.stimuli[0], actions, shown[0]
     if rng.random() < PLAIN:
@@ -139,7 +139,7 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
     rest = [part[listed:] for part in (items[:, None], actions, answers)]
     messages = task.prompt(_ended(_transcript(task, rest, told - listed)))
     if listed:
-        lines = [f"- {task.noted(items[n : n + 1], answers[n])}\n" for n in range(listed)]
+        lines = [f"- {task.context_line(items[n : n + 1], answers[n])}\n" for n in range(listed)]
         opening = "This is known about the person:\n" + "".join(lines)
         messages[1]["content"] = opening + messages[1]["content"]
     questions = [

@@ -30,7 +30,7 @@ SHOWN = (
 )
 
 
-class Examiner:
+class DevEvaluator:
     """Meets people who are not among the taught ones, in every environment of the traces.
 
     Args:
@@ -69,7 +69,7 @@ class Examiner:
         return found
 
 
-class Examined:
+class RolloutEvaluation:
     """Goes before a class of trainers: evaluates in the environments' loop, not on a data set.
 
     Args:
@@ -128,7 +128,7 @@ def summary(trace: Trace) -> dict[str, float]:
     found = {}
     for name in SHOWN:
         metric = METRICS[name]
-        if not metric.applies(trace.asks):
+        if not metric.applies(trace.agent_asks):
             continue
         statistics = metric.statistics(trace)
         known = statistics[np.isfinite(statistics).all(axis=1)]

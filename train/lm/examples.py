@@ -141,7 +141,7 @@ def check_people(found: Sequence[Source]) -> None:
 def check_answers(found: Sequence[Source]) -> None:
     """Raises a `ValueError` for traces in which people's answers are no replies of the agent's."""
     for source in found:
-        if source.task.asks:
+        if source.task.agent_asks:
             raise ValueError(
                 f"{source.run.env}: agents ask here, and people's own answers are no replies to "
                 "learn; take the teacher's choice (objective kl or ce-teacher; target teacher)."
@@ -162,8 +162,8 @@ def transcripts(source: Source) -> Observation:
         if people["data"] is not None:
             raise ValueError(f"{source.folder}: traces of sceptical respondents cannot be taught.")
         everyone = Simulator(task, people["split"], people["suite_seed"])
-        willing = everyone.draw(trace.person).willing
-    shown = task.shown(actions, trace.answers.astype(np.int64), willing)
+        willing = everyone.draw(trace.person).would_accept
+    shown = task.feedback_of(actions, trace.answers.astype(np.int64), willing)
     told = {
         "turn": trace.length[:, None].astype(np.float32),
         "stimuli": trace.stimuli.reshape(len(actions), -1),
@@ -176,8 +176,8 @@ def transcripts(source: Source) -> Observation:
 
 def _chosen(task: UserTask, trace: Trace) -> Ints:
     """`[N, T]` actions in the transcripts of a task whose actions state distributions."""
-    stated = task.stated(np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions)))
-    return task.chosen(stated).reshape(trace.actions.shape)
+    stated = task.to_box(np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions)))
+    return task.from_box(stated).reshape(trace.actions.shape)
 
 
 def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
@@ -186,7 +186,7 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
     replies = Replies(dialogue.replies(task.replies))
     legal, (target, action) = _legal(task, observation), source.target
     # Where agents ask, an answer is none of the replies.
-    answer = np.where(task.asks, -1, trace.answers.astype(np.int64))
+    answer = np.where(task.agent_asks, -1, trace.answers.astype(np.int64))
     for row, length in enumerate(trace.length.astype(int)):
         if not length:
             continue

@@ -25,7 +25,7 @@ from acquaint_gym.agents.llm.probe import PROBES
 from acquaint_gym.eval.runs.execution import RefusedError
 from acquaint_gym.eval.trace import write_json
 from acquaint_gym.train.lm.base_models import load_base, provenance, quiet, with_adapter
-from acquaint_gym.train.lm.dev_evaluation import Examiner
+from acquaint_gym.train.lm.dev_evaluation import DevEvaluator
 from acquaint_gym.train.lm.examples import check_people, sources
 from acquaint_gym.train.recipes.checks import at_least
 from acquaint_gym.train.recipes.folders import (
@@ -121,7 +121,7 @@ class Session:
         if self.arguments.eval_strategy != "no":
             for source in self.sources if recipe.eval_probe else ():
                 PROBES[str(recipe.eval_probe)](source.task)  # says where it makes no sense
-            self._examine = Examiner(recipe, self.sources, self.dialogue)
+            self._examine = DevEvaluator(recipe, self.sources, self.dialogue)
         if not adapts:
             self._model = with_adapter(self._model, recipe, self.arguments.seed)
 
@@ -184,7 +184,7 @@ class Session:
         """Builds the trainer, which says what it cannot do; what is given lets it train.
 
         Args:
-            kind: class of the trainer, which is `Examined`.
+            kind: class of the trainer, which is `RolloutEvaluation`.
             data: to train on.
             **settings: further arguments of the trainer.
 

@@ -9,11 +9,11 @@ import torch
 from transformers import Trainer
 
 from acquaint_gym.train.lm.batches import choices
-from acquaint_gym.train.lm.dev_evaluation import Examined
+from acquaint_gym.train.lm.dev_evaluation import RolloutEvaluation
 from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, Scored, cross_entropy, kl, scored
 
 
-class DistillTrainer(Examined, Trainer):
+class DistillTrainer(RolloutEvaluation, Trainer):
     """Compares student and teacher at the answer positions of whole conversations.
 
     One forward pass a batch; logits are computed at the answer positions only. The loss is
@@ -33,7 +33,7 @@ class DistillTrainer(Examined, Trainer):
         objective: key of `OBJECTIVES`.
         mass_weight: see above.
         choice_weight: see above; a little of it teaches how the teacher breaks exact ties.
-        **arguments: as `Examined` and `transformers.Trainer`; the data is `Lessons`.
+        **arguments: as `RolloutEvaluation` and `transformers.Trainer`; the data is `Lessons`.
     """
 
     loss_is_scaled_for_ga = True
@@ -111,7 +111,7 @@ class DistillTrainer(Examined, Trainer):
         self._sums = self._sums.to(cells.device) + torch.stack([part.float() for part in sums])
 
     def evaluate(self, *arguments: Any, **settings: Any) -> dict[str, float]:
-        """See `Examined.evaluate`; takes the time out of the measured speed."""
+        """See `RolloutEvaluation.evaluate`; takes the time out of the measured speed."""
         started = time.perf_counter()
         metrics = super().evaluate(*arguments, **settings)
         self._since += time.perf_counter() - started

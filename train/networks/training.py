@@ -46,7 +46,7 @@ WARM_UP, LONGEST_GRADIENT = 0.05, 1.0
 CHOSEN_BY = {"kl": "kl_from_teacher", "answers": "nll"}
 
 
-class Examination:
+class DevEvaluator:
     """Lets networks meet people who are not learned from, in the environment of some traces."""
 
     def __init__(self, source: Source, held: Ints, recipe: Gru) -> None:
@@ -122,10 +122,10 @@ class Training:
         if recipe.holdout and any(len(part) == 0 for half in halves for part in half):
             raise ValueError(f"holdout={recipe.holdout}: nobody is left on one side.")
         self._taught = taught(found, [kept for kept, _ in halves])
-        self._rooms: list[Examination] = []
+        self._rooms: list[DevEvaluator] = []
         if recipe.holdout or recipe.eval_users:
             self._rooms = [
-                Examination(source, held, recipe)
+                DevEvaluator(source, held, recipe)
                 for source, (_, held) in zip(found, halves, strict=True)
             ]
         words = ("memory", "width", "blocks", "dropout", "ordinal")

@@ -23,7 +23,7 @@ SPLIT = "dev"
 Score = dict[str, float]
 
 
-class Examiner:
+class DevEvaluator:
     """Meets the same development people again and again, in the environments' own loop.
 
     Args:

@@ -33,7 +33,7 @@ from acquaint_gym.train.recipes.folders import (
     keep_recipe,
 )
 from acquaint_gym.train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
-from acquaint_gym.train.sb3.dev_evaluation import Examiner, write_curve
+from acquaint_gym.train.sb3.dev_evaluation import DevEvaluator, write_curve
 from acquaint_gym.train.sb3.env import UserVecEnv
 from acquaint_gym.train.sb3.log import writers
 
@@ -78,7 +78,7 @@ class Run:
         assert isinstance(env, UserVectorEnv)
         self.task = env.task
         self.model = self._model(UserVecEnv(env, make_view(recipe.view, env.task)))
-        self.examine = Examiner(recipe)
+        self.examine = DevEvaluator(recipe)
 
     def _model(self, env: UserVecEnv) -> Any:
         """The algorithm with a policy of random weights."""
