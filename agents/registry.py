@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.names import check_types, closest, parse_settings
+from acquaint_gym.envs.names import check_types, closest, parse_settings, resolve
 
 CONFIGS = resources.files("acquaint_gym.configs") / "agents"
 
@@ -52,7 +52,7 @@ class AgentSpec:
         if told["quirks"] == "known":
             told["quirks"] = environment.get("quirks", "none")
         believed = make_task(**told)
-        agent: Agent = resolve(self.target)(believed, **self.arguments)
+        agent: Agent = resolve(self.target, "Agent")(believed, **self.arguments)
         return agent
 
 
@@ -93,14 +93,9 @@ def parse_agent(
     if not isinstance(target, str):
         raise ValueError(f"{file}: expected `agent: module:Class` and the agent's arguments.")
     try:
-        kind = resolve(target)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"{file}: agent {target!r} cannot be had: {error}. Language models need the extra llm "
-            "(pip install -e '.[llm]'), a module of one's own must lie in this folder."
-        ) from error
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{file}: agent {target!r} cannot be had: {error}.") from error
+        kind = resolve(target, "Agent")
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     own = list(inspect.signature(kind).parameters)[1:]
     for key in settings:
         if key not in own:
@@ -122,17 +117,4 @@ def parse_agent(
 
 def agent_keys(spec: AgentSpec) -> list[str]:
     """Arguments of an agent's constructor beside its task."""
-    return list(inspect.signature(resolve(spec.target)).parameters)[1:]
-
-
-def resolve(target: str) -> Callable[..., Agent]:
-    """The class that `module:Class` names.
-
-    Raises:
-        ImportError: no such module.
-        AttributeError: no such class in it.
-        ValueError: no colon, or no module before it.
-    """
-    module, _, name = target.partition(":")
-    found: Callable[..., Agent] = getattr(import_module(module), name)
-    return found
+    return list(inspect.signature(resolve(spec.target, "Agent")).parameters)[1:]

@@ -1,9 +1,10 @@
-"""Arguments as people type them: `key=value`, unknown names, and values of the wrong type."""
+"""Arguments as people type them: `key=value`, `module:Class`, unknown names, wrong types."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,37 @@ def closest(name: object, known: Iterable[str]) -> str:
     near = get_close_matches(str(name), options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{name!r}.{hint} Available: {', '.join(options) or 'none'}."
+
+
+def resolve(target: str, what: str) -> Any:
+    """What `module:Class` names: how people name code of their own in YAML and on command lines.
+
+    Args:
+        target: as typed. Any module that Python can import, and a class or function in it.
+        what: what it is to be, e.g. `Task`; begins the message.
+
+    Raises:
+        ValueError: another form, a module that cannot be imported, or nothing of that name in it;
+            one line that says what came, what was expected and what to do.
+    """
+    module, _, name = target.partition(":")
+    if not module or not name or module.startswith("."):
+        raise ValueError(
+            f"{what} {target!r}: expected module:Class, e.g. my_package.my_module:MyClass."
+        )
+    try:
+        imported = import_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise ValueError(
+            f"{what} {target!r} cannot be loaded: {error}. A module of one's own must be installed "
+            "or lie in this folder; language models need the extra llm (pip install -e '.[llm]')."
+        ) from error
+    if not hasattr(imported, name):
+        public = [k for k, v in vars(imported).items() if callable(v) and not k.startswith("_")]
+        raise ValueError(
+            f"{what} {target!r} cannot be loaded: {module} has no {closest(name, public)}"
+        )
+    return getattr(imported, name)
 
 
 def check_types(whose: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

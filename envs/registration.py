@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.names import check_types, closest
+from acquaint_gym.envs.names import check_types, closest, resolve
 
 _ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
@@ -29,11 +29,7 @@ def task_arguments(target: str) -> list[str]:
 
 
 def _task_class(target: str) -> type[UserTask]:
-    module, _, name = target.partition(":")
-    try:
-        task_class: type[UserTask] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"Task {target!r} cannot be had: {error}.") from error
+    task_class: type[UserTask] = resolve(target, "Task")
     return task_class
 
 

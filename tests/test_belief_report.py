@@ -345,4 +345,4 @@ def test_a_task_that_cannot_be_had_again_is_named(tmp_path, capsys):
     config["env_spec"]["task"] = "gone:Task"
     file.write_text(json.dumps(config), "utf-8")
     assert belief(out) == 2
-    assert "Task 'gone:Task' cannot be had" in capsys.readouterr().err
+    assert "Task 'gone:Task' cannot be loaded" in capsys.readouterr().err

@@ -259,7 +259,7 @@ def test_a_package_that_is_no_python_is_refused(stranger, capsys):
 def test_a_registration_that_leads_nowhere_is_refused(stranger, capsys):
     code, _, complaint = check(capsys, stranger(('"cafe:Cafe"', '"cafe:Caf"')))
     assert code == 2
-    assert "Task 'stranger:Caf' cannot be had" in complaint
+    assert "Task 'stranger:Caf' cannot be loaded" in complaint
 
 
 def test_an_interrupt_ends_it_with_130(capsys, monkeypatch):

@@ -18,11 +18,11 @@ from registered import at_hand
 from acquaint_gym.agents.baselines import RandomAgent
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.interviewers.base import Interviewer
-from acquaint_gym.agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent, resolve
+from acquaint_gym.agents.registry import CONFIGS, AgentSpec, agent_names, parse_agent
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.episodes import Episodes
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
-from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.names import parse_settings, resolve
 from acquaint_gym.envs.registration import make_task, task_keys
 from acquaint_gym.envs.respondents import Respondents
 from acquaint_gym.envs.simulator import Simulator
@@ -40,7 +40,7 @@ FOR_ALL = "acquaint/FlightChoice-v0"
 
 def where(name: str) -> str:
     """An environment that an agent can be had on."""
-    asks = issubclass(resolve(parse_agent(name, []).target), (Interviewer, Hindsight))
+    asks = issubclass(resolve(parse_agent(name, []).target, "Agent"), (Interviewer, Hindsight))
     return "acquaint/Interview-v0" if asks else FOR_ALL
 
 
@@ -155,6 +155,35 @@ def test_a_broken_file_is_refused_by_path_and_reason(tmp_path, text, message):
     found = refused(str(path))
     assert message in found
     assert str(path) in found
+
+
+# Classes as `module:Class`.
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("", "Task '': expected module:Class, e.g. my_package.my_module:MyClass."),
+        ("json", "Task 'json': expected module:Class"),
+        ("json:", "Task 'json:': expected module:Class"),
+        (":dumps", "Task ':dumps': expected module:Class"),
+        (".json:dumps", "Task '.json:dumps': expected module:Class"),
+        ("nowhere:Task", "cannot be loaded: No module named 'nowhere'. A module of one's own must"),
+        ("json:dump5", "cannot be loaded: json has no 'dump5'. Did you mean 'dump'? Available: "),
+        ("lopsided:Task", "cannot be loaded: invalid syntax (lopsided.py, line 2)"),
+    ],
+)
+def test_a_class_that_is_not_there_is_refused_in_one_line(tmp_path, monkeypatch, target, message):
+    (tmp_path / "lopsided.py").write_text("\nclass\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"^Task ") as error:
+        resolve(target, "Task")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_is_found_by_its_module_and_name():
+    assert resolve("acquaint_gym.envs.tasks.questionnaire:Questionnaire", "Task") is Questionnaire
 
 
 # Settings.
