@@ -35,7 +35,8 @@ class PriorAgent(Agent):
         prior = self._inference.start(len(stimulus))
         turn = observation["turn"][:, 0]
         predictive = self._inference.predict(prior, stimulus, turn)
-        return decide(self.task, observation, predictive, self._inference.marginals(prior))
+        legal = self.task.legal(observation)
+        return decide(legal, predictive, self._inference.marginals(prior))
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`."""

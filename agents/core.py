@@ -47,7 +47,6 @@ class Agent(ABC):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Keeps the task."""
         self.task = task
 
     @abstractmethod
@@ -90,8 +89,7 @@ def best(action_probs: Floats) -> Ints:
 
 
 def decide(
-    task: UserTask,
-    observation: Observation,
+    legal: npt.NDArray[np.bool_],
     probs: Floats,
     belief: Floats | None = None,
     scores: Floats | None = None,
@@ -99,13 +97,11 @@ def decide(
     """The legal action of the highest score, by default of the highest probability.
 
     Args:
-        task: says what is legal.
-        observation: transcripts of B people.
+        legal: `[B, A]` what may be done, see `UserTask.legal`.
         probs: `[B, A]`; what illegal actions have goes to the others.
         belief: `[B, F, L]` to report.
         scores: `[B, A]` where the action is not to be the most probable one.
     """
-    legal = task.legal(observation)
     allowed = probs * legal
     allowed /= allowed.sum(axis=1, keepdims=True)
     action = best(allowed if scores is None else np.where(legal, scores, -np.inf))

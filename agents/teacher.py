@@ -47,7 +47,8 @@ class BayesTeacher(Agent):
             predictions.append(predictive)
             scores.append(self.task.scores(weights, stimulus[rows], predictive))
         predicted, scored = np.concatenate(predictions), np.concatenate(scores)
-        return decide(self.task, observation, predicted, joined(beliefs), scored)
+        legal = self.task.legal(observation)
+        return decide(legal, predicted, joined(beliefs), scored)
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""

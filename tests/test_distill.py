@@ -583,14 +583,14 @@ def test_shipped_models_are_found_from_anywhere(tmp_path, monkeypatch):
 
 
 def test_all_weights_can_be_trained_in_bfloat16(folder, model, tmp_path):
-    from acquaint_gym.agents.llm.hugging_face import load
+    from acquaint_gym.agents.llm.hugging_face import load_model
+    from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 
     settings = {"tuning": "full", "dtype": "bfloat16", "bf16": True, "max_steps": 4}
     made = distill(recipe_of(folder, model, tmp_path / "out", **settings))
     assert losses(made)[-1] < losses(made)[0]
-    trained, words = load(str(tmp_path / "out"))
-    assert words.chat_template
-    assert trained.dtype == torch.bfloat16
+    assert load_tokenizer(str(tmp_path / "out")).chat_template
+    assert load_model(str(tmp_path / "out")).dtype == torch.bfloat16
 
 
 def test_wandb_is_written_to_offline_when_asked(folder, model, tmp_path, monkeypatch):
@@ -630,7 +630,7 @@ def test_the_command_reads_a_recipe_and_what_differs_from_it(folder, model, tmp_
         (["--output-dir", "x"], "output_dir is not to be set; use `out`"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["--traces", "nowhere"], "nowhere holds none; python -m train.collect --out nowhere"),
-        (["--model", "./nowhere"], "Model './nowhere' cannot be had"),
+        (["--model", "./nowhere"], "Model './nowhere' cannot be loaded"),
         (["--mass-weight", "-1"], "mass_weight=-1; expected at least 0"),
         (["--mass-weight", ".nan"], "mass_weight=nan; expected at least 0"),
         (["--traces", "3"], "traces=3; expected folders of train.collect"),

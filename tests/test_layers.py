@@ -24,6 +24,7 @@ HEAVY = {"torch", "transformers", "peft", "trl", "stable_baselines3", "sb3_contr
 MAY_BE_HEAVY = {
     "agents/llm/cache.py",
     "agents/llm/hugging_face.py",
+    "agents/llm/tokenizer.py",
     "agents/networks/recurrent.py",
     "eval/speed/llm.py",
 }

@@ -26,11 +26,13 @@ from transformers import (
 from transformers.utils import logging
 
 from acquaint_gym.agents import contract
-from acquaint_gym.agents.llm import ChoiceAgent, LLMAgent, cache, hugging_face
+from acquaint_gym.agents.llm import ChoiceAgent, LLMAgent, cache, slots
+from acquaint_gym.agents.llm import tokenizer as llm_tokenizer
 from acquaint_gym.agents.llm.agent import folder as llm_folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load
+from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load_model
 from acquaint_gym.agents.llm.probe import ItemsProbe
+from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval import bench
@@ -63,7 +65,7 @@ def agent_of(task: Any, model: Any = MODEL, probe: str | None = None, **settings
 
 
 def told(agent: Any, observation: dict[str, np.ndarray]) -> list[list[int]]:
-    return agent._conversations(observation)
+    return agent.conversations(observation)
 
 
 def played(agent: Any, people: int = 5, late: int = 0) -> np.ndarray:
@@ -78,11 +80,11 @@ def played(agent: Any, people: int = 5, late: int = 0) -> np.ndarray:
 def teacher_forced(agent: Any, model: Any, people: int = 5) -> np.ndarray:
     """`[T, B, A]`: each finished conversation in one pass, read at all answer positions."""
     last = seen(agent.task, agent.task.num_turns, people)
-    replies = [tokens[0] for tokens in agent._replies]
+    replies = [tokens[0] for tokens in agent.replies]
     rows = []
     for row in range(people):
         messages = agent.task.prompt({key: part[row] for key, part in last.items()})
-        ids, positions = agent._dialogue.encode(messages[:-1])
+        ids, positions = agent.dialogue.encode(messages[:-1])
         logits = model(torch.tensor([ids])).logits[0, positions]
         rows.append(softmax(logits.double().numpy()[:, replies], axis=1))
     return np.stack(rows, axis=1)
@@ -137,7 +139,7 @@ def test_the_contract_notices_a_cache_that_does_not_compare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(contract, "TOLERANCE", CLOSE)
-    monkeypatch.setattr(hugging_face, "_common", lambda one, other: min(len(one), len(other)))
+    monkeypatch.setattr(slots, "common_prefix", lambda one, other: min(len(one), len(other)))
     with pytest.raises(AssertionError, match="met people before"):
         contract.check_no_memory(agent_of, "acquaint/Questionnaire-v0", num_turns=4)
 
@@ -196,11 +198,11 @@ def test_replies_are_scored_as_a_naive_loop_scores_them(
     task = questionnaire(num_turns=4)
     monkeypatch.setattr(type(task), "replies", replies)
     agent = agent_of(task, batch_size=2, cache=keep)
-    assert (max(map(len, agent._replies)) > 2) == ("no" in replies)
+    assert (max(map(len, agent.replies)) > 2) == ("no" in replies)
     for turn in (1, 2):
         shown = seen(task, turn)
         decision = agent.act(shown, np.zeros(3))
-        logs = np.array([naive(MODEL, ids, agent._replies) for ids in told(agent, shown)])
+        logs = np.array([naive(MODEL, ids, agent.replies) for ids in told(agent, shown)])
         np.testing.assert_allclose(decision.action_probs, softmax(logs, axis=1), atol=CLOSE)
         np.testing.assert_allclose(decision.answer_mass, np.exp(logs).sum(axis=1), atol=CLOSE)
         assert (decision.action == decision.action_probs.argmax(axis=1)).all()
@@ -213,8 +215,8 @@ def test_replies_that_begin_others_exclude_each_other(monkeypatch: pytest.Monkey
     agent, shown = agent_of(task), seen(task, 2)
     decision = agent.act(shown, np.zeros(3))
     [end] = tokenizer().encode("<|end|>", add_special_tokens=False)
-    logs = np.array([naive(MODEL, ids, agent._replies) for ids in told(agent, shown)])
-    assert {reply[-1] for reply in agent._replies} == {end}
+    logs = np.array([naive(MODEL, ids, agent.replies) for ids in told(agent, shown)])
+    assert {reply[-1] for reply in agent.replies} == {end}
     np.testing.assert_allclose(decision.answer_mass, np.exp(logs).sum(axis=1), atol=CLOSE)
 
 
@@ -314,7 +316,7 @@ def test_a_probe_is_a_question_at_the_end_of_the_transcript() -> None:
         assert f"stand on {trait}? Reply" in question
         assert "3. average\n4. 1 standard deviation above average" in question
         assert "The statement is" not in question
-    logs = naive(MODEL, asked[1], agent._dialogue.replies(["1", "2", "3", "4", "5"]))
+    logs = naive(MODEL, asked[1], agent.dialogue.replies(["1", "2", "3", "4", "5"]))
     np.testing.assert_allclose(decision.belief[0, 1], softmax(logs), atol=CLOSE)
 
 
@@ -380,14 +382,14 @@ def test_an_adapter_in_the_weights_is_the_adapter_beside_them(folder: Path, adap
     assert np.abs(expected - teacher_forced(agent_of(task), MODEL)).max() > 0.01
     np.testing.assert_allclose(played(merged), expected, atol=CLOSE)
     np.testing.assert_allclose(played(agent_of(task, beside)), expected, atol=CLOSE)
-    short, _ = load(str(folder), str(adapter), dtype="bfloat16", device="cpu")
+    short = load_model(str(folder), str(adapter), dtype="bfloat16", device="cpu")
     assert isinstance(short, PeftModel)  # the sum would be rounded
     assert short.dtype == torch.bfloat16
 
 
 def test_only_safetensors_are_read(folder: Path, adapter: Path, tmp_path: Path) -> None:
     for source, weights, message in (
-        (folder, "model.safetensors", "Model .*bin.* cannot be had: .*Expected a folder with safe"),
+        (folder, "model.safetensors", "Model .*bin.* cannot be loaded: .*Expected a folder with s"),
         (adapter, "adapter_model.safetensors", "Adapter .*bin.* has no adapter_model.safetensors"),
     ):
         out = tmp_path / source.name / "bin"
@@ -398,7 +400,7 @@ def test_only_safetensors_are_read(folder: Path, adapter: Path, tmp_path: Path) 
         pickled = weights.replace("model.safetensors", "model.bin")
         torch.save({}, out / pickled.replace("model.bin", "pytorch_model.bin", source is folder))
         with pytest.raises(ValueError, match=message) as error:
-            load(*((str(out),) if source is folder else (str(folder), str(out))), device="cpu")
+            load_model(*((out,) if source is folder else (str(folder), str(out))), device="cpu")
         assert "\n" not in str(error.value)
 
 
@@ -408,13 +410,13 @@ def test_what_cannot_be_had_is_said_in_one_line(
     random_model(hidden_size=48).save_pretrained(tmp_path / "wide")
     tokenizer().save_pretrained(tmp_path / "wide")
     with pytest.raises(ValueError, match=r"Adapter .* does not fit the model"):
-        load(str(tmp_path / "wide"), str(adapter), device="cpu")
+        load_model(str(tmp_path / "wide"), str(adapter), device="cpu")
     own = tmp_path / "away.yaml"
     own.write_text(f"agent: acquaint_gym.agents.llm:LLMAgent\nmodel: {tmp_path}/away\n", "utf-8")
     out = str(tmp_path / "out")
     assert main(["--agent", str(own), "--users", "2", "--out", out]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "cannot be had" in said
+    assert "cannot be loaded" in said
     assert "Traceback" not in said
 
 
@@ -445,7 +447,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line(
 
 def test_weights_are_read_without_a_bar(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logging.enable_progress_bar()
-    load(str(folder))
+    load_model(str(folder))
     assert "Loading weights" not in capfd.readouterr().err
     LlamaForCausalLM.from_pretrained(folder)  # others keep theirs
     assert "Loading weights" in capfd.readouterr().err
@@ -458,7 +460,7 @@ def test_a_hub_out_of_reach_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     with pytest.raises(ValueError, match="hf download nobody/nothing") as refused:
-        load("nobody/nothing")
+        load_tokenizer("nobody/nothing")
     assert "\n" not in str(refused.value)
     assert pauses == []
 
@@ -490,10 +492,10 @@ def test_what_a_hub_in_reach_has_is_downloaded(
         asked.append(settings["local_files_only"])
         raise OSError("Not today.")
 
-    monkeypatch.setattr(hugging_face, "get_session", Session)
-    monkeypatch.setattr(hugging_face.AutoTokenizer, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(llm_tokenizer, "get_session", Session)
+    monkeypatch.setattr(llm_tokenizer.AutoTokenizer, "from_pretrained", from_pretrained)
     with pytest.raises(ValueError, match="Not today"):
-        load("nobody/nothing")
+        load_tokenizer("nobody/nothing")
     assert asked == [expected]
 
 
@@ -559,12 +561,12 @@ def test_the_benchmark_runs(
     told = capsys.readouterr().out
     assert "generate(), one token" in told
     # The embedded model as it is shipped: its weights in blocks, and its tokenizer.
-    shipped = load(llm_folder("agents/models/micro"), device="cpu")
-    weights = sum(weight.numel() for weight in shipped[0].model.layers.parameters())
+    shipped = load_model(llm_folder("agents/models/micro"), device="cpu")
+    weights = sum(weight.numel() for weight in shipped.model.layers.parameters())
     assert f"micro: {weights / 1e6:.1f} M weights in blocks" in told
     chats = bench_llm.made_of("micro", [])
-    assert chats[0].intermediate_size == shipped[0].config.intermediate_size
-    assert chats[1].get_vocab() == shipped[1].get_vocab()
+    assert chats[0].intermediate_size == shipped.config.intermediate_size
+    assert chats[1].get_vocab() == load_tokenizer(llm_folder("agents/models/micro")).get_vocab()
     capsys.readouterr()
     assert "tokens in all transcripts" in told
     if not torch.cuda.is_available():

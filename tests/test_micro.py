@@ -16,7 +16,7 @@ from scipy.special import rel_entr
 
 from acquaint_gym.agents.llm.agent import LLMAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.hugging_face import load
+from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
@@ -63,7 +63,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dialogue(short: Path) -> Dialogue:
-    return Dialogue(load(str(short))[1], "short")
+    return Dialogue(load_tokenizer(str(short)), "short")
 
 
 def drawn(writer: object = stated, seed: int = 0, **arguments: object) -> Document:
@@ -71,7 +71,7 @@ def drawn(writer: object = stated, seed: int = 0, **arguments: object) -> Docume
 
 
 def test_tokenizer_gives_any_text_back(short: Path) -> None:
-    tokenizer = load(str(short))[1]
+    tokenizer = load_tokenizer(str(short))
     for text in (
         'The statement is: "Am the life of the party."',
         "12:24 PM,\n$730",

@@ -93,7 +93,7 @@ class ApiAgent(Agent):
         weights, mass, unparsed = (np.array(part) for part in zip(*said, strict=True))
         self._server.usage.add(decisions=len(said), unparsed=int(unparsed.sum()))
         self._server.usage.save()
-        decision = decide(task, observation, weights)
+        decision = decide(legal, weights)
         nothing = unparsed == [len(some) for some in messages]
         drawn = sample(decision.action_probs, uniform)
         action = np.where(nothing, drawn, decision.action)

@@ -1,30 +1,38 @@
-"""Causal language models of Hugging Face as agents."""
+"""Causal language models as agents: one folder of weights, in whatever engine."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from acquaint_gym.agents.llm.adapter import check_adapter
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.scorer import ScorerClass
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import resolve
 
 # Where the folders lie that this project ships, e.g. agents/models/micro.
 ROOT = Path(__file__).parent.parent.parent
 
 
 class LLMAgent(ChoiceAgent):
-    """A causal language model of Hugging Face, from a folder or the hub.
+    """A causal language model with a tokenizer of Hugging Face, from a folder or the hub.
 
     Args:
         task, probe: see `ChoiceAgent`.
-        model, revision, dtype, device, attention: see `agents.llm.hugging_face.load`.
-        adapter: folder of a PEFT adapter; see `agents.llm.adapter` for when it is refused.
-        batch_size, cache: see `agents.llm.hugging_face.HuggingFaceScorer`.
+        model, adapter, revision, dtype, device, batch_size: see `agents.llm.scorer.ScorerClass`;
+            see `agents.llm.adapter` for when an adapter is refused.
+        attention, cache: options of our own engine, see `agents.llm.hugging_face.load_scorer`;
+            another one gets them only where they are set.
         made_by: the command that makes the adapter, for the message where it is missing.
+        scorer: the engine that computes, `module:Class`; see `agents.llm.scorer.ScorerClass`.
+        scorer_options: further arguments of that class.
 
     Raises:
-        ValueError: what cannot be had, and where it could be; or an adapter that was trained on
+        ValueError: what is not there, and where it could be; or an adapter that was trained on
             another base or on prompts that are written otherwise.
     """
 
@@ -41,21 +49,39 @@ class LLMAgent(ChoiceAgent):
         cache: bool = True,
         probe: str | None = None,
         made_by: str | None = None,
+        scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
+        scorer_options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Loads model and tokenizer."""
-        try:
-            from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load
-        except ModuleNotFoundError as error:
-            raise ValueError(f"{error}: pip install -e '.[llm]'") from error
         model = folder(model)
         if adapter is not None:
             adapter = folder(adapter)
             if made_by and not Path(adapter).is_dir():
                 raise ValueError(f"There is no adapter {adapter!r} yet; make it with: {made_by}")
-        loaded, tokenizer = load(model, adapter, revision, dtype, device, attention)
-        dialogue = Dialogue(tokenizer, model)
+        build: ScorerClass = resolve(scorer, "Scorer")
+        try:
+            from acquaint_gym.agents.llm.tokenizer import load_tokenizer
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{error}: pip install -e '.[llm]'") from error
+        options: dict[str, Any] = {} if attention is None else {"attention": attention}
+        options |= {} if cache else {"cache": cache}
+        arguments = {
+            "model": model,
+            "adapter": adapter,
+            "revision": revision,
+            "dtype": dtype,
+            "device": device,
+            "batch_size": batch_size,
+            **options,
+            **(scorer_options or {}),
+        }
+        try:
+            inspect.signature(build).bind(**arguments)
+        except TypeError as error:
+            raise ValueError(f"Scorer {scorer!r}: {error}.") from error
+        dialogue = Dialogue(load_tokenizer(model, revision), model)
         check_adapter(adapter or model, model, revision, dialogue)
-        super().__init__(task, dialogue, HuggingFaceScorer(loaded, batch_size, cache), probe)
+        loaded = build(**arguments)
+        super().__init__(task, dialogue, loaded, probe)
 
 
 def folder(name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import softmax
 
 from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import PROBES, ended
-from acquaint_gym.agents.llm.scorer import ChoiceScorer
+from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Observation
@@ -30,6 +31,10 @@ class ChoiceAgent(Agent):
 
     Raises:
         ValueError: an unknown probe, or one that makes no sense in this task.
+
+    Attributes:
+        scorer, dialogue: as given.
+        replies: `A` replies as token ids.
     """
 
     def __init__(
@@ -39,46 +44,49 @@ class ChoiceAgent(Agent):
         scorer: ChoiceScorer,
         probe: str | None = None,
     ) -> None:
-        """Writes the replies as tokens."""
         super().__init__(task)
         if probe is not None and probe not in PROBES:
             raise ValueError(f"Unknown probe {closest(probe, PROBES)}")
-        self.scorer = scorer
-        self._dialogue = dialogue
-        self._replies = dialogue.replies(task.replies)
+        self.scorer, self.dialogue = scorer, dialogue
+        self.replies = dialogue.replies(task.replies)
         self._probe = None if probe is None else PROBES[probe](task)
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the most probable legal reply."""
-        belief = self.believe(observation)
-        scores = self._scores(observation)
-        decision = decide(self.task, observation, softmax(scores, axis=1), belief)
+        belief, legal = self.believe(observation), self.task.legal(observation)
+        scores = self._scores(observation, legal)
+        decision = decide(legal, softmax(scores, axis=1), belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
 
-    def _scores(self, observation: Observation, more: Sequence[str] = ()) -> Floats:
-        """`[B, A]` log-probabilities of the replies, -inf where illegal; `more` is said last."""
-        scores = self.scorer.score(self._conversations(observation, more), self._replies)
-        return np.where(self.task.legal(observation), scores, -np.inf)
+    def _scores(
+        self, observation: Observation, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
+    ) -> Floats:
+        """`[B, A]` log-probabilities of the replies, -inf where illegal; see `conversations`."""
+        scores = self.scorer.score(self.conversations(observation, more), self.replies)
+        return np.where(legal, scores, -np.inf)
 
     def believe(self, observation: Observation) -> Floats | None:
         """See `Agent.believe`: what the probe reports; None without one."""
         if self._probe is None:
             return None
-        replies, past = self._dialogue.replies(self._probe.replies), ended(observation)
+        replies, past = self.dialogue.replies(self._probe.replies), ended(observation)
         scores = [
-            self.scorer.score(self._conversations(past, [question] * len(past["turn"])), replies)
+            self.scorer.score(self.conversations(past, [question] * len(past["turn"])), replies)
             for question in self._probe.questions
         ]
         return self._probe.belief(softmax(np.stack(scores, axis=1), axis=2))
 
-    def _conversations(
-        self, observation: Observation, more: Sequence[str] = ()
-    ) -> Sequence[list[int]]:
-        """B transcripts as token ids; of `more`, `[B]` texts, each ends the last user turn."""
-        found = []
+    def conversations(self, observation: Observation, more: Sequence[str] = ()) -> list[Ids]:
+        """What the model reads: `B` transcripts as token ids.
+
+        Args:
+            observation: transcripts of B people.
+            more: `B` texts, each of which is added to a person's last user turn.
+        """
+        conversations = []
         for row in range(len(observation["turn"])):
             messages = self.task.prompt({key: value[row] for key, value in observation.items()})
             if more:
                 messages[-1]["content"] += f"\n{more[row]}"
-            found.append(self._dialogue.encode(messages).ids)
-        return found
+            conversations.append(self.dialogue.encode(messages).ids)
+        return conversations

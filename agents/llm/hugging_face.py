@@ -10,97 +10,95 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import constants, get_session
-from huggingface_hub.errors import OfflineModeIsEnabled
-from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # exported for such uses
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from acquaint_gym.agents.llm.cache import SlotCache
 from acquaint_gym.agents.llm.dialogue import common
 from acquaint_gym.agents.llm.scorer import Ids
+from acquaint_gym.agents.llm.slots import align, common_prefix
+from acquaint_gym.agents.llm.tokenizer import DAMAGED, located, not_loaded
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.response_models import Floats
 
 ATTENTION = {"full_attention", "sliding_attention"}
-# What libraries raise for files that are damaged, or do not fit each other.
-_UNFIT = (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError, SafetensorError)
 DTYPES = ("auto", "float32", "float64", "bfloat16", "float16")
 
 
-def load(
+def load_scorer(
+    model: str,
+    adapter: str | None,
+    revision: str | None,
+    dtype: str,
+    device: str | None,
+    batch_size: int,
+    attention: str | None = None,
+    cache: bool = True,
+) -> HuggingFaceScorer:
+    """Our own `agents.llm.scorer.ScorerClass`: loads a model and scores with it.
+
+    For the arguments see `load_model`, and `HuggingFaceScorer` for `batch_size` and `cache`.
+    """
+    loaded = load_model(model, adapter, revision, dtype, device, attention)
+    return HuggingFaceScorer(loaded, batch_size, cache)
+
+
+def load_model(
     model: str,
     adapter: str | None = None,
     revision: str | None = None,
     dtype: str = "auto",
     device: str | None = None,
     attention: str | None = None,
-) -> tuple[Any, Any]:
-    """A causal model and its tokenizer, ready for `HuggingFaceScorer`.
+) -> Any:
+    """A causal model, ready for `HuggingFaceScorer`.
 
     Args:
         model: folder or hub id; weights as safetensors only, and no code of its own.
         adapter: folder of a PEFT adapter. In float32 it is added to the weights, which is faster;
             in shorter types, where the sum would be rounded, it stays beside them.
         revision: commit of a hub model, so that a score belongs to fixed weights.
-        dtype: `auto` (as stored), `float32`, `bfloat16` or `float16`.
+        dtype: `auto` (as stored), `float32`, `float64`, `bfloat16` or `float16`.
         device: `cpu`, `cuda`, `cuda:1`, or `auto` to spread a large model over all of them; by
             default the first accelerator, or else the processor.
         attention: implementation, e.g. `sdpa`, `eager`, `flash_attention_2`; by default the
             model's own.
 
     Raises:
-        ValueError: weights or adapter cannot be had, or no such type or device.
+        ValueError: weights or adapter that are not there or damaged, or no such type or device.
     """
     if dtype not in DTYPES:
         raise ValueError(f"Unknown dtype {closest(dtype, DTYPES)}")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if place != "auto":
         _check_device(place)
-    how = {"dtype": dtype, "attn_implementation": attention, "device_map": place}
-    loaded, tokenizer = stored(model, revision, **how)
+    settings = {"dtype": dtype, "attn_implementation": attention, "device_map": place}
+    loaded = load_stored(model, revision, **settings)
     if adapter is not None:
         loaded = _adapted(loaded, adapter)
-    return loaded.train(False), tokenizer
+    return loaded.train(False)
 
 
-def stored(model: str, revision: str | None, **how: Any) -> tuple[Any, Any]:
-    """A causal model and its tokenizer as they are stored; see `load`.
+def load_stored(model: str, revision: str | None, **settings: Any) -> Any:
+    """A causal model as it is stored, to be scored with or trained.
 
     Args:
         model: folder or hub id.
         revision: commit of a hub model.
-        how: further arguments of `from_pretrained`.
+        settings: further arguments of `from_pretrained`.
 
     Raises:
-        ValueError: they cannot be had.
+        ValueError: weights that are not there or damaged.
     """
-    where = {"revision": revision, "local_files_only": _out_of_reach(model)}
+    auto: Any = AutoModelForCausalLM
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, **where)
         with _without_bar():
-            kind: Any = AutoModelForCausalLM
-            loaded = kind.from_pretrained(model, use_safetensors=True, **where, **how)
-    except _UNFIT as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"Model {model!r} cannot be had: {reason} Expected a folder with safetensors and a "
-            f"tokenizer, or a hub id that `hf download {model}` can fetch (gated ones after "
-            "`hf auth login`)."
-        ) from error
-    return loaded, tokenizer
-
-
-def _out_of_reach(model: str) -> bool:
-    """Whether a model is on a hub that cannot be reached; its client tries half a minute a file."""
-    if Path(model).is_dir():
-        return False
-    try:
-        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    except (httpx.TransportError, OfflineModeIsEnabled):
-        return True
-    return False
+            return auto.from_pretrained(
+                model, use_safetensors=True, **located(model, revision), **settings
+            )
+    except DAMAGED as error:
+        raise not_loaded(model, error) from error
 
 
 @contextmanager
@@ -131,8 +129,8 @@ def _adapted(model: Any, adapter: str) -> Any:
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if not (Path(adapter) / name).is_file():
             raise ValueError(
-                f"Adapter {adapter!r} cannot be had: it has no {name}. Expected a folder that PEFT "
-                "saved as safetensors."
+                f"Adapter {adapter!r} cannot be loaded: it has no {name}. Expected a folder "
+                "that PEFT saved as safetensors."
             )
     with warnings.catch_warnings():
         # PEFT still uses a name that Transformers is about to drop.
@@ -171,7 +169,6 @@ class HuggingFaceScorer:
     """
 
     def __init__(self, model: Any, batch_size: int = 32, cache: bool = True) -> None:
-        """Looks at the model's layers."""
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}; expected at least 1.")
         if model.training:
@@ -237,21 +234,15 @@ class HuggingFaceScorer:
         if len(self._cache.known) <= len(sequences):
             self._cache = SlotCache(self._layers, 1 + len(sequences))
         known = self._cache.known
-        slots: list[int] = []
-        starts: list[int] = []
-        left = len(known) - 1 - len(sequences)
-        for ids in sequences:
-            first = 1 + (slots[-1] if slots else 0)
-            found = [_common(ids, known[slot]) for slot in range(first, first + left + 1)]
-            starts.append(min(max(found), len(ids) - keep))
-            slots.append(first + found.index(max(found)))
-            left -= slots[-1] - first
+        slots, begins = align(sequences, known[1:])
+        slots = [1 + slot for slot in slots]  # slot 0 is for what all begin with
+        starts = [min(n, len(ids) - keep) for n, ids in zip(begins, sequences, strict=True)]
         # What all begin with is computed in slot 0, for all who do not have it yet.
         shortest = min(map(len, sequences)) - keep
         shared = sequences[0][: min(shortest, common(min(sequences), max(sequences)))]
         behind = [row for row, start in enumerate(starts) if start < len(shared)]
         if len(behind) > 1:
-            start = _common(shared, known[0])
+            start = common_prefix(shared, known[0])
             if start < len(shared):
                 self._logits([shared], [0], [start], keep=1)
             since = min(starts[row] for row in behind)
@@ -285,10 +276,3 @@ class HuggingFaceScorer:
             for slot, sequence in zip(slots, sequences, strict=True):
                 self._cache.known[slot] = list(sequence)
         return logits
-
-
-def _common(one: Ids, other: Ids) -> int:
-    """Number of tokens with which both begin."""
-    if one[: len(other)] == other:
-        return len(other)
-    return common(one, other)

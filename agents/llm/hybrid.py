@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import softmax
 
@@ -33,7 +31,7 @@ class HybridAgent(LLMAgent):
         model: see `LLMAgent`.
         mode: `prompt` or `fusion`.
         weight: of the teacher in the pool, 0..1.
-        adapter, revision, dtype, device, attention, batch_size: see `LLMAgent`.
+        adapter, revision, dtype, device, attention, batch_size, scorer: see `LLMAgent`.
 
     Raises:
         ValueError: an unknown mode, or a weight out of range.
@@ -51,27 +49,35 @@ class HybridAgent(LLMAgent):
         device: str | None = None,
         attention: str | None = None,
         batch_size: int = 32,
+        scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
     ) -> None:
-        """Loads the model and builds the teacher."""
         if mode not in MODES:
             raise ValueError(f"Unknown mode {closest(mode, MODES)}")
         if not 0 <= weight <= 1:
             raise ValueError(f"weight={weight}; expected a number in [0, 1].")
-        others: dict[str, Any] = {"adapter": adapter, "revision": revision, "dtype": dtype}
-        others |= {"device": device, "attention": attention, "batch_size": batch_size}
-        super().__init__(task, model, **others)
+        super().__init__(
+            task,
+            model,
+            adapter,
+            revision,
+            dtype,
+            device,
+            attention,
+            batch_size,
+            scorer=scorer,
+        )
         self._teacher, self._mode, self._weight = BayesTeacher(task), mode, weight
 
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
-        taught = self._teacher.act(observation, uniform)
-        told = [self._words(row) for row in taught.action_probs] if self._mode == "prompt" else ()
-        scores = self._scores(observation, told)
+        taught, legal = self._teacher.act(observation, uniform), self.task.legal(observation)
+        hints = [self._words(row) for row in taught.action_probs] if self._mode == "prompt" else ()
+        scores = self._scores(observation, legal, hints)
         probs = softmax(scores, axis=1)
         if self._mode == "fusion":
             exact, own = (np.log(np.maximum(p, FLOOR)) for p in (taught.action_probs, probs))
             probs = softmax(self._weight * exact + (1 - self._weight) * own, axis=1)
-        decision = decide(self.task, observation, probs, taught.belief)
+        decision = decide(legal, probs, taught.belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
 
     def believe(self, observation: Observation) -> Floats | None:

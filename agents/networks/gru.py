@@ -33,7 +33,7 @@ class NetworkAgent(Agent):
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`: the networks' distribution, and its most probable answer."""
         probs = self._networks.guess(self._memory(observation), present_stimulus(observation))
-        return decide(self.task, observation, probs)
+        return decide(self.task.legal(observation), probs)
 
     def _memory(self, observation: Observation) -> Any:
         """`[M, B, W]` what the networks keep of these transcripts."""

@@ -54,7 +54,7 @@ class PolicyAgent(Agent):
         else:  # values of actions: the best, or now and then any
             free = legal / legal.sum(axis=1, keepdims=True)
             probs = self._greedy * (scores == best) + (1 - self._greedy) * free
-        return decide(self.task, observation, probs / probs.sum(axis=1, keepdims=True))
+        return decide(legal, probs / probs.sum(axis=1, keepdims=True))
 
     def _remembered(self, observation: Observation) -> Floats:
         """`[B, M]` what is remembered at each person's present turn."""

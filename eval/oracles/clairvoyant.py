@@ -52,4 +52,4 @@ class Clairvoyant(Agent):
             raise ValueError("Clairvoyant.act needs look_at(users, task) first.")
         model, stimulus = self.task.model, present_stimulus(observation)
         probs = model.probs(self._levels, model.at_turn(stimulus, observation["turn"][:, 0]))
-        return decide(self.task, observation, probs)
+        return decide(self.task.legal(observation), probs)

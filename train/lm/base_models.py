@@ -19,7 +19,8 @@ from acquaint_gym.agents.llm.adapter import (
 )
 from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.hugging_face import stored
+from acquaint_gym.agents.llm.hugging_face import load_stored
+from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.train.lm.examples import Source
 from acquaint_gym.train.recipes.language_model import Recipe
 
@@ -30,10 +31,12 @@ def load_base(recipe: Recipe) -> tuple[Any, Any]:
     """The base and its tokenizer; on the processor, from where the trainer moves it.
 
     Raises:
-        ValueError: it cannot be had.
+        ValueError: it is not there, or damaged.
     """
-    how = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
-    return stored(folder(recipe.model), recipe.revision, **how)
+    settings = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
+    name = folder(recipe.model)
+    tokenizer = load_tokenizer(name, recipe.revision)
+    return load_stored(name, recipe.revision, **settings), tokenizer
 
 
 def lora_config(recipe: Recipe) -> Any:
