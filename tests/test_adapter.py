@@ -36,7 +36,7 @@ def trained(model, tmp_path):
     """A folder as training leaves it, without weights."""
     from acquaint_gym.train.distill import Distill
     from acquaint_gym.train.lm.base_models import load_base, provenance
-    from acquaint_gym.train.lm.examples import sources
+    from acquaint_gym.train.sources import sources
 
     folder = traces(tmp_path / "traces", users=3)
     recipe = Distill(traces=[str(folder)], model=str(model), out=str(tmp_path))

@@ -16,7 +16,7 @@ from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.train import collect
 from acquaint_gym.train.collect import main
-from acquaint_gym.train.lm.examples import sources
+from acquaint_gym.train.sources import sources
 
 SHORT = ["--set", "num_turns=3", "--users", "4"]
 

@@ -25,9 +25,10 @@ from acquaint_gym.train import distill as command
 from acquaint_gym.train.collect import main as collect
 from acquaint_gym.train.distill import Distill, distill, main
 from acquaint_gym.train.lm.batches import ByLength, Collator, choices
-from acquaint_gym.train.lm.examples import lessons, reports, sources, transcripts
+from acquaint_gym.train.lm.examples import lessons, reports
 from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, kl, scored
 from acquaint_gym.train.lm.token_choices import Replies
+from acquaint_gym.train.sources import sources, transcripts
 
 
 @pytest.fixture(scope="module")

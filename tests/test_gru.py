@@ -28,10 +28,11 @@ from acquaint_gym.envs.transcript import as_of
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.run import main as run
 from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.train.gru import main, parse, prepare
+from acquaint_gym.train.gru import main, prepare
 from acquaint_gym.train.lm.dev_evaluation import summary
-from acquaint_gym.train.lm.examples import sources, transcripts
 from acquaint_gym.train.networks.dataset import cost, parted, shuffled, taught
+from acquaint_gym.train.networks.recipe import parse
+from acquaint_gym.train.sources import sources, transcripts
 
 QUESTIONNAIRE, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 TINY = {"width": 8, "epochs": 4, "batch_size": 4, "eval_users": 4, "learning_rate": 0.02}

@@ -19,7 +19,7 @@ from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.train import plan_interviews
-from acquaint_gym.train.lm.examples import sources, transcripts
+from acquaint_gym.train.sources import sources, transcripts
 
 IDENTIFY, INTERVIEW = "acquaint/Identify-v0", "acquaint/Interview-v0"
 TASKS = [

@@ -13,9 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, rel_entr, xlogy
 
 from acquaint_gym.train.lm.batches import Collator, choices
-from acquaint_gym.train.lm.examples import Lesson
 from acquaint_gym.train.lm.objectives import cross_entropy, kl, scored
-from acquaint_gym.train.lm.token_choices import Replies
+from acquaint_gym.train.lm.token_choices import Lesson, Replies
 
 # 1, 2, 10, 11, 12, 2 followed by another end: digits, and tokens that end a turn.
 TOKENS = [[1, 9], [2, 9], [1, 0, 9], [1, 1, 9], [1, 2, 9], [2, 8]]

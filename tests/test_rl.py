@@ -28,8 +28,9 @@ from acquaint_gym.envs.transcript import as_of, present_stimulus
 from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.execution import RefusedError
 from acquaint_gym.train import rl_bench
-from acquaint_gym.train.rl import main, parse
+from acquaint_gym.train.rl import main
 from acquaint_gym.train.sb3.env import UserVecEnv
+from acquaint_gym.train.sb3.recipe import parse
 from acquaint_gym.train.sb3.run import Run
 
 ROOT = Path(__file__).parent.parent

@@ -11,9 +11,8 @@ from scipy.special import logsumexp
 from transformers import TrainingArguments
 
 from acquaint_gym.train.lm.batches import Collator, choices
-from acquaint_gym.train.lm.examples import Lesson
 from acquaint_gym.train.lm.objectives import kl, scored
-from acquaint_gym.train.lm.token_choices import Replies
+from acquaint_gym.train.lm.token_choices import Lesson, Replies
 from acquaint_gym.train.lm.trainer import DistillTrainer
 
 VOCABULARY, TURNS, BELIEF_WEIGHT = 11, 3, 0.5

@@ -9,8 +9,10 @@ from tiny_llm import random_model, tokenizer
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.train.collect import main as collect
-from acquaint_gym.train.lm.examples import Lesson, lessons, sources
+from acquaint_gym.train.lm.examples import lessons
+from acquaint_gym.train.lm.token_choices import Lesson
 from acquaint_gym.train.recipes.language_model import parse
+from acquaint_gym.train.sources import sources
 
 TURNS = 5
 # In another order for everybody, so that some are soon asked about one trait twice.

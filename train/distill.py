@@ -89,9 +89,10 @@ def prepare(recipe: Distill, fresh: bool, errors: Console) -> Callable[[], dict[
         ValueError: input that cannot be used; one line.
     """
     from acquaint_gym.train.lm.batches import Collator, Lessons, generator
-    from acquaint_gym.train.lm.examples import check_answers, lessons, reports
+    from acquaint_gym.train.lm.examples import lessons, reports
     from acquaint_gym.train.lm.session import Session
     from acquaint_gym.train.lm.trainer import DistillTrainer
+    from acquaint_gym.train.sources import check_answers
 
     session = Session("distill", recipe, fresh, errors)
     if session.done is not None:

@@ -37,10 +37,11 @@ from acquaint_gym.eval.runs.store import Run
 from acquaint_gym.eval.speed.llm import EMBEDDED, made_of, random_llama
 from acquaint_gym.train.lm.base_models import quiet, with_adapter
 from acquaint_gym.train.lm.batches import Collator, Group, Lessons
-from acquaint_gym.train.lm.examples import Source, lessons, transcripts
+from acquaint_gym.train.lm.examples import lessons
 from acquaint_gym.train.lm.trainer import DistillTrainer
 from acquaint_gym.train.recipes.checks import at_least
 from acquaint_gym.train.recipes.language_model import Recipe
+from acquaint_gym.train.sources import Source, transcripts
 
 OURS, PLAIN = "distillation, logits at answers", "plain tuning, all logits"
 IGNORED = -100  # a label that transformers' loss leaves out

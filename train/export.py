@@ -21,7 +21,7 @@ import numpy as np
 from acquaint_gym.envs.gym_env import UserEnv
 from acquaint_gym.envs.transcript import as_of
 from acquaint_gym.eval.runs.store import slug
-from acquaint_gym.train.lm.examples import Source, sources, transcripts
+from acquaint_gym.train.sources import Source, sources, transcripts
 
 # Where Minari looks for data sets.
 ROOT = "MINARI_DATASETS_PATH"

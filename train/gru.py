@@ -1,119 +1,24 @@
 """Trains small recurrent networks: `python -m train.gru --config configs/train/gru.yaml`.
 
 They learn from the traces of `train.collect` what the exact teacher would say (`kl`), or what
-people themselves answered (`answers`), and are the agent `gru`. Examined in the environments' loop
-while they learn, they end as the best examination found them; see `Gru` for the keys. The result
-is `gru.safetensors` and `gru.json`, which says how they were made.
+people themselves answered (`answers`), and are the agent `gru`. While they learn they play in the
+environments' loop, and the weights that did best there are kept. The keys are those of
+`train.networks.recipe.Gru`. The result is `gru.safetensors` and `gru.json`, which says how they
+were made.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
 
-from acquaint_gym.agents.networks.gru import MEMORIES
-from acquaint_gym.envs.names import check_types
 from acquaint_gym.eval.runs.execution import guarded, refusing
-from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.networks.recipe import Gru, parse
 from acquaint_gym.train.recipes import language_model as recipes
-
-OBJECTIVES = ("kl", "answers")
-
-
-@dataclass(frozen=True)
-class Gru:
-    """A recipe.
-
-    Attributes:
-        traces: folders that `train.collect` wrote, or one of the splits in them; of several, all
-            their traces are used together.
-        out: folder of the result.
-        objective: `kl`, to the teacher's distribution over the next answer; or `answers`, the
-            people's own answers to this and all later questions of their traces.
-        imitate: whose distribution `kl` is to: `teacher`, the exact one, or `agent`, the one of the
-            traces.
-        max_people: use the first so many people of each trace only.
-        memory: `gru` or `sum`, see `agents.networks.recurrent.Network`.
-        width: numbers in the memory.
-        blocks: residual layers between memory and guess.
-        dropout: share of numbers left out at random.
-        ordinal: the answers' categories are in order, see `agents.networks.recurrent.polynomials`.
-        networks: how many are trained, each from weights of its own; the agent averages them.
-        epochs: times that everybody is met.
-        batch_size: people an update.
-        prefixes: turns of each person an update, drawn at random; by default all of them.
-        shuffle: turns in a new order for each person and update, where order tells nothing; of
-            `answers` only, as a teacher's distribution belongs to the turns before it.
-        as_asked: share of the epochs, the last ones, in which `shuffle` leaves them in the order
-            in which they were asked.
-        learning_rate: at most; it rises during the first twentieth and then falls as a cosine.
-        weight_decay: of AdamW.
-        choice_weight: of the cross-entropy to the teacher's choice, which is added; where answers
-            are exactly as probable the teacher takes the first, and a little of it teaches that.
-        holdout: share of each trace's people who are examined and not learned from.
-        eval_users: people met in an examination, unless some are held out; 0 for none.
-        eval_split: their split.
-        eval_data: file of respondents to meet instead of synthetic people.
-        eval_every: epochs between examinations; after the last there is one in any case.
-        seed: of weights, order and dropout.
-    """
-
-    traces: list[str]
-    out: str
-    objective: str = "kl"
-    imitate: str = "teacher"
-    max_people: int | None = None
-    memory: str = "gru"
-    width: int = 128
-    blocks: int = 1
-    dropout: float = 0.0
-    ordinal: bool = False
-    networks: int = 1
-    epochs: int = 20
-    batch_size: int = 128
-    prefixes: int | None = None
-    shuffle: bool = False
-    as_asked: float = 0.0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    choice_weight: float = 0.0
-    holdout: float = 0.0
-    eval_users: int = 500
-    eval_split: str = "dev"
-    eval_data: str | None = None
-    eval_every: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks words and numbers."""
-        checks.one_of("objective", self.objective, OBJECTIVES)
-        checks.one_of("imitate", self.imitate, ("teacher", "agent"))
-        checks.one_of("memory", self.memory, MEMORIES)
-        for name in ("width", "networks", "epochs", "batch_size", "eval_every"):
-            checks.at_least(name, getattr(self, name), 1)
-        for name in ("blocks", "weight_decay", "choice_weight", "learning_rate", "eval_users"):
-            checks.at_least(name, getattr(self, name), 0)
-        for name in ("max_people", "prefixes"):
-            if getattr(self, name) is not None:
-                checks.at_least(name, getattr(self, name), 1)
-        for name in ("dropout", "holdout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}; expected a number in [0, 1).")
-        if self.shuffle and self.objective != "answers":
-            raise ValueError("shuffle goes with objective=answers; for kl, collect with shuffled.")
-        if not 0 <= self.as_asked <= 1 or (self.as_asked and not self.shuffle):
-            raise ValueError(f"as_asked={self.as_asked}; expected a share, and shuffle.")
-        if not self.traces:
-            raise ValueError("traces: expected at least one folder of train.collect.")
-
-    def plain(self) -> dict[str, Any]:
-        """The recipe as it stands in a YAML file."""
-        return dataclasses.asdict(self)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     own = ", ".join(f.name for f in fields(Gru))
     about = "Trains small recurrent networks on the teacher's, or people's, answers."
-    cli = recipes.parser("train.gru", about, f"{own}. `pydoc train.gru` says what they mean.")
+    cli = recipes.parser(
+        "train.gru",
+        about,
+        f"{own}. `pydoc acquaint_gym.train.networks.recipe` says what they mean.",
+    )
     options, words = cli.parse_known_args(given)
 
     def body(errors: Console) -> None:
@@ -132,23 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         carry_out()
 
     return guarded(body, "`out`")
-
-
-def parse(given: Mapping[str, Any], source: str) -> Gru:
-    """A recipe from a table.
-
-    Args:
-        given: the table.
-        source: where it comes from, for error messages.
-
-    Raises:
-        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
-    """
-    table = dict(given)
-    checks.check_keys(source, table, fields(Gru))
-    table["traces"] = checks.folders(source, table["traces"])
-    check_types(source, Gru, {key: value for key, value in table.items() if key != "traces"})
-    return Gru(**table)
 
 
 def prepare(recipe: Gru, fresh: bool, errors: Console) -> Callable[[], dict[str, Any]]:

@@ -4,211 +4,20 @@
     python -m train.rl --env acquaint/FlightChoice-v0 --algo ppo --out runs/mine --n-steps 12
 
 Trained with training people, chosen among checkpoints with development people. Interrupted, the
-same command goes on after the last checkpoint.
+same command goes on after the last checkpoint. The keys are those of `train.sb3.recipe.RLRecipe`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from importlib import import_module
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 from rich.console import Console
 
-from acquaint_gym.agents.networks.features import VIEWS
-from acquaint_gym.agents.networks.policy_net import ACTIVATIONS
-from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.names import check_types
-from acquaint_gym.envs.registration import (
-    check_settings,
-    environment_spec,
-    import_package,
-    make_task,
-)
 from acquaint_gym.eval.runs.execution import guarded, refusing
-from acquaint_gym.train.recipes.checks import at_least, check_keys, one_of
 from acquaint_gym.train.recipes.language_model import overrides, parser, read
-
-
-class Algorithm(NamedTuple):
-    """A way of learning.
-
-    Attributes:
-        target: `module:Class`.
-        policy: beginning of the name of its policies for a `Box`.
-        mixed: the same for a `Dict`.
-        masks: whether it heeds which actions are legal.
-    """
-
-    target: str
-    policy: str = "MlpPolicy"
-    mixed: str = "MultiInputPolicy"
-    masks: bool = False
-
-
-ALGORITHMS = {
-    "ppo": Algorithm("stable_baselines3:PPO"),
-    "recurrent_ppo": Algorithm("sb3_contrib:RecurrentPPO", "MlpLstmPolicy", "MultiInputLstmPolicy"),
-    "maskable_ppo": Algorithm("sb3_contrib:MaskablePPO", masks=True),
-    "dqn": Algorithm("stable_baselines3:DQN"),
-}
-LISTS = {"beside": str, "net_arch": int, "packages": str}
-# Arguments of the algorithms that follow from the recipe, or that no recipe can write.
-_BUFFERS = tuple(
-    f"{b}_buffer_{part}" for b in ("replay", "rollout") for part in ("class", "kwargs")
-)
-_NOT_KEYS = (
-    *("policy", "env", "policy_kwargs", "tensorboard_log", "verbose", "seed", "device"),
-    *("_init_setup_model", "stats_window_size", "optimize_memory_usage", *_BUFFERS),
-)
-
-
-@dataclass(frozen=True)
-class RLRecipe:
-    """A recipe of reinforcement learning.
-
-    Attributes:
-        env: id of a registered environment.
-        algo: `ppo`, `recurrent_ppo`, `maskable_ppo` or `dqn`.
-        out: folder of the result.
-        settings: arguments of the environment's task.
-        view: what the policy reads: the environment's own `transcript`, this `turn` only, or the
-            exact `belief` in place of the past; see `agents.networks.features`.
-        num_envs: people side by side.
-        total_steps: turns, of all people together.
-        eval_steps: turns between two checkpoints, each of which meets development people.
-        eval_users: how many.
-        beside: agents that meet them too, for the learning curve; by default `random` and the
-            environment's teacher.
-        net_arch: widths of the hidden layers, of the policy and of the value each.
-        activation: between the layers, `tanh` or `relu`.
-        memory: width of the long short-term memory of `recurrent_ppo`.
-        seed: of weights, exploration and the order of people.
-        suite_seed: number of the world of people.
-        report_to: `files`, TensorBoard's where it is installed and CSV, or `wandb` as well.
-        packages: modules to import first, which register environments of one's own.
-    """
-
-    env: str
-    algo: str
-    out: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    view: str = "belief"
-    num_envs: int = 64
-    total_steps: int = 1_000_000
-    eval_steps: int = 100_000
-    eval_users: int = 1000
-    beside: list[str] = field(default_factory=list)
-    net_arch: list[int] = field(default_factory=lambda: [64, 64])
-    activation: str = "tanh"
-    memory: int = 64
-    seed: int = 0
-    suite_seed: int = 0
-    report_to: str = "files"
-    packages: list[str] = field(default_factory=list)
-    algorithm: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the algorithm, as Stable-Baselines3 names them; `lin_3e-4` falls to zero."""
-
-    def __post_init__(self) -> None:
-        """Checks words, numbers, and whether the algorithm can act in the environment."""
-        one_of("algo", self.algo, list(ALGORITHMS))
-        one_of("view", self.view, list(VIEWS))
-        one_of("activation", self.activation, list(ACTIVATIONS))
-        one_of("report_to", self.report_to, ("files", "wandb"))
-        for name in ("num_envs", "total_steps", "eval_steps", "memory"):
-            at_least(name, getattr(self, name), 1)
-        at_least("eval_users", self.eval_users, 2)
-        for width in self.net_arch:
-            at_least("net_arch", width, 1)
-        for name, smallest in (("n_steps", 1), ("n_epochs", 1), ("batch_size", 2), ("gamma", 0)):
-            at_least(name, self.algorithm.get(name, smallest), smallest)
-        if not self.algorithm.get("gamma", 1) <= 1:
-            raise ValueError(f"gamma={self.algorithm['gamma']}; expected at most 1.")
-        for name in ("seed", "suite_seed"):
-            at_least(name, getattr(self, name), 0)
-        for package in self.packages:
-            import_package(package)
-        check_settings(self.env, self.settings)
-        fixed = dict(environment_spec(self.env).kwargs)
-        task = make_task(fixed.pop("task"), **fixed, **self.settings)
-        if task.states_distribution:
-            raise ValueError(
-                f"{self.env} with reward={self.settings['reward']}: an action states a "
-                "distribution there, these algorithms choose one of several; take reward=accuracy."
-            )
-        if type(task).legal is not UserTask.legal and not ALGORITHMS[self.algo].masks:
-            raise ValueError(
-                f"algo={self.algo}: {self.env} rules actions out, which only maskable_ppo heeds."
-            )
-
-    def plain(self) -> dict[str, Any]:
-        """The recipe as one flat table, as it stands in a YAML file."""
-        table = dataclasses.asdict(self)
-        algorithm: dict[str, Any] = table.pop("algorithm")
-        return json.loads(json.dumps(table | algorithm))
-
-
-def algorithm_class(algo: str) -> Any:
-    """The algorithm's class; only now, as the import takes seconds.
-
-    Raises:
-        ValueError: Stable-Baselines3 is not here.
-    """
-    module, _, name = ALGORITHMS[algo].target.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error}: pip install -e '.[rl]'") from error
-
-
-def parse(given: Mapping[str, Any], source: str) -> RLRecipe:
-    """A recipe from a flat table of its own keys and of the algorithm's arguments.
-
-    Args:
-        given: the table.
-        source: where it comes from, for error messages.
-
-    Raises:
-        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
-    """
-    own = [f for f in fields(RLRecipe) if f.name != "algorithm"]
-    one_of("algo", str(given.get("algo", "ppo")), list(ALGORITHMS))
-    kind = algorithm_class(str(given.get("algo", "ppo")))
-    theirs = [key for key in inspect.signature(kind).parameters if key not in _NOT_KEYS]
-    check_keys(source, given, own, theirs, f", and of {kind.__name__} {', '.join(theirs)}")
-    ours = {f.name: given[f.name] for f in own if f.name in given}
-    for key, one in LISTS.items():
-        if key in ours:
-            ours[key] = ours[key] if isinstance(ours[key], list) else [ours[key]]
-            if not all(type(value) is one for value in ours[key]):
-                raise ValueError(f"{source}: {key}={ours[key]}; expected {one.__name__}s.")
-    if not isinstance(ours.get("settings", {}), dict):
-        raise ValueError(f"{source}: settings={ours['settings']!r}; expected {{key: value, ...}}.")
-    checked = {*LISTS, "settings"}
-    check_types(source, RLRecipe, {k: v for k, v in ours.items() if k not in checked})
-    others = {key: value for key, value in given.items() if key in theirs}
-    for key, value in others.items():
-        if isinstance(value, str) and falls_from(value) is None:
-            raise ValueError(
-                f"{source}: {key}={value!r} is text, expected a number, true or false, or "
-                "lin_NUMBER for one that falls to zero."
-            )
-    return RLRecipe(**ours, algorithm=others)
-
-
-def falls_from(value: object) -> float | None:
-    """The beginning of a schedule `lin_NUMBER`, which falls to zero; None for anything else."""
-    if not isinstance(value, str) or not value.startswith("lin_"):
-        return None
-    try:
-        return float(value.removeprefix("lin_"))
-    except ValueError:
-        return None
+from acquaint_gym.train.sb3.recipe import RLRecipe, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = ", ".join(f.name for f in fields(RLRecipe) if f.name != "algorithm")
     keys = (
         f"{own}; and every argument of the algorithm, e.g. learning_rate, n_steps, batch_size, "
-        "gamma. `pydoc train.rl` says what they mean."
+        "gamma. `pydoc acquaint_gym.train.sb3.recipe` says what they mean."
     )
     cli = parser("train.rl", "Trains a small policy by reinforcement learning.", keys)
     options, words = cli.parse_known_args(given)

@@ -57,8 +57,9 @@ def prepare(recipe: Sft, fresh: bool, errors: Console) -> Callable[[], dict[str,
     from datasets import Dataset
 
     from acquaint_gym.train.lm.dev_evaluation import RolloutEvaluation
-    from acquaint_gym.train.lm.examples import check_answers, lessons
+    from acquaint_gym.train.lm.examples import lessons
     from acquaint_gym.train.lm.session import Session
+    from acquaint_gym.train.sources import check_answers
 
     class Trainer(RolloutEvaluation, trl.SFTTrainer):  # type: ignore[misc, name-defined]
         """TRL's, in our loop."""

@@ -21,8 +21,8 @@ from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import load_stored
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
-from acquaint_gym.train.lm.examples import Source
 from acquaint_gym.train.recipes.language_model import Recipe
+from acquaint_gym.train.sources import Source
 
 PACKAGES = ("acquaint-gym", "torch", "transformers", "peft", "accelerate")
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from acquaint_gym.train.lm.examples import Lesson
 from acquaint_gym.train.lm.objectives import Choices
+from acquaint_gym.train.lm.token_choices import Lesson
 
 Group = Sequence[Lesson]
 """The conversation with a person, first, and questions about that person."""

@@ -17,8 +17,8 @@ from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Job, People, plan
 from acquaint_gym.eval.trace import Trace
 from acquaint_gym.train.lm.batches import ByLength
-from acquaint_gym.train.lm.examples import Source
 from acquaint_gym.train.recipes.language_model import Recipe
+from acquaint_gym.train.sources import Source
 
 SHOWN = (
     "accuracy",

@@ -26,7 +26,6 @@ from acquaint_gym.eval.runs.execution import RefusedError
 from acquaint_gym.eval.trace import write_json
 from acquaint_gym.train.lm.base_models import load_base, provenance, quiet, with_adapter
 from acquaint_gym.train.lm.dev_evaluation import DevEvaluator
-from acquaint_gym.train.lm.examples import check_people, sources
 from acquaint_gym.train.recipes.checks import at_least
 from acquaint_gym.train.recipes.folders import (
     check_out,
@@ -36,6 +35,7 @@ from acquaint_gym.train.recipes.folders import (
     keep_recipe,
 )
 from acquaint_gym.train.recipes.language_model import Recipe
+from acquaint_gym.train.sources import check_people, sources
 
 METHODS = ("distill", "sft", "dpo")
 # What a run leaves, all that `--fresh` removes; the recipe stays until the new one replaces it, so

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
-if TYPE_CHECKING:
-    from acquaint_gym.train.lm.examples import Lesson
+
+class Lesson(NamedTuple):
+    """One sequence, and the positions in it at which a reply is due; A replies, T of them.
+
+    Attributes:
+        ids: `[n]` int32 tokens, up to where the last token of the last reply is predicted.
+        positions: `[T]` where the model predicts the first token of a reply, ascending.
+        replies: among which it chooses.
+        given: `[T]` which of them stand there.
+        legal: `[T, A]` which of them may be chosen.
+        target: `[T, A]` float32 the teacher's distribution.
+        action: `[T]` the teacher's choice.
+        answer: `[T]` the person's own answer, -1 where it is no reply.
+        report: whether the positions ask for a belief, not for an action.
+    """
+
+    ids: npt.NDArray[np.int32]
+    positions: npt.NDArray[np.int64]
+    replies: Replies
+    given: npt.NDArray[np.int64]
+    legal: npt.NDArray[np.bool_]
+    target: npt.NDArray[np.float32]
+    action: npt.NDArray[np.int64]
+    answer: npt.NDArray[np.int64]
+    report: bool = False
 
 
 class Steps(NamedTuple):

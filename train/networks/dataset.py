@@ -12,8 +12,8 @@ from torch import Tensor
 from acquaint_gym.agents.networks.recurrent import Network, events, reads
 from acquaint_gym.envs.transcript import stimuli_of
 from acquaint_gym.envs.users.response_models import Ints
-from acquaint_gym.train.gru import Gru
-from acquaint_gym.train.lm.examples import Source, transcripts
+from acquaint_gym.train.networks.recipe import Gru
+from acquaint_gym.train.sources import Source, transcripts
 
 
 class Taught(NamedTuple):

@@ -28,11 +28,10 @@ from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.eval.trace import write_json
-from acquaint_gym.train.gru import Gru
 from acquaint_gym.train.lm.batches import generator
 from acquaint_gym.train.lm.dev_evaluation import summary
-from acquaint_gym.train.lm.examples import Source, check_people, sources
 from acquaint_gym.train.networks.dataset import Taught, cost, parted, shuffled, taught
+from acquaint_gym.train.networks.recipe import Gru
 from acquaint_gym.train.recipes.folders import (
     check_out,
     check_recipe,
@@ -40,6 +39,7 @@ from acquaint_gym.train.recipes.folders import (
     clear,
     keep_recipe,
 )
+from acquaint_gym.train.sources import Source, check_people, sources
 
 CHECKPOINT = "checkpoint.pt"
 WARM_UP, LONGEST_GRADIENT = 0.05, 1.0

@@ -17,7 +17,7 @@ from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Job, People, plan
-from acquaint_gym.train.rl import RLRecipe
+from acquaint_gym.train.sb3.recipe import RLRecipe
 
 SPLIT = "dev"
 Score = dict[str, float]

@@ -8,7 +8,7 @@ from typing import Any
 
 from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, TensorBoardOutputFormat
 
-from acquaint_gym.train.rl import RLRecipe
+from acquaint_gym.train.sb3.recipe import RLRecipe
 
 
 def writers(recipe: RLRecipe, out: Path, since: int) -> list[KVWriter]:

@@ -32,10 +32,10 @@ from acquaint_gym.train.recipes.folders import (
     clear,
     keep_recipe,
 )
-from acquaint_gym.train.rl import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 from acquaint_gym.train.sb3.dev_evaluation import DevEvaluator, write_curve
 from acquaint_gym.train.sb3.env import UserVecEnv
 from acquaint_gym.train.sb3.log import writers
+from acquaint_gym.train.sb3.recipe import ALGORITHMS, RLRecipe, algorithm_class, falls_from
 
 STATE = "state.pt"
 # All that a run leaves beside its recipe.
