@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
@@ -62,6 +63,20 @@ class Agent(ABC):
     def believe(self, observation: Observation) -> Floats | None:
         """`[B, F, L]` belief after these transcripts, finished ones too; None without one."""
         return None
+
+    def observe_truth(self, users: Users, task: UserTask) -> None:  # noqa: B027 - nothing to see
+        """Called by the evaluation loop before a conversation; agents have no use for it.
+
+        Only the evaluator's oracles (`eval.oracles`), which are upper bounds and no agents that
+        could ever be deployed, override this.
+
+        Args:
+            users: the people whose transcripts come next, row by row.
+            task: the environment's own task, by which they answer.
+
+        Raises:
+            ValueError: people or a task that an oracle cannot go by.
+        """
 
 
 def predicting(task: UserTask) -> UserTask:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
+from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.envs.transcript import stimuli_of
 from acquaint_gym.envs.users.response_models import Floats
-from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
+from acquaint_gym.eval.recorder import Recorder
 from acquaint_gym.eval.trace import Trace
 
 
@@ -38,76 +40,52 @@ def rollout(
         BrokenAgentError: a decision that breaks the agent's contract.
     """
     observation, _ = env.reset(options={"person": person})
-    if isinstance(agent, Clairvoyant):
-        agent.look_at(env.users, env.task)
-    users, task = env.users, env.task
-    num, turns = len(person), task.num_turns
-    actions = np.full((2, num, turns), -1, dtype=np.int16)
-    probs = np.full((2, num, turns, len(task.actions)), np.nan)
-    rewards, mass = np.zeros((num, turns)), np.full((num, turns), np.nan)
-    # A belief about other levels than the people have cannot be compared with them.
-    ours, theirs = task.population, agent.task.population
-    comparable = (
-        ours.grid is not None
-        and theirs.grid is not None
-        and ours.factors == theirs.factors
-        and np.array_equal(ours.grid, theirs.grid)
-    )
-    findings = [env.interview_stats()]
-    first = agent.believe(observation) if comparable else None
-    shape = (num, 0, 0, 0) if first is None else (num, turns + 1, *first.shape[1:])
-    belief = np.full(shape, np.nan, dtype=np.float32)
-    for turn in range(turns):
-        # Agents that ask may end a conversation.
+    agent.observe_truth(env.users, env.task)
+    recorder = Recorder(env, agent, observation)
+    for turn in range(env.task.num_turns):
         live = np.flatnonzero(env.users.length > turn)
-        if not len(live):
+        if not len(live):  # people left, or agents that ask had asked enough
             break
-        shown = {key: value[live] for key, value in observation.items()}
-        legal = task.legal(shown)
-        decision = _checked(agent, agent.act(shown, uniform[live, turn]), legal)
-        taught = decision if agent is teacher else teacher.act(shown, uniform[live, turn])
-        for side, made in enumerate((decision, taught)):
-            actions[side, live, turn], probs[side, live, turn] = made.action, made.action_probs
-        if decision.answer_mass is not None:
-            mass[live, turn] = decision.answer_mass
-        if first is not None and decision.belief is not None:
-            belief[live, turn] = decision.belief
-        # Lanes that are over stand still whatever they are sent.
-        if task.states_distribution:
-            sent = task.to_box(np.nan_to_num(probs[0, :, turn]))
-        else:
-            sent = np.maximum(actions[0, :, turn], 0)
-        observation, rewards[:, turn], *_ = env.step(sent)
-        findings.append(env.interview_stats())
-    users, length = env.users, env.users.length
-    asked, answers = users.stimuli, users.answers.astype(np.int16)
-    if task.agent_asks:
-        asked, answers = stimuli_of(observation), observation["answers"].astype(np.int16)
-        ended = np.arange(turns) >= length[:, None]  # what decided to stop is no turn
-        actions[:, ended], probs[:, ended], mass[ended] = -1, np.nan, np.nan
-    if first is not None:
-        belief[np.arange(num), length] = agent.believe(observation)
-    return Trace(
-        person=users.person.copy(),
-        levels=users.levels.copy(),
-        length=length,
-        stimuli=asked.astype(np.float32),
-        actions=actions[0],
-        answers=answers,
-        rewards=rewards,
-        action_probs=probs[0],
-        answer_mass=mass,
-        teacher_actions=actions[1],
-        teacher_probs=probs[1],
-        belief=belief,
-        context=users.context.copy(),
-        interview_stats=np.stack(findings + findings[-1:] * (turns + 1 - len(findings)), axis=1),
-    )
+        waiting = {key: value[live] for key, value in observation.items()}
+        decision = agent.act(waiting, uniform[live, turn])
+        check_decision(type(agent).__name__, decision, env.task.legal(waiting))
+        label = decision if agent is teacher else teacher.act(waiting, uniform[live, turn])
+        recorder.add_decisions(turn, live, decision, label)
+        actions = to_env(env.task, recorder.actions[:, turn], recorder.action_probs[:, turn])
+        observation, rewards, *_ = env.step(actions)
+        recorder.add_rewards(turn, rewards)
+    return recorder.trace(observation)
 
 
-def _checked(agent: Agent, decision: Decision, legal: npt.NDArray[np.bool_]) -> Decision:
-    """The decision, if it keeps the contract: a legal action and a distribution per person."""
-    name, action, probs = type(agent).__name__, np.asarray(decision.action), decision.action_probs
+def to_env(
+    task: UserTask, actions: npt.NDArray[np.int16], action_probs: Floats
+) -> npt.NDArray[Any]:
+    """Recorded decisions as the environment takes them: `[N]` actions, or `[N, A]` in [-1, 1].
+
+    Lanes that are over stand still whatever they are sent.
+
+    Args:
+        task: says which of the two.
+        actions: `[N]`, -1 where a conversation is over.
+        action_probs: `[N, A]`, NaN where a conversation is over.
+    """
+    if task.states_distribution:
+        return task.to_box(np.nan_to_num(action_probs))
+    return np.maximum(actions, 0)
+
+
+def check_decision(name: str, decision: Decision, legal: npt.NDArray[np.bool_]) -> None:
+    """Holds a decision to the contract: a legal action and a distribution for each person.
+
+    Args:
+        name: of the agent, for the message.
+        decision: about B people.
+        legal: `[B, A]` which actions the environment allows.
+
+    Raises:
+        BrokenAgentError: it breaks the contract.
+    """
+    action, probs = np.asarray(decision.action), decision.action_probs
     num, size = legal.shape
     if action.shape != (num,) or action.dtype.kind not in "iu":
         raise BrokenAgentError(
@@ -131,4 +109,3 @@ def _checked(agent: Agent, decision: Decision, legal: npt.NDArray[np.bool_]) -> 
         raise BrokenAgentError(
             f"{name}: took an illegal action, or gave one a probability above zero."
         )
-    return decision

@@ -17,7 +17,7 @@ from acquaint_gym.envs.console import screen
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.report.report import build_report, table, write_report
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import (
     DEFAULT_USERS,
     Errand,
@@ -109,7 +109,7 @@ def prepare(options: argparse.Namespace) -> tuple[list[Errand], int]:
         options.split or ("dev" if options.data else "test"), options.seed, options.data
     )
     settings = parse_settings(options.settings)
-    jobs: list[Job] = []
+    jobs: list[Evaluation] = []
     for env_id in options.env:
         jobs += plan(env_id, options.agent, people, settings, tuple(options.packages))
     most = jobs[0].environment(1).num_people

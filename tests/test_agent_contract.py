@@ -58,7 +58,7 @@ class ToldTheSame(Clairvoyant):
         num = len(observation["answers"])
         nothing = dict.fromkeys(Users._fields, np.zeros((num, 0)))
         levels = np.repeat(self.task.population.levels[:1], num, axis=0)
-        self.look_at(Users(**{**nothing, "levels": levels}), self.task)
+        self.observe_truth(Users(**{**nothing, "levels": levels}), self.task)
         return super().act(observation, uniform)
 
 
@@ -74,7 +74,7 @@ class PlannedTheSame(Hindsight):
             "answers": np.zeros((num, task.num_stimuli), dtype=np.int8),
             "length": np.full(num, task.num_turns),
         }
-        self.look_at(Users(**known), task)
+        self.observe_truth(Users(**known), task)
         return super().act(observation, uniform)
 
 
@@ -165,12 +165,12 @@ def test_clairvoyant_goes_by_the_person(env_id):
     env = gym.make_vec(env_id, num_envs=6).unwrapped
     shown, _ = env.reset(seed=0)
     agent = Clairvoyant(env.task)
-    agent.look_at(env.users, env.task)
+    agent.observe_truth(env.users, env.task)
     decision = agent.act(shown, np.zeros(6))
     order = np.array([3, 1, 5, 0, 4, 2])
     known = env.task.model.probs(env.users.levels, env.users.stimuli[:, 0])
     np.testing.assert_allclose(decision.action_probs, known, rtol=1e-12)
-    agent.look_at(Users(*(part[order] for part in env.users)), env.task)
+    agent.observe_truth(Users(*(part[order] for part in env.users)), env.task)
     moved = agent.act({key: value[order] for key, value in shown.items()}, np.zeros(6))
     np.testing.assert_array_equal(moved.action_probs, decision.action_probs[order])
     np.testing.assert_array_equal(moved.action, decision.action[order])

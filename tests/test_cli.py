@@ -17,7 +17,7 @@ from acquaint_gym.agents.registry import agent_names
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.eval.run import main
-from acquaint_gym.eval.runs.evaluation import Job
+from acquaint_gym.eval.runs.evaluation import Evaluation
 from acquaint_gym.eval.runs.store import Store, load_runs, slug
 from acquaint_gym.eval.trace import Trace
 
@@ -153,7 +153,7 @@ def test_the_same_command_again_computes_nothing(tmp_path, monkeypatch):
     assert run(tmp_path, *command) == 0
     before, report = files(tmp_path), (tmp_path / "report.json").read_text("utf-8")
     (tmp_path / "report.json").unlink()
-    monkeypatch.setattr(Job, "evaluate", None)  # whoever calls it now fails
+    monkeypatch.setattr(Evaluation, "evaluate", None)  # whoever calls it now fails
     assert run(tmp_path, *command) == 0
     assert files(tmp_path) == before
     assert (tmp_path / "report.json").read_text("utf-8") == report
@@ -165,13 +165,13 @@ def test_more_people_add_only_those_missing_and_fewer_none(tmp_path, reference, 
     before = files(tmp_path)
     assert len(before) == 6
     asked = []
-    evaluate = Job.evaluate
+    evaluate = Evaluation.evaluate
 
     def watched(job, out, first, end):
         asked.append((job.agent.label, first, end))
         evaluate(job, out, first, end)
 
-    monkeypatch.setattr(Job, "evaluate", watched)
+    monkeypatch.setattr(Evaluation, "evaluate", watched)
     assert run(tmp_path, *command, 9) == 0
     assert asked == [(a, *part) for a in ("random", "bayes") for part in ((5, 7), (7, 9))]
     after = files(tmp_path)
@@ -189,7 +189,7 @@ def test_an_interrupted_run_says_so_and_the_same_command_goes_on(
     tmp_path, reference, monkeypatch, capsys
 ):
     command = ("--agent", "random", "bayes", "--batch-size", 4, "--users", 9)
-    evaluate, done = Job.evaluate, []
+    evaluate, done = Evaluation.evaluate, []
 
     def impatient(job, out, first, end):
         if done:
@@ -198,7 +198,7 @@ def test_an_interrupted_run_says_so_and_the_same_command_goes_on(
         done.append((first, end))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Job, "evaluate", impatient)
+        patched.setattr(Evaluation, "evaluate", impatient)
         assert run(tmp_path, *command) == 130
     assert "Interrupted" in (message := capsys.readouterr().err)
     assert str(tmp_path) in message.replace("\n", "")

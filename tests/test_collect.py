@@ -49,7 +49,7 @@ def test_the_same_command_goes_on_and_another_is_refused(folder, capsys, monkeyp
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Job.evaluate", never)
+    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Evaluation.evaluate", never)
     assert main([*SHORT, "--out", str(folder)]) == 0
     capsys.readouterr()
     assert main(["--set", "num_turns=2", "--users", "4", "--out", str(folder)]) == 2

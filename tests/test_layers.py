@@ -326,6 +326,21 @@ def test_the_walk_lets_generators_of_ones_own_pass():
         assert global_randomness(ast.parse(text)) == []
 
 
+# The wall.
+
+
+def test_only_the_evaluators_oracles_see_the_truth():
+    """Who overrides `Agent.observe_truth`, wherever it stands and whatever it inherits from."""
+    owners = {
+        name
+        for path, name in zip(MODULES, NAMES, strict=True)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef) and node.name == "observe_truth"
+    }
+    oracles = {"eval/oracles/clairvoyant.py", "eval/oracles/hindsight.py"}
+    assert owners == {"agents/core.py", *oracles}
+
+
 # Files at large.
 
 # A path of somebody's machine, at the start of a word; `/tmp/` is a machine's too, outside tests.

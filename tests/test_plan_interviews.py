@@ -172,7 +172,7 @@ def test_people_who_leave_do_not_confuse_the_others():
 def test_off_its_plan_it_goes_on_with_what_is_left():
     env = room(IDENTIFY, num=3, num_raters=15, num_turns=4)
     agent = Hindsight(env.task)
-    agent.look_at(env.users, env.task)
+    agent.observe_truth(env.users, env.task)
     plan = search(env.task, env.users, 8)[0][:, 4]
     # The second question of the plan was asked first, then something that was not planned.
     other = [next(i for i in range(50) if i not in row) for row in plan]
@@ -256,7 +256,7 @@ def test_the_same_command_goes_on_and_another_is_refused(folder, capsys, monkeyp
         raise AssertionError
 
     out, arguments = folder
-    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Job.evaluate", never)
+    monkeypatch.setattr("acquaint_gym.eval.runs.evaluation.Evaluation.evaluate", never)
     assert plan_interviews.main([*arguments, "--out", str(out)]) == 0
     capsys.readouterr()
     assert plan_interviews.main([*arguments, "--beam", "4", "--out", str(out)]) == 2

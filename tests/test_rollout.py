@@ -23,7 +23,7 @@ from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.trace import Trace, write_json
 
 ENV = "acquaint/Questionnaire-v0"
@@ -377,12 +377,12 @@ def test_the_clairvoyant_refuses_people_of_latent_classes():
         np.zeros((2, 0), dtype=np.float32),
     )
     with pytest.raises(ValueError, match="no task settings of its own"):
-        Clairvoyant(TASK).look_at(users, Questionnaire(population="classes"))
+        Clairvoyant(TASK).observe_truth(users, Questionnaire(population="classes"))
 
 
 def test_the_clairvoyant_cannot_decide_before_it_has_looked():
     observation, _ = vector(2).reset(seed=0)
-    with pytest.raises(ValueError, match="look_at"):
+    with pytest.raises(ValueError, match="observe_truth"):
         Clairvoyant(TASK).act(observation, np.zeros(2))
 
 
@@ -397,15 +397,15 @@ def test_the_clairvoyant_says_what_the_model_says_of_the_true_levels():
 
 def test_an_agent_is_gone_before_the_next_one_is_made(tmp_path, monkeypatch):
     """Two large models may not fit into memory side by side."""
-    made, former, alive = Job.agents, [], []
+    made, former, alive = Evaluation.agents, [], []
 
-    def watched(job: Job) -> tuple[Agent, Agent]:
+    def watched(job: Evaluation) -> tuple[Agent, Agent]:
         alive.append(sum(agent() is not None for agent in former))
         agents = made(job)
         former.append(weakref.ref(agents[0]))
         return agents
 
-    monkeypatch.setattr(Job, "agents", watched)
+    monkeypatch.setattr(Evaluation, "agents", watched)
     jobs = plan(ENV, ["random", "prior", "bayes"], People("test", 7, None), {"num_turns": 2})
     for job in jobs:
         job.evaluate(tmp_path, 0, 2)

@@ -15,7 +15,7 @@ from acquaint_gym.envs.users.quirks import Quirks
 from acquaint_gym.eval.metrics.stats import paired
 from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.stress import rows_of
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, chosen, main, parser
 from acquaint_gym.eval.trace import Trace
@@ -334,25 +334,25 @@ def test_the_same_command_computes_nothing_and_more_people_only_those_missing(
     before, report = files(tmp_path), (tmp_path / "report.json").read_text("utf-8")
     assert len(before) == 3
     with monkeypatch.context() as patched:
-        patched.setattr(Job, "evaluate", None)  # whoever calls it now fails
-        patched.setattr(Job, "try_out", None)
+        patched.setattr(Evaluation, "evaluate", None)  # whoever calls it now fails
+        patched.setattr(Evaluation, "dry_run", None)
         assert stress(tmp_path, *command("bayes", users=4, **SMALL)) == 0
     assert (files(tmp_path), (tmp_path / "report.json").read_text("utf-8")) == (before, report)
     asked = []
-    evaluate = Job.evaluate
+    evaluate = Evaluation.evaluate
 
     def watched(job, out, first, end):
         asked.append((out.name, first, end))
         evaluate(job, out, first, end)
 
-    monkeypatch.setattr(Job, "evaluate", watched)
+    monkeypatch.setattr(Evaluation, "evaluate", watched)
     assert stress(tmp_path, *command("bayes", users=6, **SMALL)) == 0
     assert asked == [(name, 4, 6) for name in ("none", "careless=0.3", "impatience=0.3")]
     assert {name: files(tmp_path)[name] for name in before} == before
 
 
 def test_an_interrupted_command_goes_on(tmp_path, monkeypatch, capsys):
-    evaluate, done = Job.evaluate, []
+    evaluate, done = Evaluation.evaluate, []
 
     def impatient(job, out, first, end):
         if done:
@@ -361,7 +361,7 @@ def test_an_interrupted_command_goes_on(tmp_path, monkeypatch, capsys):
         done.append(first)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Job, "evaluate", impatient)
+        patched.setattr(Evaluation, "evaluate", impatient)
         assert stress(tmp_path, *command("bayes", users=4, **SMALL)) == 130
     assert "Interrupted" in capsys.readouterr().err
     before = files(tmp_path)

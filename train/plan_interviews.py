@@ -26,7 +26,7 @@ from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments, task_class
 from acquaint_gym.eval.report.report import build_report, table, write_report
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import (
     Errand,
     add_options,
@@ -135,7 +135,9 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
     return work
 
 
-def _jobs(options: argparse.Namespace, people: People, settings: Mapping[str, Any]) -> list[Job]:
+def _jobs(
+    options: argparse.Namespace, people: People, settings: Mapping[str, Any]
+) -> list[Evaluation]:
     """A job for each of a person's plans."""
     packages = tuple(options.packages)
     [any_agent] = plan(options.env, ["random"], people, settings, packages)

@@ -13,6 +13,7 @@ from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.metrics.base import Metric
 from acquaint_gym.eval.metrics.stats import Floats
+from acquaint_gym.eval.rollout import to_env
 from acquaint_gym.eval.runs.store import Run
 
 
@@ -50,11 +51,8 @@ def teacher_beliefs(run: Run) -> Floats:
     observation, _ = env.reset(options={"person": trace.person})
     beliefs = []
     for turn in range(trace.answers.shape[1]):
-        if env.task.states_distribution:
-            sent = env.task.to_box(np.nan_to_num(trace.action_probs[:, turn]))
-        else:
-            sent = np.maximum(trace.actions[:, turn], 0)
-        observation, *_ = env.step(sent)
+        actions = to_env(env.task, trace.actions[:, turn], trace.action_probs[:, turn])
+        observation, *_ = env.step(actions)
         belief = teacher.believe(observation)
         assert belief is not None  # whose levels are known has traits to believe in
         beliefs.append(belief)

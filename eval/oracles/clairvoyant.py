@@ -18,16 +18,11 @@ class Clairvoyant(Agent):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Starts without people."""
         super().__init__(predicting(task))
         self._levels: Ints | None = None
 
-    def look_at(self, users: Users, task: UserTask) -> None:
-        """Takes the truth about the people whose transcripts come next, row by row.
-
-        Args:
-            users: the people.
-            task: the environment's own task, by which they answer.
+    def observe_truth(self, users: Users, task: UserTask) -> None:
+        """See `Agent.observe_truth`.
 
         Raises:
             ValueError: people whose levels nobody knows, or settings of a task of its own.
@@ -49,7 +44,7 @@ class Clairvoyant(Agent):
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         if self._levels is None:
-            raise ValueError("Clairvoyant.act needs look_at(users, task) first.")
+            raise ValueError("Clairvoyant.act needs observe_truth(users, task) first.")
         model, stimulus = self.task.model, present_stimulus(observation)
         probs = model.probs(self._levels, model.at_turn(stimulus, observation["turn"][:, 0]))
         return decide(self.task.legal(observation), probs)

@@ -23,13 +23,12 @@ from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Observation
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
-from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 
 _AT_ONCE = 2**22  # numbers in the beliefs that are held at a time, 32 MiB
 Bools = npt.NDArray[np.bool_]
 
 
-class Hindsight(Clairvoyant):
+class Hindsight(Agent):
     """Asks what raises the log posterior of the true person fastest, knowing all answers.
 
     Where it may stop it takes the part of the plan that gains most after costs, which count as
@@ -49,8 +48,7 @@ class Hindsight(Clairvoyant):
     task: AskingTask
 
     def __init__(self, task: UserTask, beam: int = 8, sequence: int = 0) -> None:
-        """Starts without people."""
-        Agent.__init__(self, asking(task))
+        super().__init__(asking(task))
         if beam < 1 or not 0 <= sequence <= self.task.num_stimuli:
             raise ValueError(
                 f"beam={beam}, sequence={sequence}; expected at least 1, and 0 to "
@@ -59,8 +57,8 @@ class Hindsight(Clairvoyant):
         self._beam, self._sequence = beam, sequence
         self._plan: tuple[Ints, Ints, Ints] | None = None
 
-    def look_at(self, users: Users, task: UserTask) -> None:
-        """See `Clairvoyant.look_at`; people of unknown hypothesis have a target too.
+    def observe_truth(self, users: Users, task: UserTask) -> None:
+        """See `Agent.observe_truth`; people of unknown hypothesis have a target too.
 
         Raises:
             ValueError: another task than that the agent was built for.
@@ -70,10 +68,10 @@ class Hindsight(Clairvoyant):
         self.task, order, gain = task, [], []
         size = max(1, _AT_ONCE // (self._beam * task.inference().prior.size))
         for start in range(0, len(users.person), size):
-            some = Users._make(part[start : start + size] for part in users)
-            found = search(task, some, self._beam, self._sequence)
-            order.append(found[0])
-            gain.append(found[1])
+            batch = Users._make(part[start : start + size] for part in users)
+            plans, gains = search(task, batch, self._beam, self._sequence)
+            order.append(plans)
+            gain.append(gains)
         length = np.full(len(users.person), task.num_turns)
         if task.allow_stop:
             net = np.concatenate(gain) - task.cost * np.arange(task.num_turns + 1)
@@ -85,7 +83,7 @@ class Hindsight(Clairvoyant):
     def act(self, observation: Observation, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         if self._plan is None:
-            raise ValueError("Hindsight.act needs look_at(users, task) first.")
+            raise ValueError("Hindsight.act needs observe_truth(users, task) first.")
         (order, length, leaves), turn = self._plan, observation["turn"][:, 0].astype(np.int64)
         if len(turn) < len(order):
             # Interviews that were stopped, and people who left, are not asked about any more.
@@ -179,15 +177,15 @@ def _distinct(total: Floats, asked: Bools, width: int) -> tuple[Ints, Ints]:
         width: how many to find; no more than there are.
     """
     num, _, items = total.shape
-    person, found, total = np.arange(num), [], total.copy()
+    person, pairs, total = np.arange(num), [], total.copy()
     for _ in range(width):
         flat = total.reshape(num, -1)
         # Sums of the same numbers in another order differ by rounding; the first of equals is it.
         parent, item = np.divmod((flat >= flat.max(axis=1, keepdims=True) - 1e-9).argmax(1), items)
-        found.append((parent, item))
+        pairs.append((parent, item))
         chosen: Bools = np.array(asked[person, parent])
         chosen[person, item] = True
         within: Bools = np.asarray((chosen[:, None] | ~asked).all(axis=2))
         total[within[..., None] & chosen[:, None]] = -np.inf
-    parents, questions = np.stack(found, axis=2)
+    parents, questions = np.stack(pairs, axis=2)
     return parents, questions

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from acquaint_gym.agents.core import Agent
@@ -29,10 +30,10 @@ from acquaint_gym.envs.registration import (
 )
 from acquaint_gym.envs.respondents import locate
 from acquaint_gym.envs.users.population import PersonStreams
-from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.fingerprint import of_code, of_settings
 from acquaint_gym.eval.runs.store import Store
+from acquaint_gym.eval.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _digest(file: Path, size: int, changed: int) -> str:
 
 
 @dataclass(frozen=True)
-class Job:
+class Evaluation:
     """One agent on one environment with some people. Plain data, so that processes can pass it on.
 
     Attributes:
@@ -140,41 +141,40 @@ class Job:
             return agent, agent
         return agent, self.teacher.build(task, {**fixed, **self.settings})
 
-    def try_out(self) -> None:
+    def dry_run(self) -> None:
         """Plays one turn with the first person, so that what does not fit is found at once.
 
         Raises:
             ValueError: see `environment` and `agents`; or an agent that believes in a task with
                 other actions, turns or stimuli than the environment's.
         """
-        env, (agent, teacher) = self.environment(1), _agents(_Key(self))
-        told, real = agent.task, env.task
+        env, (agent, teacher) = self.environment(1), _player(self).agents
+        believed, real = agent.task, env.task
         if (
-            told.actions != real.actions
-            or told.num_turns != real.num_turns
-            or told.binary_feedback != real.binary_feedback
-            or not np.array_equal(told.stimulus_high, real.stimulus_high)
+            believed.actions != real.actions
+            or believed.num_turns != real.num_turns
+            or believed.binary_feedback != real.binary_feedback
+            or not np.array_equal(believed.stimulus_high, real.stimulus_high)
         ):
             raise ValueError(
-                f"Agent {self.agent.label!r} believes in a task of {told.num_turns} turns and "
-                f"{len(told.actions)} actions about {told.stimulus_high}, the environment has "
-                f"{real.num_turns}, {len(real.actions)} and {real.stimulus_high}; or one of the "
-                "two has feedback=accept and the other has not."
+                f"Agent {self.agent.label!r} believes in a task of {believed.num_turns} turns and "
+                f"{len(believed.actions)} actions about {believed.stimulus_high}, the environment "
+                f"has {real.num_turns}, {len(real.actions)} and {real.stimulus_high}; or one of "
+                "the two has feedback=accept and the other has not."
             )
-        known, given = (str(task.context or "nothing") for task in (told, real))
-        if told.context is not None and known != given:
+        expected, given = (str(task.context or "nothing") for task in (believed, real))
+        if believed.context is not None and expected != given:
             raise ValueError(
-                f"Agent {self.agent.label!r} believes in a context of {known}, the environment "
+                f"Agent {self.agent.label!r} believes in a context of {expected}, the environment "
                 f"tells {given}; give both the same, or the agent context=none."
             )
         observation, _ = env.reset(options={"person": 0})
-        if isinstance(agent, Clairvoyant):
-            if self.agent.label.partition(":")[2] and self.agent.task_arguments:
-                raise ValueError(
-                    f"Agent {self.agent.label!r}: a clairvoyant goes by the environment's own "
-                    "task; give it no task settings of its own."
-                )
-            agent.look_at(env.users, env.task)
+        agent.observe_truth(env.users, env.task)
+        if agent.task is not believed and ":" in self.agent.label and self.agent.task_arguments:
+            raise ValueError(
+                f"Agent {self.agent.label!r} goes by the environment's own task; give it no task "
+                "settings of its own."
+            )
         for one in (agent, teacher):
             one.act(observation, np.zeros(1))
 
@@ -182,37 +182,70 @@ class Job:
         """Meets people `[first, end)` and writes their trace; in whatever process."""
         for package in self.packages:
             import_package(package)
-        key, person = _Key(self), np.arange(first, end)
-        env, (agent, teacher) = _environment(key, end - first), _agents(key)
-        streams = PersonStreams(self.people.suite_seed, "agents", env.task.num_turns)
-        trace = rollout(env, agent, teacher, person, streams.uniform(person))
+        trace = _player(self).play(np.arange(first, end))
         Store(out, self.config()).save(first, end, trace)
 
 
-class _Key:
-    """A job as a cache key: equal where everything that decides the traces is."""
+class Player:
+    """Lets agents meet the people of an evaluation, in as many batches as one likes.
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self._text = json.dumps([job.config(), job.people.data, job.packages])
+    Environment and agents are kept from batch to batch: reading respondents or loading a model
+    takes longer than a batch.
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._text == other._text
+    Args:
+        evaluation: who meets whom, and where.
+    """
 
-    def __hash__(self) -> int:
-        return hash(self._text)
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self._env: UserVectorEnv | None = None
+
+    @cached_property
+    def agents(self) -> tuple[Agent, Agent]:
+        """The agent and the teacher, see `Evaluation.agents`."""
+        return self._evaluation.agents()
+
+    def environment(self, num_envs: int) -> UserVectorEnv:
+        """See `Evaluation.environment`; the one of the last batch if that was as large."""
+        if self._env is None or self._env.num_envs != num_envs:
+            self._env = None  # first: two files of respondents at once may not fit into memory
+            self._env = self._evaluation.environment(num_envs)
+        return self._env
+
+    def play(
+        self,
+        person: npt.NDArray[np.int64],
+        agent: Agent | None = None,
+        teacher: Agent | None = None,
+    ) -> Trace:
+        """One episode with each of N people; what a person does depends on the number alone.
+
+        Args:
+            person: `[N]` the people's numbers.
+            agent: in place of the evaluation's own, e.g. a model that is being trained.
+            teacher: in place of the evaluation's own.
+
+        Raises:
+            BrokenAgentError: a decision that breaks the agent's contract.
+            ValueError: see `Evaluation.environment` and `Evaluation.agents`.
+        """
+        env = self.environment(len(person))
+        agent = agent if agent is not None else self.agents[0]
+        teacher = teacher if teacher is not None else self.agents[1]
+        streams = PersonStreams(self._evaluation.people.suite_seed, "agents", env.task.num_turns)
+        return rollout(env, agent, teacher, person, streams.uniform(person))
 
 
-# Kept from batch to batch: reading respondents or loading a model takes longer than a batch.
-@lru_cache(maxsize=2)
-def _environment(key: _Key, num_envs: int) -> UserVectorEnv:
-    return key.job.environment(num_envs)
+_players: dict[str, Player] = {}  # of this process: one at most
 
 
-@lru_cache(maxsize=1)
-def _agents(key: _Key) -> tuple[Agent, Agent]:
-    _agents.cache_clear()  # first: two models at once may not fit into memory
-    return key.job.agents()
+def _player(evaluation: Evaluation) -> Player:
+    """The player of an evaluation, kept until this process is asked for another evaluation's."""
+    key = json.dumps([evaluation.config(), evaluation.people.data, evaluation.packages])
+    if key not in _players:
+        _players.clear()  # first: two models at once may not fit into memory
+        _players[key] = Player(evaluation)
+    return _players[key]
 
 
 def plan(
@@ -221,8 +254,8 @@ def plan(
     people: People,
     settings: Mapping[str, Any],
     packages: tuple[str, ...] = (),
-) -> list[Job]:
-    """The jobs of some agents on one environment.
+) -> list[Evaluation]:
+    """The evaluations of some agents on one environment.
 
     Args:
         env_id: id of a registered environment.
@@ -245,4 +278,4 @@ def plan(
             own_keys = {k for spec in specs for k in agent_keys(spec)}
             raise ValueError(f"No agent here has an argument {closest(key, [*own_keys, *keys])}")
     teacher = parse_agent(task_class(env_id).teacher, keys)
-    return [Job(env_id, own, spec, teacher, people, packages) for spec in specs]
+    return [Evaluation(env_id, own, spec, teacher, people, packages) for spec in specs]

@@ -22,7 +22,7 @@ from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.eval.rollout import BrokenAgentError
-from acquaint_gym.eval.runs.evaluation import Job, People
+from acquaint_gym.eval.runs.evaluation import Evaluation, People
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -165,7 +165,7 @@ class Errand:
         ValueError: traces of another configuration lie there, or the folder cannot be made.
     """
 
-    def __init__(self, job: Job, out: Path, fresh: bool) -> None:
+    def __init__(self, job: Evaluation, out: Path, fresh: bool) -> None:
         """Opens the folder."""
         self.job, self.out, self._fresh = job, out, fresh
         self.store = Store(out, job.config(), fresh)
@@ -176,9 +176,9 @@ class Errand:
         return f"{self.job.agent.label} on {self.job.env}"
 
     def try_out(self, users: int) -> None:
-        """Plays one turn, unless the traces of all people are there; see `Job.try_out`."""
+        """Plays one turn, unless the traces of all people are there; see `Evaluation.dry_run`."""
         if self._fresh or self.store.missing(users, users):
-            self.job.try_out()
+            self.job.dry_run()
 
     def trace(self, users: int) -> Trace:
         """The trace of all people, after the work.

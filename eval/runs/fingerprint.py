@@ -16,6 +16,7 @@ _DECIDE = (
     "acquaint_gym.envs",
     "acquaint_gym.agents",
     "acquaint_gym.eval.oracles",
+    "acquaint_gym.eval.recorder",
     "acquaint_gym.eval.rollout",
     "acquaint_gym.eval.runs.evaluation",
 )

@@ -14,7 +14,7 @@ from acquaint_gym.envs.registration import import_package, task_class
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.metrics.prediction import METRICS
 from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.trace import Trace
 from acquaint_gym.train.lm.batches import ByLength
 from acquaint_gym.train.recipes.language_model import Recipe
@@ -140,7 +140,7 @@ def summary(trace: Trace) -> dict[str, float]:
     return found
 
 
-def _job(recipe: Recipe, source: Source) -> Job:
+def _job(recipe: Recipe, source: Source) -> Evaluation:
     """The teacher on the source's environment, with the people of an evaluation."""
     config = source.run.config
     import_package(config["env_spec"]["task"].partition(":")[0])

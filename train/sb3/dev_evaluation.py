@@ -16,7 +16,7 @@ from acquaint_gym.agents.registry import AgentSpec
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.evaluation import Job, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.train.sb3.recipe import RLRecipe
 
 SPLIT = "dev"
@@ -45,7 +45,7 @@ class DevEvaluator:
         jobs = self._jobs(recipe.beside or ["random", self._env.task.teacher])
         self.beside = {job.agent.label: self._score(job.agents()[0]) for job in jobs}
 
-    def _jobs(self, agents: list[str]) -> list[Job]:
+    def _jobs(self, agents: list[str]) -> list[Evaluation]:
         """Agents in the recipe's environment, with development people."""
         recipe, people = self._recipe, People(SPLIT, self._recipe.suite_seed, None)
         return plan(recipe.env, agents, people, recipe.settings, tuple(recipe.packages))
