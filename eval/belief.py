@@ -17,9 +17,10 @@ from rich.console import Console
 from acquaint_gym.envs.console import screen
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.compare import gather
+from acquaint_gym.eval.metrics import metric_named
 from acquaint_gym.eval.metrics.base import correlation
 from acquaint_gym.eval.metrics.belief import divergence
-from acquaint_gym.eval.metrics.prediction import METRICS, trait_moments
+from acquaint_gym.eval.metrics.prediction import trait_moments
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report.tables import (
     DASH,
@@ -143,7 +144,8 @@ def overall_curves(env: str, agent: str, run: Run) -> list[dict[str, Any]]:
         ValueError: see `curves`; or people answer otherwise by now.
     """
     rows = []
-    for metric in (METRICS["belief_correlation"], METRICS["belief_nll"], divergence(run)):
+    of_truth = [metric_named(name) for name in ("belief_correlation", "belief_nll")]
+    for metric in (*of_truth, divergence(run)):
         key = {"env": env, "agent": agent, "metric": metric.name}
         with np.errstate(invalid="ignore", divide="ignore"):
             by_turn = interval(metric.by_turn(run.trace), metric.combine)

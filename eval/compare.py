@@ -17,8 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import screen
-from acquaint_gym.eval.metrics.base import Metric
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import Floats, paired
 from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
@@ -135,7 +134,7 @@ def compare(
     traces = same_people(env, {label: run.trace for label, run in runs.items()})
     rows = []
     for name in metrics:
-        metric = METRICS[name]
+        metric = metric_named(name)
         if not metric.applies(traces[reference].agent_asks):
             continue
         statistics = {label: metric.statistics(trace) for label, trace in traces.items()}
@@ -200,6 +199,7 @@ def _line(row: Mapping[str, Any]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    names = list(all_metrics())
     cli = argparse.ArgumentParser(
         prog="python -m eval.compare",
         description="Paired differences between agents that met the same people.",
@@ -209,10 +209,10 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument(
         "--metric",
         nargs="+",
-        choices=list(METRICS),
-        default=list(METRICS),
+        choices=names,
+        default=names,
         metavar="NAME",
-        help=f"default: all of {', '.join(METRICS)}",
+        help=f"default: all of {', '.join(names)}",
     )
     cli.add_argument("--out", type=Path, metavar="DIR", help="write compare.json and compare.md")
     return cli

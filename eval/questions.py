@@ -18,8 +18,7 @@ from acquaint_gym.envs.console import screen
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
-from acquaint_gym.eval.metrics.interview import by_trait
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.interview import INTERVIEW_METRICS, by_trait
 from acquaint_gym.eval.metrics.stats import Estimate, interval
 from acquaint_gym.eval.report.report import same_people
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
@@ -134,9 +133,9 @@ def _need(text: str, agents: Sequence[str]) -> tuple[str, int]:
 def learned(trace: Trace) -> dict[str, Estimate]:
     """Metric -> its estimates `[T]` after 1..T questions, with 95 % intervals over people."""
     return {
-        name: interval(METRICS[name].by_turn(trace), METRICS[name].combine)
+        name: interval(INTERVIEW_METRICS[name].by_turn(trace), INTERVIEW_METRICS[name].combine)
         for name in SHOWN
-        if np.isfinite(METRICS[name].by_turn(trace)).any()
+        if np.isfinite(INTERVIEW_METRICS[name].by_turn(trace)).any()
     }
 
 
@@ -189,7 +188,7 @@ def _tables(curves: Curves, traits: Mapping[str, Curves]) -> list[_Table]:
     after = [n for n in AFTER if n < turns] + [turns]
     columns, found = [str(n) for n in after], []
     for name in SHOWN:
-        what = f"{METRICS[name].unit}, after so many questions"
+        what = f"{INTERVIEW_METRICS[name].unit}, after so many questions"
         lines = [
             [agent, *(_cell(of[name], n) for n in after)]
             for agent, of in curves.items()

@@ -20,7 +20,7 @@ from acquaint_gym.agents.registry import agent_names
 from acquaint_gym.envs.console import screen
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, numbers, screen_table
 from acquaint_gym.eval.runs.evaluation import People, plan
@@ -70,7 +70,10 @@ def parser() -> argparse.ArgumentParser:
         help="a setting of the environments and its values; several make all combinations",
     )
     cli.add_argument(
-        "--metric", default="accuracy", metavar="NAME", help=f"{', '.join(METRICS)} (accuracy)"
+        "--metric",
+        default="accuracy",
+        metavar="NAME",
+        help=f"{', '.join(all_metrics())} (accuracy)",
     )
     cli.add_argument(
         "--by-turn",
@@ -91,7 +94,7 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     with refusing():
         points = prepare(options)
     carry_out([point.errand for point in points], options.users, options, errors)
-    metric = METRICS[options.metric]
+    metric = metric_named(options.metric)
     rows: list[dict[str, Any]] = []
     for point in points:
         job, trace = point.errand.job, point.errand.trace(options.users)
@@ -122,8 +125,8 @@ def prepare(options: argparse.Namespace) -> list[Point]:
         ValueError: one line that says what is wrong and what to do.
     """
     check_options(options)
-    if options.metric not in METRICS:
-        raise ValueError(f"Unknown metric {closest(options.metric, METRICS)}")
+    if options.metric not in (known := all_metrics()):
+        raise ValueError(f"Unknown metric {closest(options.metric, known)}")
     common, people = parse_settings(options.settings), People(options.split, options.seed, None)
     varied: dict[str, list[Any]] = {}
     for text in options.vary:

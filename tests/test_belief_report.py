@@ -14,14 +14,15 @@ from scipy.special import stdtrit
 
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.belief import curves, main, overall_curves, overall_table, table
+from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.belief import divergence, teacher_beliefs
-from acquaint_gym.eval.metrics.prediction import METRICS
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.eval.runs.store import Run, load_runs
 from acquaint_gym.eval.trace import Trace
 
+METRICS = all_metrics()
 FLIGHTS, SINGLE = "acquaint/Flights-v0", "acquaint/SingleTraitOpenness-v0"
 TRAITS = [
     "Extraversion",

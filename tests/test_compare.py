@@ -11,11 +11,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from acquaint_gym.eval import compare
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import paired
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
+METRICS = all_metrics()
 ENV = "acquaint/Questionnaire-v0"
 PEOPLE, TURNS = 30, 5
 

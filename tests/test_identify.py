@@ -18,10 +18,11 @@ from acquaint_gym.envs.users.classes import load_classes
 from acquaint_gym.envs.users.humans import split_rows
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
 from acquaint_gym.envs.users.raters import kernel, load_raters, response_table
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.train import fit_raters
 
+METRICS = all_metrics()
 IDENTIFY = "acquaint/Identify-v0"
 TASK = "acquaint_gym.envs.tasks.identify:Identify"
 BANK = ItemBank.load("ipip50")

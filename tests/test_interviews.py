@@ -21,9 +21,10 @@ from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.users.item_bank import GradedParameters
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.rollout import rollout
 
+METRICS = all_metrics()
 INTERVIEW = "acquaint/Interview-v0"
 TASK = "acquaint_gym.envs.tasks.interview:Interview"
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import pearsonr
 
-from acquaint_gym.eval.metrics.prediction import BINS, METRICS
+from acquaint_gym.eval.metrics import all_metrics
+from acquaint_gym.eval.metrics.prediction import BINS
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.trace import Trace
 
+METRICS = all_metrics()
 NAN = np.nan
 LN2 = np.log(2)
 

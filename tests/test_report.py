@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
 from acquaint_gym.eval.report.report import (
@@ -27,6 +27,7 @@ from acquaint_gym.eval.report.report import (
 from acquaint_gym.eval.report.tables import markdown_table, spread
 from acquaint_gym.eval.trace import Trace
 
+METRICS = all_metrics()
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"
 PEOPLE, TURNS, CATEGORIES = 40, 4, 3
 

@@ -87,14 +87,17 @@ def _final(
     return Metric(name, unit, better, cells, combine, of="interviews")
 
 
-INTERVIEW_METRICS = (
-    _final("log_score", "nats", "higher", _number("log_score")),
-    _final("posterior_entropy", "nats", "lower", _number("posterior_entropy")),
-    _final("rmse", "theta", "lower", _squared_error, _root),
-    _final("theta_correlation", "correlation", "higher", _theta_moments, mean_correlation),
-    _final("unasked_accuracy", "share of items", "higher", _number("unasked_accuracy")),
-    _final("unasked_nll", "nats", "lower", _number("unasked_nll")),
-    _final("identified", "share of people", "higher", _number("identified")),
-    _final("questions", "questions", "lower", _questions),
-)
+INTERVIEW_METRICS = {
+    metric.name: metric
+    for metric in (
+        _final("log_score", "nats", "higher", _number("log_score")),
+        _final("posterior_entropy", "nats", "lower", _number("posterior_entropy")),
+        _final("rmse", "theta", "lower", _squared_error, _root),
+        _final("theta_correlation", "correlation", "higher", _theta_moments, mean_correlation),
+        _final("unasked_accuracy", "share of items", "higher", _number("unasked_accuracy")),
+        _final("unasked_nll", "nats", "lower", _number("unasked_nll")),
+        _final("identified", "share of people", "higher", _number("identified")),
+        _final("questions", "questions", "lower", _questions),
+    )
+}
 """After the last answer; curves are by the number of answers that a person could have given."""

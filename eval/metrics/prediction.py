@@ -1,4 +1,4 @@
-"""What is measured of an agent, by name."""
+"""What is measured of agents that predict, and of all agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy.special import entr, rel_entr
 
 from acquaint_gym.eval.metrics.base import Metric, mean_correlation, moments
-from acquaint_gym.eval.metrics.interview import INTERVIEW_METRICS
 from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.eval.trace import Trace
 
@@ -145,7 +144,7 @@ def _belief_moments(trace: Trace) -> Floats:
     return trait_moments(trace).reshape(*trace.answers.shape, -1)
 
 
-METRICS = {
+PREDICTION_METRICS = {
     metric.name: metric
     for metric in (
         Metric("accuracy", "share of turns", "higher", _accuracy),
@@ -167,6 +166,5 @@ METRICS = {
             after_last_answer=True,
         ),
         Metric("belief_nll", "nats", "lower", _belief_nll, after_last_answer=True),
-        *INTERVIEW_METRICS,
     )
 }

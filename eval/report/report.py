@@ -1,4 +1,4 @@
-"""From traces to a report: tidy curve_rows, numbers, a table for the screen, Markdown and plots."""
+"""From traces to a report: tidy rows, numbers, a table for the screen, Markdown and plots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics import metric_named, metrics_of
 from acquaint_gym.eval.metrics.stats import Floats, interval, paired
 from acquaint_gym.eval.report.tables import (
     DASH,
@@ -143,7 +143,7 @@ def build_report(
     for env, by_agent in traces.items():
         people = same_people(env, by_agent)
         asks = next(iter(people.values())).agent_asks
-        for metric in (one for one in METRICS.values() if one.applies(asks)):
+        for metric in metrics_of(asks).values():
             statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
             for agent, trace in people.items():
                 key = {"env": env, "agent": agent, "metric": metric.name}
@@ -155,7 +155,7 @@ def build_report(
                     estimate = paired(statistics[agent], statistics[teacher], metric.combine)
                     key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
                     report.paired.append(key | numbers(estimate))
-        reward = {name: METRICS["reward"].statistics(trace) for name, trace in people.items()}
+        reward = {name: metric_named("reward").statistics(trace) for name, trace in people.items()}
         for agent, score in reward.items():
             unknown = np.full_like(score, np.nan)
             three = [score, reward.get(floor, unknown), reward.get(teacher, unknown)]
@@ -244,7 +244,7 @@ def _cell(metric: str, row: Mapping[str, Any]) -> str:
 
 
 def _arrow(metric: str) -> str:
-    return _ARROWS[METRICS[metric].better if metric in METRICS else "higher"]
+    return _ARROWS["higher" if metric == NORMALISED else metric_named(metric).better]
 
 
 def _details(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
@@ -255,7 +255,7 @@ def _details(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
     header += [f"minus {name} [95 %]" for name in references]
     agents = _by_agent(report, env)
     lines = []
-    for metric in (*METRICS, NORMALISED):
+    for metric in dict.fromkeys(row["metric"] for row in report.rows if row["env"] == env):
         for agent, rows in agents.items():
             if metric not in rows:
                 continue

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.users.quirks import NONE
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
 from acquaint_gym.eval.metrics.stats import Estimate, interval, paired
 from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table
@@ -87,7 +87,7 @@ def rows_of(without: Trace, quirky: Trace) -> list[dict[str, Any]]:
     plain, hard = replace(without, length=length), replace(quirky, length=length)
     estimates: dict[str, Estimate] = {TURNS: interval(length[:, None].astype(np.float64))}
     for name in SHOWN:
-        metric = METRICS[name]
+        metric = PREDICTION_METRICS[name]
         if not metric.applies(without.agent_asks):
             continue
         before, after = metric.statistics(plain), metric.statistics(hard)
@@ -102,7 +102,7 @@ def print_report(report: StressReport, console: Console, out: str) -> None:
     """All tables, and what is missing from them, within 120 columns."""
     for env in _environments(report):
         for metric in SHOWN:
-            title = f"{env}: {metric}, {METRICS[metric].unit}"
+            title = f"{env}: {metric}, {PREDICTION_METRICS[metric].unit}"
             console.print(screen_table(title, *_table(report, env, metric)))
         for words in _missing(report, env):
             console.print(words, markup=False, highlight=False)
@@ -117,7 +117,7 @@ def write_report(report: StressReport, out_dir: Path) -> None:
     for env in _environments(report):
         parts.append(f"## {env}")
         for metric in SHOWN:
-            parts.append(f"### {metric}, {METRICS[metric].unit}")
+            parts.append(f"### {metric}, {PREDICTION_METRICS[metric].unit}")
             parts.append(markdown_table(*_table(report, env, metric)))
         parts += _missing(report, env)
     reasons = [[_text(strength), strength["reason"]] for strength in report.meta["strengths"]]

@@ -12,7 +12,7 @@ from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.envs.registration import import_package, task_class
 from acquaint_gym.envs.users.population import PersonStreams
-from acquaint_gym.eval.metrics.prediction import METRICS
+from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.trace import Trace
@@ -127,7 +127,7 @@ def summary(trace: Trace) -> dict[str, float]:
     """Means over people of the metrics that tell how training goes; what is unknown is left out."""
     found = {}
     for name in SHOWN:
-        metric = METRICS[name]
+        metric = PREDICTION_METRICS[name]
         if not metric.applies(trace.agent_asks):
             continue
         statistics = metric.statistics(trace)
