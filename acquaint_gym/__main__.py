@@ -29,11 +29,14 @@ COMMANDS = {
     "rl": ("train.rl", "train a policy with Stable-Baselines3"),
     "plan-interviews": ("train.plan_interviews", "plan interviews with hindsight"),
     "micro": ("train.micro", "build the embedded model from nothing"),
+    "rl-bench": ("train.rl_bench", "measure the speed of reinforcement learning"),
+    "distill-bench": ("train.distill_bench", "measure the speed and memory of distillation"),
     "fit-items": ("train.fit_items", "fit item parameters to respondents"),
     "fit-population": ("train.fit_population", "fit a finite population to respondents"),
     "fit-raters": ("train.fit_raters", "fit the width of a kernel over recorded raters"),
 }
-"""Word -> the module that holds its `main`, and one line of help."""
+"""Word -> the module that holds its `main`, and one line of help. The word is the module's last
+name, with hyphens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"acquaint: unknown command {closest(given[0], COMMANDS)}"
         print(message, file=sys.stderr)  # noqa: T201 - before any console is made
         return 2
+    if arguments is None:
+        sys.argv = [f"acquaint {given[0]}", *given[1:]]  # what help and reports call the command
     # Agents and tasks of one's own lie in the present folder; last, so that nothing installed is
     # shadowed by what else lies there.
     sys.path.append(os.getcwd())

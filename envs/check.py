@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS, Check
 from acquaint_gym.envs.contract.play import scalar
 from acquaint_gym.envs.names import parse_settings
@@ -52,7 +52,7 @@ class Subject(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m envs.check",
+        prog=program("envs.check"),
         description="Runs the contract of an environment on tasks of one's own, and says what they "
         "break. The exit code is 0 if all checks hold, and 1 if not.",
         epilog=f"environments that need no package: {', '.join(environments())}.",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.metrics import metric_named
@@ -240,7 +240,7 @@ def _write(
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m eval.belief",
+        prog=program("eval.belief"),
         description="How fast agents learn what people are like: the correlation, over people, of "
         "the mean of an agent's belief about each trait with the true trait, after each turn; and, "
         "over all traits, its negative log-likelihood and its divergence from the exact teacher's; "

@@ -26,7 +26,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import environment_spec, environments, make_task
@@ -50,7 +50,7 @@ GOALS: tuple[tuple[str, dict[str, Any], float], ...] = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m eval.bench",
+        prog=program("eval.bench"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import Floats, paired
 from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     names = list(all_metrics())
     cli = argparse.ArgumentParser(
-        prog="python -m eval.compare",
+        prog=program("eval.compare"),
         description="Paired differences between agents that met the same people.",
     )
     cli.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="what eval.run --out got")

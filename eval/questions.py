@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
@@ -52,7 +52,7 @@ class _Table(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """The command line: that of eval.run, and which marks are to be reached."""
     cli = run_parser()
-    cli.prog = "python -m eval.questions"
+    cli.prog = program("eval.questions")
     cli.description = (
         "Lets agents interview the same people and prints what the exact posterior knows after so "
         "many questions, whoever asked."

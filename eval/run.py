@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acquaint_gym.agents.registry import agent_names
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.report.report import build_report, table, write_report
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     known = ", ".join(agent_names())
     cli = argparse.ArgumentParser(
-        prog="python -m eval.run",
+        prog=program("eval.run"),
         description="Scores agents with hidden people, against the exact Bayesian teacher.",
         epilog=f"agents (configs/agents/): {known}. Environments: {', '.join(environments())}.",
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acquaint_gym.agents.registry import agent_names
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.envs.users.quirks import NONE, Quirks
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     known = ", ".join(field.name for field in fields(Quirks))
     cli = argparse.ArgumentParser(
-        prog="python -m eval.stress",
+        prog=program("eval.stress"),
         description="The stress table: each agent with people who have a quirk, and with the same "
         "people (same numbers, traits, questions and chance) who have not. The loss is how much "
         "worse an agent does with the quirk, positive is worse, with the paired 95 % interval over "

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.agents.registry import agent_names
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.metrics import all_metrics, metric_named
@@ -48,7 +48,7 @@ class Point:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m eval.sweep",
+        prog=program("eval.sweep"),
         description="Scores agents at every combination of some settings of the environments, "
         "always with the same people, and prints one number of each, with 95 % intervals.",
         epilog=f"Agents: {', '.join(agent_names())}. Environments: {', '.join(environments())}. "

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import task_class
 from acquaint_gym.eval.runs.evaluation import People, plan
@@ -35,7 +36,7 @@ USERS = {"train": 11_250, "dev": 1_250, "test": 3_125}
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m train.collect", description="Records the exact teacher's conversations."
+        prog=program("train.collect"), description="Records the exact teacher's conversations."
     )
     cli.add_argument(
         "--env", nargs="+", default=["acquaint/Questionnaire-v0"], metavar="ID", help="environments"

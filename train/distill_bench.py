@@ -28,7 +28,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
 from acquaint_gym.eval.rollout import rollout
@@ -49,7 +49,7 @@ IGNORED = -100  # a label that transformers' loss leaves out
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input."""
-    cli = argparse.ArgumentParser(prog="python -m train.distill_bench", description=__doc__)
+    cli = argparse.ArgumentParser(prog=program("train.distill_bench"), description=__doc__)
     cli.add_argument("--arch", default=EMBEDDED, metavar="NAME", help="micro, llama-100m, llama-8b")
     for name, default, words in (
         ("rounds", 5, "times each is measured"),

@@ -15,7 +15,7 @@ import numpy as np
 from rich.progress import Progress
 from rich.table import Table
 
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.raters import kernel, load_raters
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -45,7 +45,7 @@ def scores(
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m train.fit_raters", description="Finds the width of the raters' kernel."
+        prog=program("train.fit_raters"), description="Finds the width of the raters' kernel."
     )
     cli.add_argument("--data", required=True, metavar="PATH", help="respondents, see eval.run")
     cli.add_argument("--questionnaire", default="ipip50", help="default: %(default)s")

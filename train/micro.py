@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acquaint_gym.envs.console import program
 from acquaint_gym.eval.runs.execution import RefusedError, guarded, refusing
 
 OUT = Path("agents/models/micro")
@@ -21,7 +22,7 @@ OUT = Path("agents/models/micro")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m train.micro", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("train.micro"), description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     for name, default, text in (
         ("steps", 2600, "of training"),

@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from acquaint_gym.agents.registry import AgentSpec
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments, task_class
@@ -44,7 +44,7 @@ USERS = 11_250
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     cli = argparse.ArgumentParser(
-        prog="python -m train.plan_interviews",
+        prog=program("train.plan_interviews"),
         description="Plans interviews in hindsight, as an upper bound and to teach from.",
     )
     cli.add_argument("--env", default="acquaint/Interview-v0", metavar="ID", help="where to ask")

@@ -27,7 +27,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from acquaint_gym.agents.networks.features import make_view
-from acquaint_gym.envs.console import screen
+from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.eval.bench import PEER, one_core, ratio
 from acquaint_gym.train.sb3.env import UserVecEnv
@@ -94,7 +94,7 @@ def bench(num_envs: int, options: argparse.Namespace) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line."""
-    cli = argparse.ArgumentParser(prog="python -m train.rl_bench", description=__doc__)
+    cli = argparse.ArgumentParser(prog=program("train.rl_bench"), description=__doc__)
     cli.add_argument("--env", nargs="+", default=list(ENVS), metavar="ID")
     cli.add_argument("--view", nargs="+", default=["belief", "turn"], choices=["belief", "turn"])
     cli.add_argument("--sizes", type=int, nargs="+", default=[8, 64, 256], metavar="B")

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.eval.rollout import BrokenAgentError
@@ -253,7 +254,7 @@ def progress(console: Console) -> Iterator[Progress]:
 
 def command_line(module: str, given: Sequence[str]) -> str:
     """The command as somebody would type it again."""
-    return shlex.join(["python", "-m", module, *given])
+    return " ".join([program(module), *map(shlex.quote, given)])
 
 
 def how_made(

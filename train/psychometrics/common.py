@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acquaint_gym.envs.console import program
 from acquaint_gym.envs.data import write_table
 from acquaint_gym.envs.respondents import locate
 from acquaint_gym.envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
@@ -38,7 +39,7 @@ class Respondents:
 
 def options(module: str, description: str | None) -> argparse.ArgumentParser:
     """A parser with the options that every fit takes."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser = argparse.ArgumentParser(prog=program(module), description=description)
     parser.add_argument("--data", type=Path, required=True, help="respondents: .csv, .gz or .zip")
     parser.add_argument("--out", type=Path, required=True, help="CSV to write, e.g. mine.csv")
     parser.add_argument("--questionnaire", default="ipip50", help="default: %(default)s")

@@ -16,6 +16,7 @@ import yaml
 from rich.console import Console
 
 from acquaint_gym.agents.llm.probe import PROBES
+from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import check_types, parse_settings
 from acquaint_gym.eval.runs.execution import guarded, refusing
 from acquaint_gym.train.recipes.checks import at_least, check_keys, folders, one_of
@@ -222,8 +223,8 @@ def parser(module: str, about: str, keys: str) -> argparse.ArgumentParser:
         keys: which keys its recipes have, in words, to end the help.
     """
     cli = argparse.ArgumentParser(
-        prog=f"python -m {module}",
-        usage=f"python -m {module} [--config FILE] [--fresh] [--KEY VALUE ...]",
+        prog=program(module),
+        usage=f"{program(module)} [--config FILE] [--fresh] [--KEY VALUE ...]",
         description=about,
         epilog=f"Keys: {keys}",
         allow_abbrev=False,
