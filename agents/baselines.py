@@ -7,14 +7,14 @@ import numpy as np
 from acquaint_gym.agents.core import Agent, Decision, decide, predicting, sample
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
 class RandomAgent(Agent):
     """Any legal action, each as likely as the others."""
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal = self.task.legal(observation).astype(float)
         probs = legal / legal.sum(axis=1, keepdims=True)
@@ -29,18 +29,18 @@ class PriorAgent(Agent):
         super().__init__(predicting(task))
         self._inference = task.inference()
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
-        stimulus = present_stimulus(observation)
+        stimulus = observation.present_stimulus
         prior = self._inference.start(len(stimulus))
-        turn = observation["turn"][:, 0]
+        turn = observation.turn
         predictive = self._inference.predict(prior, stimulus, turn)
         legal = self.task.legal(observation)
         return decide(legal, predictive, self._inference.marginals(prior))
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`."""
-        return self._inference.marginals(self._inference.start(len(observation["turn"])))
+        return self._inference.marginals(self._inference.start(observation.num_people))
 
 
 class HeuristicAgent(Agent):
@@ -84,10 +84,10 @@ class HeuristicAgent(Agent):
                 "leave it out here."
             ) from error
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal = self.task.legal(observation)
-        values = self._sign * self.task.feature(self._feature, present_stimulus(observation))
+        values = self._sign * self.task.feature(self._feature, observation.present_stimulus)
         chosen = np.where(legal, values, np.inf).argmin(axis=1)
         probs = self._slip * legal / legal.sum(axis=1, keepdims=True)
         probs[np.arange(len(chosen)), chosen] += 1 - self._slip

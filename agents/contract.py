@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import random  # noqa: TID251 - its state is compared, never used
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
-from acquaint_gym.envs.contract.play import batch, generator, meet, transcript, twins
+from acquaint_gym.envs.contract.play import batch, generator, meet, twins
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import stimuli_of
+from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats
 
 MakeAgent = Callable[[UserTask], Agent]
 Check = Callable[..., None]
-Transcripts = dict[str, npt.NDArray[np.float32]]
 
 PEOPLE = 5
 # Batches of other sizes may sum in another order; nothing else may differ.
@@ -42,17 +42,12 @@ def _people(env_id: str, **settings: Any) -> tuple[UserTask, Users]:
     return env.task, env.users
 
 
-def _several(task: UserTask, users: Users) -> list[Transcripts]:
+def _several(task: UserTask, users: Users) -> list[Transcript]:
     """Transcripts that wait for an action: after none, one, half, all but one, unequal answers."""
     last = users.length - 1
     unequal = last * np.arange(PEOPLE) // (PEOPLE - 1)
     some = (0 * last, np.minimum(1, last), last // 2, last, unequal)
-    return [transcript(task, users, turn) for turn in some]
-
-
-def _rows(shown: Transcripts, rows: Any) -> Transcripts:
-    """Some of a batch of transcripts, copied."""
-    return {key: value[rows].copy() for key, value in shown.items()}
+    return [example_transcripts(task, users, turn) for turn in some]
 
 
 def _uniform(number: int = PEOPLE) -> Floats:
@@ -126,7 +121,7 @@ def check_batch(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
         together = agent.act(shown, _uniform())
         for row in range(PEOPLE):
             rows = slice(row, row + 1)
-            alone = agent.act(_rows(shown, rows), _uniform()[rows])
+            alone = agent.act(shown.rows(rows), _uniform()[rows])
             part = _difference(alone, _part(together, rows))
             assert not part, (
                 f"{type(agent).__name__}: alone and in a batch a person meets another decision "
@@ -139,7 +134,7 @@ def check_order(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     task, users = _people(env_id, **settings)
     agent, order = make_agent(task), np.array([3, 0, 4, 2, 1])
     for shown in _several(task, users):
-        moved = agent.act(_rows(shown, order), _uniform()[order])
+        moved = agent.act(shown.rows(order), _uniform()[order])
         part = _difference(moved, _part(agent.act(shown, _uniform()), order))
         assert not part, (
             f"{type(agent).__name__}: the decision about a person depends on the place in the "
@@ -153,7 +148,7 @@ def check_inputs_kept(make_agent: MakeAgent, env_id: str, **settings: Any) -> No
     agent = make_agent(task)
     name = type(agent).__name__
     for shown in _several(task, users):
-        given, uniform = _rows(shown, slice(None)), _uniform()
+        given, uniform = deepcopy(shown), _uniform()
         agent.act(given, uniform)
         agent.believe(given)
         for key, value in {**given, "uniform": uniform}.items():
@@ -187,14 +182,14 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
     task, users = _people(env_id, **settings)
     agent = make_agent(task)
     begun, early, middle, late, unequal = _several(task, users)
-    other_answer, other_order = _rows(late, slice(None)), _rows(late, slice(None))
+    other_answer, other_order = deepcopy(late), deepcopy(late)
     if users.length.min() > 2:  # an early answer changed, and two early items changed places
         other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % 2
-        stimuli_of(other_order)[:, :2] = stimuli_of(late)[:, 1::-1]
-    reused = _rows(early, slice(None))
+        other_order.stimuli[:, :2] = late.stimuli[:, 1::-1]
+    reused = deepcopy(early)
 
-    def ask(words: str, shown: Transcripts) -> None:
-        uniform, fresh = _uniform(len(shown["turn"])), make_agent(task)
+    def ask(words: str, shown: Transcript) -> None:
+        uniform, fresh = _uniform(shown.num_people), make_agent(task)
         part = _difference(agent.act(shown, uniform), fresh.act(shown, uniform))
         if not _equal(agent.believe(shown), fresh.believe(shown)):
             part = "believe()"
@@ -208,10 +203,10 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
     ask("the same people, later", late)
     ask("an early answer was changed", other_answer)
     ask("two stimuli changed places", other_order)
-    ask("other people", _rows(late, [1, 2, 3, 4, 0]))
+    ask("other people", late.rows(np.array([1, 2, 3, 4, 0])))
     ask("the first people again", late)
     ask("people at unequal turns", unequal)
-    ask("a smaller batch", _rows(late, slice(0, 2)))
+    ask("a smaller batch", late.rows(slice(0, 2)))
     ask("people at unequal turns again", unequal)
     ask("an earlier turn", middle)
     ask("before the first answer", begun)
@@ -262,9 +257,9 @@ def check_belief(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     name, population = type(agent).__name__, agent.task.population
     shape = (PEOPLE, len(population.factors), population.num_levels)
     kept: list[tuple[Floats, Floats]] = []
-    for shown in [*_several(task, users), transcript(task, users, users.length)]:
+    for shown in [*_several(task, users), example_transcripts(task, users, users.length)]:
         belief = agent.believe(shown)
-        if (shown["turn"][:, 0] < users.length).all():
+        if (shown.turn < users.length).all():
             assert _equal(agent.act(shown, _uniform()).belief, belief), (
                 f"{name}: act() and believe() report different beliefs about the same transcripts."
             )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -51,16 +51,16 @@ class Agent(ABC):
         self.task = task
 
     @abstractmethod
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """Decides, for each of B people who are waiting for an action.
 
         Args:
-            observation: transcripts, see `envs.transcript.Observation`.
+            observation: transcripts, see `envs.transcript.Transcript`.
             uniform: `[B]` in [0, 1), each person's own random number of this turn, for agents that
                 randomise; a result depends on nothing else that is random.
         """
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """`[B, F, L]` belief after these transcripts, finished ones too; None without one."""
         return None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -29,10 +29,10 @@ class Posterior:
         self._accepts, self._discount = task.binary_feedback, discount
         self._cache = PrefixCache()
 
-    def after(self, observation: Observation) -> Iterator[tuple[slice, Floats]]:
+    def after(self, observation: Transcript) -> Iterator[tuple[slice, Floats]]:
         """`[b, F, H]` belief after these transcripts, block of rows by block of rows."""
-        turn = observation["turn"][:, 0].astype(np.int64)
-        told = [observation["answers"], stimuli_of(observation)]
+        turn = observation.turn
+        told = [observation["answers"], observation.stimuli]
         if self._accepts:
             told.append(observation["actions"])
         context = observation.get("context", turn[:, None][:, :0])  # no numbers without one
@@ -40,14 +40,14 @@ class Posterior:
         if fresh := weights is None:
             weights = np.empty((len(turn), *self.engine.prior.shape))
         for rows in self.engine.blocks(len(turn)):
-            part = {key: value[rows] for key, value in observation.items()}
+            part = observation.rows(rows)
             if fresh:
                 weights[rows] = self.engine.begin(part)
             yield rows, self.engine.condition(part, weights[rows], since, self._discount)
         # Kept only once every block has been reached: an interrupted call leaves no half-truth.
         self._cache.keep(turn, told, context, weights)
 
-    def marginals(self, observation: Observation) -> Floats | None:
+    def marginals(self, observation: Transcript) -> Floats | None:
         """`[B, F, L]` belief about each trait; None where levels are unordered."""
         return joined([self.engine.marginals(weights) for _, weights in self.after(observation)])
 

@@ -7,7 +7,7 @@ import numpy as np
 from acquaint_gym.agents.core import Agent, Decision, best, decide, predicting
 from acquaint_gym.agents.posterior import Posterior, joined
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -33,9 +33,9 @@ class BayesTeacher(Agent):
         self._posterior = Posterior(task, discount)
         self._point = point
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`: the posterior predictive, and its most probable answer."""
-        stimulus, turn = present_stimulus(observation), observation["turn"][:, 0]
+        stimulus, turn = observation.present_stimulus, observation.turn
         predictions, beliefs, scores, engine = [], [], [], self._posterior.engine
         for rows, weights in self._posterior.after(observation):
             beliefs.append(engine.marginals(weights))
@@ -50,6 +50,6 @@ class BayesTeacher(Agent):
         legal = self.task.legal(observation)
         return decide(legal, predicted, joined(beliefs), scored)
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""
         return self._posterior.marginals(observation)

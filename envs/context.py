@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.quirks import DistortedModel, Quirks
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -63,13 +63,13 @@ class Context:
         pairs = np.concatenate([stimuli, answers[..., None]], axis=2)[:, : self.turns]
         return pairs.reshape(len(pairs), -1).astype(np.float32)
 
-    def unpack(self, observation: Observation) -> tuple[Floats, Floats]:
+    def unpack(self, observation: Transcript) -> tuple[Floats, Floats]:
         """Stimuli `[..., C, S']` and answers `[..., C]` of transcripts."""
         flat = observation["context"]
         pairs = flat.reshape(*flat.shape[:-1], self.turns, -1)
         return pairs[..., :-1], pairs[..., -1]
 
-    def words(self, observation: Observation) -> str:
+    def words(self, observation: Transcript) -> str:
         """The context of one transcript (no batch axis) in words, a line a turn."""
         known = zip(*self.unpack(observation), strict=True)
         lines = [f"- {self.task.context_line(stimulus, int(answer))}" for stimulus, answer in known]

@@ -14,7 +14,7 @@ from acquaint_gym.envs.context import Context
 from acquaint_gym.envs.inference.posterior import Inference
 from acquaint_gym.envs.names import closest, letters
 from acquaint_gym.envs.prompt import chat
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.quirks import DistortedModel, Drift, Quirks
@@ -225,7 +225,7 @@ class UserTask(ABC):
         order = np.argsort(self.display_order) if self.by_place else range(len(self.actions))
         return tuple(self.actions[n] for n in order)
 
-    def prompt(self, observation: Observation) -> list[dict[str, str]]:
+    def prompt(self, observation: Transcript) -> list[dict[str, str]]:
         """One transcript (no batch axis) as chat messages, see `envs.prompt`."""
         return chat(self, observation)
 
@@ -247,9 +247,9 @@ class UserTask(ABC):
         # Equal probabilities may differ by a rounding error in the float32 that states them.
         return (action >= action.max(axis=1, keepdims=True) - 1e-6).argmax(axis=1)
 
-    def legal(self, observation: Observation) -> npt.NDArray[np.bool_]:
+    def legal(self, observation: Transcript) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""
-        return np.ones((len(observation["turn"]), len(self.actions)), dtype=bool)
+        return np.ones((observation.num_people, len(self.actions)), dtype=bool)
 
     def inference(self, form: str | None = None) -> Inference:
         """A new engine of exact inference for this task, by default in its own form."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users, UserSource
 from acquaint_gym.envs.users.response_models import Floats
 
@@ -165,10 +166,10 @@ class Episodes:
         """`[B, D]` what the evaluator knows of interviews so far; D = 0 in other tasks."""
         return np.zeros((len(self.person), 0))
 
-    def observe(self) -> dict[str, npt.NDArray[np.float32]]:
-        """A new copy of what the agent sees, see `envs.transcript.observation_space`."""
+    def observe(self) -> dict[str, Floats]:
+        """A new copy of what the agent sees, see `envs.observations.observation_space`."""
         if not self._latest_only:
-            return self.transcript()
+            return dict(self.transcript())
         size = self._stimuli.shape[-1]
         return {
             "turn": self.turn[:, None].astype(np.float32),
@@ -178,16 +179,16 @@ class Episodes:
             **self._besides(),
         }
 
-    def transcript(self) -> dict[str, npt.NDArray[np.float32]]:
+    def transcript(self) -> Transcript:
         """A new copy of all that has been shown."""
-        turns, num = self.task.num_turns, len(self.person)
-        return {
-            "turn": self.turn[:, None].astype(np.float32),
-            "stimuli": self._shown_stimuli[:, :turns].reshape(num, -1).copy(),
-            "actions": self._shown_actions[:, :turns].copy(),
-            "answers": self._shown_answers[:, :turns].copy(),
+        turns = self.task.num_turns
+        return Transcript.of(
+            self.turn,
+            self._shown_stimuli[:, :turns],
+            self._shown_actions[:, :turns],
+            self._shown_answers[:, :turns],
             **self._besides(),
-        }
+        )
 
     def _besides(self) -> dict[str, npt.NDArray[np.float32]]:
         """A copy of what stands beside the conversation: the context, in a task that has one."""

@@ -14,11 +14,11 @@ from gymnasium.vector.utils import batch_space
 from acquaint_gym.envs.episodes import EVERYONE, Episodes, Rows, checked_action, next_people
 from acquaint_gym.envs.interviews.episodes import Interviews
 from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.observations import observation_space
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.render import as_text, show_panel
 from acquaint_gym.envs.respondents import Respondents
 from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.transcript import observation_space
 from acquaint_gym.envs.users.people import Users, UserSource
 from acquaint_gym.envs.users.response_models import Floats
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 
 if TYPE_CHECKING:
     from acquaint_gym.envs.core import UserTask
@@ -22,7 +22,7 @@ OVER = (
 )
 
 
-def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
+def chat(task: UserTask, observation: Transcript) -> list[dict[str, str]]:
     """One transcript (no batch axis) as chat messages, each with `role` and `content`.
 
     A system turn with the instructions and the options; then a user turn per question, which opens
@@ -35,7 +35,7 @@ def chat(task: UserTask, observation: Observation) -> list[dict[str, str]]:
     told = f"{task.instructions()} {ask}\n{options}"
     messages = [{"role": "system", "content": told}]
     opening = "" if task.context is None else task.context.words(observation) + "\n"
-    asked, answered = stimuli_of(observation), int(observation["turn"][0])
+    asked, answered = observation.stimuli, int(observation.turn)
     for turn in range(answered + 1):
         over = turn == task.num_turns or (asked[turn, 0] < 0 and not task.agent_asks)
         words = OVER[task.wording] if over else task.question(asked[turn])

@@ -8,35 +8,35 @@ from rich.table import Table
 from rich.text import Text
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 BARS = " ▁▂▃▄▅▆▇█"
 
 
-def as_text(task: UserTask, observation: Observation) -> list[str]:
+def as_text(task: UserTask, observation: Transcript) -> list[str]:
     """The prompts of B transcripts as plain text, one string per person."""
     texts = []
-    for row in range(len(observation["turn"])):
-        messages = task.prompt({key: value[row] for key, value in observation.items()})
+    for row in range(observation.num_people):
+        messages = task.prompt(observation.person(row))
         texts.append("\n".join(f"[{m['role']}] {m['content']}" for m in messages))
     return texts
 
 
-def show_panel(task: UserTask, observation: Observation) -> None:
+def show_panel(task: UserTask, observation: Transcript) -> None:
     """Prints one transcript's last exchange and the exact teacher's belief per trait.
 
     Args:
         task: the task, whose own model is the teacher's.
         observation: transcripts of a batch of one person.
     """
-    messages = task.prompt({key: value[0] for key, value in observation.items()})
+    messages = task.prompt(observation.person(0))
     inference = task.inference()
     marginals = inference.marginals(inference.condition(observation))
     parts: list[Text | Table] = [Text(messages[-1]["content"] + "\n")]
     if marginals is not None:
         parts.append(_bars(task.population.factors, marginals[0]))
-    turn = int(observation["turn"][0, 0])
+    turn = int(observation.turn[0])
     title = f"{type(task).__name__}: {turn} of {task.num_turns} answers seen"
     Console().print(Panel(Group(*parts), title=title, title_align="left", expand=False))
 

@@ -2,76 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-from gymnasium import spaces
+import numpy.typing as npt
 
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
-if TYPE_CHECKING:
-    from acquaint_gym.envs.core import UserTask
 
-Observation = Mapping[str, Floats]
-"""Transcripts: `turn` `[B, 1]`, `stimuli` `[B, T * S]`, `actions` `[B, T]`, `answers` `[B, T]`.
+class Rules(Protocol):
+    """What transcripts need to know of their task; every `envs.core.UserTask` has it."""
 
--1 where nothing stands yet. The stimulus of the present turn is shown, unless the agent is to
-choose it; its answer is not. With `feedback="accept"` 1 and 0 stand for accepted and rejected
-actions among the answers. Where the task has a context, `context` `[B, C * (S' + 1)]` holds what is
-known of the person from another task: C times a stimulus of that task and the person's answer.
-Where the agent chooses what to ask, `action_mask` `[B, A]` is 1 for what it may choose now. All
-parts are flat, as Stable-Baselines3 wants them; `stimuli_of` gives the stimuli turn by turn."""
+    @property
+    def agent_asks(self) -> bool:
+        """Whether the agent chooses what the person is asked."""
+
+    def legal(self, observation: Transcript) -> npt.NDArray[np.bool_]:
+        """`[B, A]` which actions are allowed after these transcripts."""
 
 
-def stimuli_of(observation: Observation) -> Floats:
-    """`[..., T, S]` what each turn asked; -1 where nothing was asked yet."""
-    return observation["stimuli"].reshape(*observation["answers"].shape, -1)
+class Transcript(dict[str, Floats]):
+    """What has happened in the conversations with B people, as agents receive it.
 
+    A dict of float32 arrays, the observation of an environment; `Transcript(observation)` takes
+    what `reset` or `step` returned and copies no array. -1 where nothing stands yet.
 
-def present_stimulus(observation: Observation) -> Floats:
-    """`[B, S]` the stimulus to which each person's answer is due."""
-    turn = observation["turn"][:, 0].astype(np.int64)
-    return stimuli_of(observation)[np.arange(len(turn)), turn]
+    - `turn` `[B, 1]`: how many answers have been given.
+    - `stimuli` `[B, T * S]`: what each turn asked. The stimulus of the present turn stands here,
+      unless the agent is to choose it; its answer does not.
+    - `actions` `[B, T]`: what the agent did.
+    - `answers` `[B, T]`: what the person answered; with `feedback="accept"` 1 for an accepted
+      action and 0 for a rejected one.
+    - `context` `[B, C * (S' + 1)]`: in a task that has one, what is known of the person from
+      another task: C times a stimulus of that task and the person's answer.
+    - `action_mask` `[B, A]`: where the agent chooses what to ask, 1 for what it may choose now.
 
+    All parts are flat, as Stable-Baselines3 wants them; properties give them in their own shape.
+    One person's transcript, see `person`, has the same parts without the batch axis.
+    """
 
-def as_of(task: UserTask, observation: Observation, turn: Ints) -> dict[str, Floats]:
-    """These transcripts as they were at earlier turns `[B]`; one transcript serves many turns."""
-    turns = np.arange(task.num_turns)
-    told, asked = turns < turn[:, None], turns < turn[:, None] + (not task.agent_asks)
-    stimuli = np.where(asked[:, :, None], stimuli_of(observation), -1)
-    then = {
-        **observation,
-        "turn": turn[:, None].astype(np.float32),
-        "stimuli": stimuli.reshape(len(turn), -1),
-        **{key: np.where(told, observation[key], -1) for key in ("actions", "answers")},
-    }
-    return masked(task, then)
+    @classmethod
+    def of(
+        cls,
+        turn: Ints,
+        stimuli: Floats,
+        actions: Floats | Ints,
+        answers: Floats | Ints,
+        *,
+        context: Floats | None = None,
+        action_mask: Floats | npt.NDArray[np.bool_] | None = None,
+    ) -> Transcript:
+        """Transcripts from arrays, which are copied; without the batch axis, of one person.
 
+        Args:
+            turn: `[B]` how many answers have been given.
+            stimuli: `[B, T, S]`.
+            actions: `[B, T]`.
+            answers: `[B, T]`.
+            context: `[B, C * (S' + 1)]`, in a task that has one.
+            action_mask: `[B, A]`, where agents choose what to ask.
+        """
+        parts = {
+            "turn": np.asarray(turn)[..., None],
+            "stimuli": np.reshape(stimuli, (*np.shape(stimuli)[:-2], -1)),
+            "actions": actions,
+            "answers": answers,
+            "context": context,
+            "action_mask": action_mask,
+        }
+        return cls(
+            {
+                key: np.array(part, dtype=np.float32)
+                for key, part in parts.items()
+                if part is not None
+            }
+        )
 
-def masked(task: UserTask, told: Observation) -> dict[str, Floats]:
-    """Transcripts with what may be chosen now, in a task in which agents choose what to ask."""
-    mask = {"action_mask": task.legal(told).astype(np.float32)} if task.agent_asks else {}
-    return {**told, **mask}
+    @property
+    def num_people(self) -> int:
+        """B."""
+        return len(self["turn"])
 
+    @property
+    def turn(self) -> npt.NDArray[np.int64]:
+        """`[B]` how many answers have been given, which is the number of the present turn."""
+        return self["turn"][..., 0].astype(np.int64)
 
-def observation_space(task: UserTask, form: str) -> spaces.Dict:
-    """Space of the `transcript` observation, or of this `turn` only."""
-    low = np.minimum(task.stimulus_low, -1).astype(np.float32)
-    high = task.stimulus_high.astype(np.float32)
-    turns = task.num_turns
-    most, last = float(len(task.actions) - 1), float(len(task.categories) - 1)
-    parts: dict[str, spaces.Space[object]] = {"turn": spaces.Box(0, turns, (1,), np.float32)}
-    if form == "turn":
-        parts["stimulus"] = spaces.Box(low, high, dtype=np.float32)
-        parts["action"] = spaces.Box(-1, most, (1,), np.float32)
-        parts["answer"] = spaces.Box(-1, last, (1,), np.float32)
-    else:
-        parts["stimuli"] = spaces.Box(np.tile(low, turns), np.tile(high, turns))
-        parts["actions"] = spaces.Box(-1, most, (turns,), np.float32)
-        parts["answers"] = spaces.Box(-1, last, (turns,), np.float32)
-    if task.context is not None:
-        parts["context"] = task.context.space
-    if task.agent_asks:
-        parts["action_mask"] = spaces.Box(0, 1, (len(task.actions),), np.float32)
-    return spaces.Dict(parts)
+    @property
+    def stimuli(self) -> Floats:
+        """`[B, T, S]` what each turn asked, a view; -1 where nothing was asked yet."""
+        return self["stimuli"].reshape(*self["answers"].shape, -1)
+
+    @property
+    def present_stimulus(self) -> Floats:
+        """`[B, S]` the stimulus to which each person's answer is due."""
+        return self.stimuli[np.arange(self.num_people), self.turn]
+
+    def rows(self, rows: slice | Ints | npt.NDArray[np.bool_]) -> Transcript:
+        """The transcripts of some of the people: views for a slice, else copies."""
+        return Transcript({key: part[rows] for key, part in self.items()})
+
+    def person(self, row: int) -> Transcript:
+        """The transcript of one person, without the batch axis: views."""
+        return Transcript({key: part[row] for key, part in self.items()})
+
+    def at(self, turn: Ints, task: Rules) -> Transcript:
+        """These transcripts as they were at earlier turns `[B]`, copied.
+
+        Args:
+            turn: `[B]`, at most the present turns.
+            task: whose transcripts they are; it says what could be chosen then.
+        """
+        turns = np.arange(self["answers"].shape[1])
+        over = turns < turn[:, None]
+        asked = turns < turn[:, None] + (0 if task.agent_asks else 1)
+        then = Transcript.of(
+            turn,
+            np.where(asked[:, :, None], self.stimuli, -1),
+            np.where(over, self["actions"], -1),
+            np.where(over, self["answers"], -1),
+            context=self.get("context"),
+        )
+        return then.with_mask(task)
+
+    def with_mask(self, task: Rules) -> Transcript:
+        """The same with `action_mask`, in a task in which agents choose what to ask."""
+        if not task.agent_asks:
+            return self
+        return Transcript({**self, "action_mask": task.legal(self).astype(np.float32)})

@@ -27,8 +27,8 @@ from threadpoolctl import threadpool_limits
 
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import environment_spec, environments, make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.eval.speed.interviews import bench_interviews
@@ -267,7 +267,7 @@ def time_teacher(task: UserTask, people: int, batch_size: int, words: str) -> fl
         person = np.arange(first, min(first + batch_size, people))
         users = simulator.draw(person)
         for turn in range(task.num_turns):
-            observation = transcript(task, users, np.full(len(person), turn))
+            observation = example_transcripts(task, users, np.full(len(person), turn))
             start = time.perf_counter()
             teacher.act(observation, np.zeros(len(person)))
             seconds += time.perf_counter() - start

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.eval.trace import Trace
@@ -27,7 +27,7 @@ class Recorder:
         action_probs: `[N, T, A]` float64; NaN where there was no turn yet.
     """
 
-    def __init__(self, env: UserVectorEnv, agent: Agent, observation: Observation) -> None:
+    def __init__(self, env: UserVectorEnv, agent: Agent, observation: Transcript) -> None:
         self._env, self._agent = env, agent
         num, turns = len(env.users.person), env.task.num_turns
         one_each, probs = (num, turns), (num, turns, len(env.task.actions))
@@ -65,7 +65,7 @@ class Recorder:
         if self._env.task.agent_asks:
             self._interview_stats[:, turn + 1] = self._env.interview_stats()
 
-    def trace(self, observation: Observation) -> Trace:
+    def trace(self, observation: Transcript) -> Trace:
         """The whole, after the last turn.
 
         Args:
@@ -74,7 +74,7 @@ class Recorder:
         users, num = self._env.users, len(self.actions)
         stimuli, answers = users.stimuli, users.answers.astype(np.int16)
         if self._env.task.agent_asks:  # people have answers to all that could have been asked
-            stimuli, answers = stimuli_of(observation), observation["answers"].astype(np.int16)
+            stimuli, answers = observation.stimuli, observation["answers"].astype(np.int16)
             ended = np.arange(self.actions.shape[1]) >= users.length[:, None]
             # What decided to stop is no turn.
             self.actions[ended], self._teacher_actions[ended] = -1, -1

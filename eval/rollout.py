@@ -10,6 +10,7 @@ import numpy.typing as npt
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.recorder import Recorder
 from acquaint_gym.eval.trace import Trace
@@ -39,20 +40,21 @@ def rollout(
     Raises:
         BrokenAgentError: a decision that breaks the agent's contract.
     """
-    observation, _ = env.reset(options={"person": person})
+    observation = Transcript(env.reset(options={"person": person})[0])
     agent.observe_truth(env.users, env.task)
     recorder = Recorder(env, agent, observation)
     for turn in range(env.task.num_turns):
         live = np.flatnonzero(env.users.length > turn)
         if not len(live):  # people left, or agents that ask had asked enough
             break
-        waiting = {key: value[live] for key, value in observation.items()}
+        waiting = observation.rows(live)
         decision = agent.act(waiting, uniform[live, turn])
         check_decision(type(agent).__name__, decision, env.task.legal(waiting))
         label = decision if agent is teacher else teacher.act(waiting, uniform[live, turn])
         recorder.add_decisions(turn, live, decision, label)
         actions = to_env(env.task, recorder.actions[:, turn], recorder.action_probs[:, turn])
-        observation, rewards, *_ = env.step(actions)
+        step, rewards, *_ = env.step(actions)
+        observation = Transcript(step)
         recorder.add_rewards(turn, rewards)
     return recorder.trace(observation)
 

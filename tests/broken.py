@@ -18,6 +18,7 @@ import acquaint_gym.envs.contract as contract
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
 from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel, graded_response
 
@@ -286,9 +287,8 @@ class MissingLabel(Toy):
 
 class KeepsAnswersToItself(Toy):
     def prompt(self, observation):
-        told = {key: value.copy() for key, value in observation.items()}
-        told["answers"] = np.where(told["answers"] < 0, -1, 0)
-        return super().prompt(told)
+        hidden = np.where(observation["answers"] < 0, -1, 0)
+        return super().prompt(Transcript({**observation, "answers": hidden}))
 
 
 class OtherReplies(Toy):

@@ -164,7 +164,7 @@ class CachedByLastAnswer(Cached):
     """Looks at the end of the prefix only."""
 
     def key(self, observation):
-        last = observation["turn"][:, 0].astype(int) - 1
+        last = observation.turn - 1
         rows = np.arange(len(last))
         answers, stimuli = observation["answers"][rows, last], observation["stimuli"][rows]
         return observation["turn"].tobytes(), answers.tobytes(), stimuli.tobytes()

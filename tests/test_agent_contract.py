@@ -14,6 +14,7 @@ from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import agent_names, parse_agent
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import task_class
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.oracles.hindsight import Hindsight
@@ -163,7 +164,7 @@ def test_contract(name, check, env_id, settings):
 def test_clairvoyant_goes_by_the_person(env_id):
     """The one agent that may: its decision follows the levels it was told, row by row."""
     env = gym.make_vec(env_id, num_envs=6).unwrapped
-    shown, _ = env.reset(seed=0)
+    shown = Transcript(env.reset(seed=0)[0])
     agent = Clairvoyant(env.task)
     agent.observe_truth(env.users, env.task)
     decision = agent.act(shown, np.zeros(6))
@@ -171,7 +172,7 @@ def test_clairvoyant_goes_by_the_person(env_id):
     known = env.task.model.probs(env.users.levels, env.users.stimuli[:, 0])
     np.testing.assert_allclose(decision.action_probs, known, rtol=1e-12)
     agent.observe_truth(Users(*(part[order] for part in env.users)), env.task)
-    moved = agent.act({key: value[order] for key, value in shown.items()}, np.zeros(6))
+    moved = agent.act(shown.rows(order), np.zeros(6))
     np.testing.assert_array_equal(moved.action_probs, decision.action_probs[order])
     np.testing.assert_array_equal(moved.action, decision.action[order])
     assert len(np.unique(decision.action_probs, axis=0)) > 1

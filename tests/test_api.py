@@ -22,7 +22,7 @@ from acquaint_gym.agents.api.cache import AnswerCache, digest
 from acquaint_gym.agents.api.reply import Message, by_opening, by_text, read_message
 from acquaint_gym.agents.contract import CHECKS
 from acquaint_gym.agents.registry import parse_agent
-from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.eval.run import main
@@ -141,12 +141,12 @@ def build(server: Server, tmp_path: Path) -> Callable[..., ApiAgent]:
 def observed(turn: int = 2, people: int = 3) -> dict[str, np.ndarray]:
     task = make_task(TASK, num_turns=4)
     users = Simulator(task, "test", 0).draw(np.arange(people))
-    return transcript(task, users, np.full(people, turn))
+    return example_transcripts(task, users, np.full(people, turn))
 
 
 def chats(agent: ApiAgent, observation: dict[str, np.ndarray]) -> list[list[dict[str, str]]]:
-    rows = range(len(observation["turn"]))
-    return [agent.task.prompt({k: v[row] for k, v in observation.items()}) for row in rows]
+    rows = range(observation.num_people)
+    return [agent.task.prompt(observation.person(row)) for row in rows]
 
 
 def usage(tmp_path: Path) -> list[dict[str, Any]]:
@@ -549,7 +549,7 @@ def test_every_part_of_a_request_counts(build, server):
 
 
 def test_equal_transcripts_are_asked_once(build, server):
-    shown = {key: np.repeat(value, 6, axis=0) for key, value in observed(people=1).items()}
+    shown = observed(people=1).rows(np.zeros(6, dtype=np.int64))
     decision = build(logprobs=True).act(shown, np.zeros(6))
     assert len(server.asked) == 1
     assert len(np.unique(decision.action_probs, axis=0)) == 1
@@ -610,7 +610,7 @@ def test_neither_batches_nor_threads_matter(build, server, tmp_path):
     np.testing.assert_array_equal(one.action_probs, together.action_probs)
     apart = build(logprobs=True, cache=str(tmp_path / "batches"))
     for rows in (slice(0, 5), slice(5, 12)):
-        part = apart.act({key: value[rows] for key, value in observation.items()}, uniform[rows])
+        part = apart.act(observation.rows(rows), uniform[rows])
         np.testing.assert_array_equal(part.action_probs, one.action_probs[rows])
 
 

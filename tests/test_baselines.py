@@ -8,12 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import HeuristicAgent
 from acquaint_gym.agents.registry import parse_agent
-from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.flight_choice import FlightChoice
 from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.transcript import Transcript
 
 # Departure, duration, stops, price of three flights: as grids have them, some of them equal.
 OPTIONS = np.array(
@@ -29,12 +30,7 @@ def shown(options):
     stimuli = np.full((len(options), 6, 12), -1, np.float32)
     stimuli[:, 0] = options.reshape(len(options), -1)
     empty = np.full((len(options), 6), -1, np.float32)
-    return {
-        "turn": np.zeros((len(options), 1), np.float32),
-        "stimuli": stimuli.reshape(len(options), -1),
-        "actions": empty,
-        "answers": empty,
-    }
+    return Transcript.of(np.zeros(len(options)), stimuli, empty, empty)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +72,7 @@ class Sold(FlightChoice):
     """The last two flights cannot be had."""
 
     def legal(self, observation):
-        return np.tile([True, False, False], (len(observation["turn"]), 1))
+        return np.tile([True, False, False], (observation.num_people, 1))
 
 
 def test_what_is_not_legal_is_not_taken():
@@ -107,11 +103,9 @@ def test_variants_with_other_features_have_their_own_columns():
         task = make_task("acquaint_gym.envs.tasks.flight_choice:FlightChoice", features=features)
         stimuli = np.random.Generator(np.random.Philox(1)).random((5, 3, features))
         names = [feature.name for feature in task.variants[features]]
-        observation = {
-            "turn": np.zeros((5, 1)),
-            "stimuli": np.tile(stimuli.reshape(5, -1), (1, 6)),
-            "answers": np.full((5, 6), -1.0),
-        }
+        nothing = np.full((5, 6), -1.0)
+        asked = np.repeat(stimuli.reshape(5, 1, -1), 6, axis=1)
+        observation = Transcript.of(np.zeros(5), asked, nothing, nothing)
         for name in ("price", "duration"):
             action = HeuristicAgent(task, name).act(observation, np.zeros(5)).action
             assert_array_equal(action, stimuli[..., names.index(name)].argmin(axis=1))
@@ -124,7 +118,7 @@ def test_they_score_about_chance(name):
     agent = parse_agent(name, []).build(lambda **_: task, {})
     hits = []
     for turn in range(6):
-        observation = transcript(task, users, np.full(4000, turn))
+        observation = example_transcripts(task, users, np.full(4000, turn))
         hits.append(agent.act(observation, np.zeros(4000)).action == users.answers[:, turn])
     # One in three is chance; 36 % is published for the cheapest. A standard error is 0.004.
     assert 1 / 3 < np.mean(hits) < 0.365

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.envs.inference import likelihoods
 from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import ResponseModel, TableModel
 
@@ -87,15 +89,12 @@ def told(draw, kinds=KINDS, ragged=True):
 def observe(transcripts, turns):
     """Lists of (item, answer) as the observation that agents get; -1 where nothing stands."""
     people = len(transcripts)
-    observation = {
-        "turn": np.array([[len(t)] for t in transcripts], dtype=np.float32),
-        "stimuli": np.full((people, turns, 1), -1, dtype=np.float32),
-        "actions": np.full((people, turns), -1, dtype=np.float32),
-        "answers": np.full((people, turns), -1, dtype=np.float32),
-    }
+    nothing = np.full((people, turns), -1)
+    turn = np.array([len(t) for t in transcripts])
+    observation = Transcript.of(turn, nothing[..., None], nothing, nothing)
     for row, transcript in enumerate(transcripts):
         for turn, (item, answer) in enumerate(transcript):
-            observation["stimuli"][row, turn, 0] = item
+            observation["stimuli"][row, turn] = item
             observation["answers"][row, turn] = answer
     return observation
 
@@ -230,7 +229,7 @@ def test_people_of_unequal_length_and_other_stimuli_in_one_batch_are_the_same_al
     for row in range(len(transcripts)):
         one = slice(row, row + 1)
         fresh = Inference(population, model)
-        alone = fresh.condition({key: value[one] for key, value in observation.items()})
+        alone = fresh.condition(observation.rows(one))
         assert_allclose(together[one], alone, rtol=0, atol=1e-12)
         assert_allclose(predictive[one], fresh.predict(alone, asked[one]), rtol=0, atol=1e-12)
 
@@ -263,7 +262,7 @@ def test_a_large_batch_of_joint_beliefs_equals_its_people_one_at_a_time():
     observation = observe(transcripts, 7)
     together = inference.condition(observation)
     for row in range(70):
-        alone = inference.condition({k: v[row : row + 1] for k, v in observation.items()})
+        alone = inference.condition(observation.rows(slice(row, row + 1)))
         assert_allclose(together[row], alone[0], rtol=0, atol=1e-14)
 
 
@@ -272,7 +271,7 @@ def test_conditioning_leaves_transcripts_and_prior_alone():
     table = np.array([[[0.9, 0.1], [0.2, 0.8]]])
     inference = Inference(population, TableModel(table, np.zeros(1, dtype=np.int64)))
     observation = observe([[(0, 0)], [(0, 1), (0, 1)]], 3)
-    before = {key: value.copy() for key, value in observation.items()}
+    before = deepcopy(observation)
     first = inference.condition(observation).copy()
     assert_array_equal(inference.condition(observation), first)
     assert_array_equal(inference.start(2), [[[0.3, 0.7]]] * 2)
@@ -340,7 +339,7 @@ def test_forgetting_is_the_same_for_people_alone_and_in_a_ragged_batch(case, dis
     observation = observe(transcripts, turns)
     together = inference.condition(observation, discount=discount)
     for row in range(len(transcripts)):
-        one = {key: value[row : row + 1] for key, value in observation.items()}
+        one = observation.rows(slice(row, row + 1))
         alone = inference.condition(one, discount=discount)
         assert_allclose(together[row], alone[0], rtol=0, atol=1e-12)
 
@@ -464,13 +463,8 @@ def test_factors_are_kept_apart_for_stimuli_that_never_recur_too():
     rng = np.random.Generator(np.random.Philox(5))
     asked = np.stack([rng.integers(0, 3, (6, 4)), rng.normal(0, 2, (6, 4))], axis=-1)
     answers = rng.integers(0, 2, (6, 4)).astype(np.float32)
-    seen = {
-        "turn": np.full((6, 1), 4, dtype=np.float32),
-        "stimuli": asked.reshape(6, -1).astype(np.float32),
-        "actions": answers,
-        "answers": answers,
-    }
-    coming = seen["stimuli"].reshape(6, 4, 2)[:, 0]
+    seen = Transcript.of(np.full(6, 4), asked, answers, answers)
+    coming = seen.stimuli[:, 0]
     found = {}
     for form in ("factored", "joint"):
         inference = Inference(population, Levels(), form)

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from acquaint_gym.agents.interviewers.psychometric import FisherAgent
 from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel, graded_information, graded_response
@@ -51,12 +52,7 @@ def transcript(task, asked, given):
     told = np.full((2, 1, 10), -1.0)
     told[0, 0, : len(asked)], told[1, 0, : len(asked)] = asked, given[asked]
     stimuli, answers = told
-    return {
-        "turn": np.array([[len(asked)]]),
-        "stimuli": stimuli,
-        "actions": stimuli,
-        "answers": answers,
-    }
+    return Transcript.of(np.array([len(asked)]), stimuli[..., None], stimuli, answers)
 
 
 def moments(task, weights):

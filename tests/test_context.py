@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.eval.run import main
@@ -61,7 +61,7 @@ def test_stated_traits_are_the_levels():
     stimuli, answers = task.context.unpack({"context": users.context})
     np.testing.assert_array_equal(answers, users.levels)
     np.testing.assert_array_equal(stimuli[0, :, 0], np.arange(5))
-    before = transcript(task, users, np.zeros(len(PEOPLE), dtype=np.int64))
+    before = example_transcripts(task, users, np.zeros(len(PEOPLE), dtype=np.int64))
     engine = task.inference()
     marginals = engine.marginals(engine.begin(before))
     picked = np.take_along_axis(marginals, users.levels[..., None].astype(np.int64), axis=2)
@@ -74,7 +74,7 @@ def test_the_belief_before_the_first_turn_is_bayes_rule(context, parameters):
     """Brute force over all 3,125 profiles; `human` has a prior that does not factorise."""
     task = make_task(FORCED, context=context, parameters=parameters)
     users = Simulator(task, "test", 0).draw(PEOPLE[:6])
-    before = transcript(task, users, np.zeros(6, dtype=np.int64))
+    before = example_transcripts(task, users, np.zeros(6, dtype=np.int64))
     engine = task.inference()
     weights = engine.begin(before)[:, 0]
     model, levels = task.context.task.model, task.population.levels
@@ -101,7 +101,7 @@ def test_knowing_more_helps():
         task = make_task(FLIGHTS, context=context)
         users = Simulator(task, "test", 0).draw(np.arange(2000))
         engine = task.inference()
-        first = transcript(task, users, np.zeros(2000, dtype=np.int64))
+        first = example_transcripts(task, users, np.zeros(2000, dtype=np.int64))
         predictive = engine.predict(engine.begin(first), users.stimuli[:, 0])
         hits.append((predictive.argmax(axis=1) == users.answers[:, 0]).mean())
     # A standard error is 0.011.

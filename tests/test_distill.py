@@ -18,9 +18,8 @@ from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.transcript import as_of
 from acquaint_gym.train import distill as command
 from acquaint_gym.train.collect import main as collect
 from acquaint_gym.train.distill import Distill, distill, main
@@ -72,8 +71,8 @@ def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
     for row, lesson in enumerate(lessons(source, dialogue)):
         assert len(lesson.positions) == TURNS
         for turn in range(TURNS):
-            past = as_of(source.task, observation, np.full(len(observation["turn"]), turn))
-            messages = source.task.prompt({key: value[row] for key, value in past.items()})
+            past = observation.at(np.full(observation.num_people, turn), source.task)
+            messages = source.task.prompt(past.person(row))
             alone = dialogue.encode(messages).ids
             assert lesson.positions[turn] == len(alone) - 1
             assert lesson.ids[: len(alone)].tolist() == alone
@@ -109,7 +108,7 @@ def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
         trace.actions.astype(int), trace.answers.astype(int), users.would_accept
     )
     assert np.array_equal(told["answers"], np.where(trace.happened, shown, -1))
-    seen = transcript(task, users, trace.length.astype(int))
+    seen = example_transcripts(task, users, trace.length.astype(int))
     for key in ("turn", "stimuli", *(["context"] if task.context else [])):
         assert np.array_equal(told[key], seen[key]), key
 
@@ -191,7 +190,7 @@ def test_questions_are_those_of_the_probe(folder):
     agent = ChoiceAgent(source.task, dialogue, Listening(), probe="levels")
     told = transcripts(source)
     for turn in range(TURNS + 1):
-        agent.believe(as_of(source.task, told, np.full(8, turn)))
+        agent.believe(told.at(np.full(8, turn), source.task))
     heard = {tuple(ids) for ids in asked}
     for row, group in enumerate(groups):
         for lesson in group:
@@ -396,7 +395,7 @@ def test_kl_of_a_model_is_that_of_the_loop(folder):
     cells = np.empty((8, TURNS))
     mass = np.empty((8, TURNS))
     for turn in range(TURNS):
-        decision = agent.act(as_of(source.task, told, np.full(8, turn)), np.zeros(8))
+        decision = agent.act(told.at(np.full(8, turn), source.task), np.zeros(8))
         cells[:, turn] = rel_entr(teacher[:, turn], decision.action_probs).sum(1)
         mass[:, turn] = decision.answer_mass
     batch = Collator(0)([[lesson] for lesson in lessons(source, dialogue)])
@@ -777,7 +776,7 @@ def test_the_teacher_has_beliefs_about_whoever_was_talked_to(tmp_path):
     turns = range(TURNS + 1)
     every = np.stack(
         [
-            BayesTeacher(source.task).believe(as_of(source.task, told, np.full(8, turn)))
+            BayesTeacher(source.task).believe(told.at(np.full(8, turn), source.task))
             for turn in turns
         ],
         axis=1,

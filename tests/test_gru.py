@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +25,7 @@ from acquaint_gym.agents.networks.recurrent import (
     polynomials,
     reads,
 )
-from acquaint_gym.envs.transcript import as_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.run import main as run
 from acquaint_gym.eval.runs.evaluation import People, plan
@@ -103,7 +104,7 @@ def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, 
             asked = torch.as_tensor(told["stimuli"])[..., None]
             whole.append([member(after[:, t], asked[:, t : t + 1])[:, 0] for t in range(TURNS)])
     for turn in [*range(TURNS), 1]:
-        seen = as_of(source.task, told, np.full(8, turn))
+        seen = told.at(np.full(8, turn), source.task)
         said = agent.act(seen, np.zeros(8)).action_probs
         mean = (whole[0][turn].exp() + whole[1][turn].exp()) / 2
         assert np.allclose(said, mean.numpy(), atol=1e-12)
@@ -125,14 +126,14 @@ def test_the_memory_before_a_turn_is_what_was_followed_so_far(memory, env_id, se
 
 def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
     [source] = sources([str(folder)])
-    told = {key: value.copy() for key, value in transcripts(source).items()}
-    back = {key: value.copy() for key, value in told.items()}
+    told = transcripts(source)
+    back = deepcopy(told)
     for key in ("stimuli", "answers"):
         back[key][:, :3] = told[key][:, 2::-1]
     for memory, same in (("sum", True), ("gru", False)):
         agent = NetworkAgent(source.task, random_networks(source.task, memory=memory))
         one, other = (
-            agent.act(as_of(source.task, t, np.full(8, 3)), np.zeros(8)).action_probs
+            agent.act(t.at(np.full(8, 3), source.task), np.zeros(8)).action_probs
             for t in (told, back)
         )
         assert np.allclose(one, other, atol=1e-12) == same
@@ -141,12 +142,14 @@ def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
 def test_its_own_actions_are_read_only_where_acceptance_depends_on_them():
     for (env_id, settings), matters in zip(ROOMS, (False, False, True), strict=True):
         env = gym.make_vec(env_id, num_envs=6, **settings).unwrapped
-        shown, _ = env.reset(seed=0)
+        env.reset(seed=0)
         for _ in range(2):
-            shown, *_ = env.step(np.zeros(6, dtype=np.int64))
+            observation, *_ = env.step(np.zeros(6, dtype=np.int64))
+        shown = Transcript(observation)
         agent = NetworkAgent(env.task, random_networks(env.task))
         first = agent.act(shown, np.zeros(6)).action_probs
-        other = {**shown, "actions": np.where(shown["actions"] >= 0, 1, -1).astype(np.float32)}
+        other = deepcopy(shown)
+        other["actions"][:, :2] = 1
         same = np.allclose(agent.act(other, np.zeros(6)).action_probs, first, atol=1e-12)
         assert same != matters
 
@@ -187,7 +190,7 @@ def test_the_loss_is_the_divergence_in_the_loop(memory, ordinal, folder, tmp_pat
     networks = random_networks(source.task, networks=1, memory=memory, ordinal=ordinal)
     agent, batch = NetworkAgent(source.task, networks), taught([source], [np.arange(8)])
     task = source.task
-    decisions = [agent.act(as_of(task, told, np.full(8, t)), np.zeros(8)) for t in range(TURNS)]
+    decisions = [agent.act(told.at(np.full(8, t), task), np.zeros(8)) for t in range(TURNS)]
     cells = [rel_entr(teacher[:, t], d.action_probs).sum(1) for t, d in enumerate(decisions)]
     chosen = [
         -np.log(d.action_probs[np.arange(8), source.run.trace.teacher_actions[:, t]])
@@ -337,7 +340,7 @@ def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
     agent = NetworkAgent(task, load(tmp_path / "out", task))
     told, nll = transcripts(source), []
     for turn in range(6):
-        seen = as_of(task, {key: value[held] for key, value in told.items()}, np.full(5, turn))
+        seen = told.rows(held).at(np.full(5, turn), task)
         probs = agent.act(seen, np.zeros(5)).action_probs
         nll.append(-np.log(probs[np.arange(5), source.run.trace.answers[held, turn]]))
     best = made["history"][made["epochs"] - 1]

@@ -79,7 +79,7 @@ def test_the_posterior_stands_at_the_end_of_the_prompt(folder):
     exact = BayesTeacher(task).act(told, np.zeros(3)).action_probs
     model, words = random_model(), []
     for row in range(3):
-        messages = task.prompt({key: part[row] for key, part in told.items()})
+        messages = task.prompt(told.person(row))
         shares = ", ".join(f"{n + 1}: {100 * p:.0f} %" for n, p in enumerate(exact[row]))
         words.append(f"An exact analysis of what happened so far gives {shares}.")
         messages[-1]["content"] += f"\n{words[-1]}"

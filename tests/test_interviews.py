@@ -16,10 +16,12 @@ from scipy.special import entr
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.agents.interviewers.psychometric import FisherAgent, ShortFormAgent
 from acquaint_gym.agents.registry import parse_agent
-from acquaint_gym.envs.contract.play import batch, meet, transcript
+from acquaint_gym.envs.contract.play import batch, meet
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.scoring import STATISTICS
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import GradedParameters
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.rollout import rollout
@@ -38,13 +40,13 @@ def told(task, num=7, turns=(0, 1, 2, 3, 5), levels=2):
     """Transcripts of people at unequal turns."""
     env = batch(INTERVIEW, num, levels=levels, num_turns=task.num_turns)
     meet(env)
-    return transcript(task, env.users, np.resize(turns, num))
+    return example_transcripts(task, env.users, np.resize(turns, num))
 
 
 def by_enumeration(task, observation, row):
     """`[P]` posterior over all types after one transcript, in plain steps."""
     posterior = task.population.prior.copy()
-    for t in range(int(observation["turn"][row, 0])):
+    for t in range(int(observation.turn[row])):
         item, answer = observation["stimuli"][row, t], int(observation["answers"][row, t])
         probs = task.model.probs(task.population.levels, np.array([item]))
         posterior = posterior * probs[:, answer]
@@ -159,7 +161,7 @@ def test_the_last_question_looks_one_step_ahead_whoever_else_is_in_the_batch():
     observation = told(task, turns=(4, 0, 4))
     both = InfomaxAgent(task, ahead=2).act(observation, np.zeros(7))
     one = InfomaxAgent(task).act(observation, np.zeros(7))
-    last = observation["turn"][:, 0] == 4
+    last = observation.turn == 4
     assert_array_equal(both.action[last], one.action[last])
 
 
@@ -387,7 +389,7 @@ def test_who_stops_has_asked_so_many_questions():
     assert over.tolist() == [True, True, False]
     assert env.users.length.tolist() == [1, 0, 4]
     assert reward[:2].tolist() == [0, 0]
-    assert shown["turn"][:, 0].tolist() == [1, 0, 2]
+    assert Transcript(shown).turn.tolist() == [1, 0, 2]
     assert shown["actions"][0].tolist() == [1, -1, -1, -1]
 
 
@@ -450,11 +452,10 @@ def test_what_one_stops_for_is_the_cost():
     assert len(set(trace.length.tolist())) > 1
     # At the end no answer is expected to tell more than a question costs; before it one was.
     for row in range(5):
-        told = {"turn": np.array([[trace.length[row]]]), "answers": trace.answers[[row]] * 1.0}
-        told |= {"stimuli": trace.stimuli[[row], :, 0], "actions": trace.actions[[row]] * 1.0}
+        columns = (trace.length, trace.stimuli, trace.actions, trace.answers)
+        told = Transcript.of(*(column[[row]] for column in columns))
         for turn, more in ((trace.length[row], False), (trace.length[row] - 1, True)):
-            told["turn"] = np.array([[turn]])
-            weights = env.task.inference().condition(told)
+            weights = env.task.inference().condition(told.at(np.array([turn]), env.task))
             free = np.ones(50, dtype=bool)
             free[trace.actions[row, :turn]] = False
             best = agent.predictor.information(weights)[0][free].max()
@@ -483,7 +484,7 @@ def test_what_is_found_is_what_enumeration_finds(form):
     shown, rng = meet(env), np.random.Generator(np.random.Philox(3))
     task, users = env.task, env.users
     for _ in range(3):
-        shown, *_ = env.step(rng.integers(50, size=5))
+        shown = Transcript(env.step(rng.integers(50, size=5))[0])
     found = dict(zip(STATISTICS, env.interview_stats().T, strict=False))
     mean, truth = np.split(env.interview_stats()[:, len(STATISTICS) :], 2, axis=1)
     levels = task.population.levels

@@ -83,7 +83,7 @@ def teacher_forced(agent: Any, model: Any, people: int = 5) -> np.ndarray:
     replies = [tokens[0] for tokens in agent.replies]
     rows = []
     for row in range(people):
-        messages = agent.task.prompt({key: part[row] for key, part in last.items()})
+        messages = agent.task.prompt(last.person(row))
         ids, positions = agent.dialogue.encode(messages[:-1])
         logits = model(torch.tensor([ids])).logits[0, positions]
         rows.append(softmax(logits.double().numpy()[:, replies], axis=1))
@@ -224,7 +224,7 @@ def test_illegal_replies_have_no_probability_and_no_mass(monkeypatch: pytest.Mon
     task, legal = questionnaire(num_turns=4), np.array([True, False, True, True, False])
     shown = seen(task, 1)
     free = agent_of(task).act(shown, np.zeros(3))
-    monkeypatch.setattr(type(task), "legal", lambda self, o: np.tile(legal, (len(o["turn"]), 1)))
+    monkeypatch.setattr(type(task), "legal", lambda self, o: np.tile(legal, (o.num_people, 1)))
     bound = agent_of(task).act(shown, np.zeros(3))
     share = (free.action_probs * legal).sum(axis=1)
     np.testing.assert_allclose(bound.answer_mass, free.answer_mass * share, atol=1e-6)
@@ -269,7 +269,7 @@ def test_those_who_stay_are_found_when_others_leave() -> None:
     agent = agent_of(task, batch_size=3)
     agent.act(seen(task, 2, 8), np.zeros(8))
     before = agent.scorer.tokens_computed
-    shown = [{key: part[stay] for key, part in seen(task, turn, 8).items()} for turn in (2, 3, 4)]
+    shown = [seen(task, turn, 8).rows(stay) for turn in (2, 3, 4)]
     found = [agent.act(some, np.zeros(4)).action_probs for some in shown[1:]]
     told_then, told_now = (sum(map(len, told(agent, some))) for some in (shown[0], shown[2]))
     assert agent.scorer.tokens_computed - before == told_now - told_then

@@ -29,7 +29,7 @@ SETTINGS = [
 
 def chats(task, turn):
     shown = seen(task, turn)
-    return [task.prompt({key: part[row] for key, part in shown.items()}) for row in range(3)]
+    return [task.prompt(shown.person(row)) for row in range(3)]
 
 
 def whole(template, messages):

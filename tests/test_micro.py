@@ -18,9 +18,9 @@ from acquaint_gym.agents.llm.agent import LLMAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import environment_spec, make_task, task_keys
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.eval.rollout import rollout
@@ -82,8 +82,8 @@ def test_tokenizer_gives_any_text_back(short: Path) -> None:
 
 def test_questionnaire_is_short_in_tokens(dialogue: Dialogue) -> None:
     task = task_of(QUESTIONNAIRE)
-    seen = transcript(task, Simulator(task, "test", 0).draw(np.arange(1)), np.array([49]))
-    ids_ = dialogue.encode(task.prompt({key: value[0] for key, value in seen.items()})).ids
+    seen = example_transcripts(task, Simulator(task, "test", 0).draw(np.arange(1)), np.array([49]))
+    ids_ = dialogue.encode(task.prompt(seen.person(0))).ids
     assert len(ids_) < 8 * 50 + 60
 
 
@@ -99,9 +99,9 @@ def test_every_environment_can_be_written(env_id: str, dialogue: Dialogue) -> No
         task = task_of(env_id, **arguments)
         users = Simulator(task, "test", 0).draw(np.arange(2))
         for turn in (0, 1, task.num_turns):
-            seen = transcript(task, users, np.full(2, turn))
+            seen = example_transcripts(task, users, np.full(2, turn))
             for row in range(2):
-                chat = task.prompt({key: value[row] for key, value in seen.items()})
+                chat = task.prompt(seen.person(row))
                 assert len(dialogue.encode(chat).answer_positions) == turn + 1
 
 
@@ -234,7 +234,7 @@ def test_the_shipped_base_reads_a_profile_and_infers_nothing() -> None:
         exact = task.model.probs(users.levels[:, None], users.stimuli)
         agent, nats = LLMAgent(task, str(SHIPPED), device="cpu"), []
         for turn in range(0, task.num_turns, 5):
-            seen = transcript(task, users, np.full(24, turn))
+            seen = example_transcripts(task, users, np.full(24, turn))
             said = agent.act(seen, np.zeros(24)).action_probs
             nats.append(rel_entr(exact[:, turn], said).sum(axis=1).mean())
         off[context] = np.mean(nats)
@@ -245,7 +245,9 @@ def test_the_shipped_base_reads_a_profile_and_infers_nothing() -> None:
 def test_agent_scores_with_it(short: Path) -> None:
     task = task_of(QUESTIONNAIRE)
     agent = LLMAgent(task, str(short), probe="levels")
-    seen = transcript(task, Simulator(task, "test", 0).draw(np.arange(3)), np.array([0, 2, 5]))
+    seen = example_transcripts(
+        task, Simulator(task, "test", 0).draw(np.arange(3)), np.array([0, 2, 5])
+    )
     decision = agent.act(seen, np.zeros(3))
     assert decision.action_probs.shape == (3, 5)
     assert decision.belief is not None

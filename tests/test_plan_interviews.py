@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.envs.interviews.scoring import STATISTICS
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
@@ -177,7 +178,7 @@ def test_off_its_plan_it_goes_on_with_what_is_left():
     # The second question of the plan was asked first, then something that was not planned.
     other = [next(i for i in range(50) if i not in row) for row in plan]
     for asked in (plan[:, 1], np.array(other)):
-        shown, *_ = env.step(asked)
+        shown = Transcript(env.step(asked)[0])
     assert_array_equal(agent.act(shown, np.zeros(3)).action, plan[:, 0])
 
 

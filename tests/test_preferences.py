@@ -9,6 +9,7 @@ from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.flight_choice import VARIANTS, FlightChoice
 from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import SPLITS
 from acquaint_gym.envs.users.preferences import WEIGHTS, WeighedOptions
 from acquaint_gym.eval.runs.evaluation import People, plan
@@ -168,12 +169,7 @@ def test_the_mean_rule_is_not_a_vote():
     actions = {}
     for rule in ("mean", "vote"):
         task = FlightChoice(rule=rule)
-        shown = {
-            "turn": np.ones((300, 1), dtype=np.float32),
-            "stimuli": users.stimuli.reshape(300, -1),
-            "actions": users.answers.astype(np.float32),
-            "answers": users.answers.astype(np.float32),
-        }
+        shown = Transcript.of(np.ones(300), users.stimuli, users.answers, users.answers)
         actions[rule] = BayesTeacher(task).act(shown, np.zeros(300)).action
     agreement = (actions["mean"] == actions["vote"]).mean()
     assert 0.85 < agreement < 0.99  # they are said to agree 90 to 95 % of the time

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.contract.play import generator, transcript
+from acquaint_gym.envs.contract.play import generator
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 
@@ -118,7 +119,7 @@ def test_who_said_something_else_before_is_somebody_else(whose):
     for turn in (2, 2, 3):
         said = []
         for people in (users, other):
-            shown = transcript(task, people, np.full(4, turn))
+            shown = example_transcripts(task, people, np.full(4, turn))
             mine, fresh = (who.act(shown, np.zeros(4)) for who in (teacher, BayesTeacher(task)))
             assert_array_equal(mine.action, fresh.action)
             assert_allclose(mine.action_probs, fresh.action_probs, rtol=0, atol=1e-12)

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.contract.play import batch
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.metrics.base import correlation, moments
 from acquaint_gym.eval.metrics.interview import by_trait
 from acquaint_gym.eval.metrics.stats import Estimate, interval
@@ -41,12 +42,9 @@ def test_printed_asks_everybody_in_printed_order(settings):
 
 def test_printed_goes_on_with_the_first_that_was_not_asked():
     task = batch(INTERVIEW, 2, num_turns=4).task
-    observation = {
-        "turn": np.array([[2], [3]]),
-        "stimuli": np.array([[0, 2, -1, -1], [1, 0, 2, -1]], dtype=np.float32),
-        "actions": np.array([[0, 2, -1, -1], [1, 0, 2, -1]]),
-        "answers": np.array([[4, 4, -1, -1], [0, 1, 2, -1]]),
-    }
+    asked = np.array([[0, 2, -1, -1], [1, 0, 2, -1]])
+    answers = np.array([[4, 4, -1, -1], [0, 1, 2, -1]])
+    observation = Transcript.of(np.array([2, 3]), asked[..., None], asked, answers)
     agent = parse_agent("printed", []).build(lambda **_: task, {})
     assert agent.act(observation, np.zeros(2)).action.tolist() == [1, 3]
 

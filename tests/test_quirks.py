@@ -16,7 +16,7 @@ from acquaint_gym.envs.contract import (
     check_same_person,
     check_vector,
 )
-from acquaint_gym.envs.contract.play import transcript
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.users.population import Population
@@ -284,7 +284,7 @@ def test_a_known_quirk_is_enumerated(quirks):
     task = make_task(OPTIONS, quirks=quirks, likelihood="softmax", rule="vote")
     users = Simulator(task, "test", 0).draw(np.arange(3))
     turns = 4
-    told = transcript(task, users, np.full(3, turns))
+    told = example_transcripts(task, users, np.full(3, turns))
     teacher = BayesTeacher(task)
     stated = teacher.act(told, np.zeros(3)).action_probs
     levels, model = task.population.levels, task.model

@@ -27,6 +27,7 @@ from acquaint_gym.envs.registration import make_task, task_keys
 from acquaint_gym.envs.respondents import Respondents
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.hindsight import Hindsight
@@ -370,7 +371,7 @@ def test_no_person_can_be_reached_from_an_agent_that_has_played(name):
     env, (agent, _) = job.environment(3), job.agents()
     observation, _ = env.reset(seed=0)
     for _ in range(3):
-        decision = agent.act(observation, np.zeros(3))
+        decision = agent.act(Transcript(observation), np.zeros(3))
         observation, *_ = env.step(decision.action)
     assert leaks(agent) == []
 

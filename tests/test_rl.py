@@ -23,8 +23,8 @@ from acquaint_gym.agents.networks.features import VIEWS, make_view
 from acquaint_gym.agents.networks.policy import PolicyAgent
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.contract.play import transcript
-from acquaint_gym.envs.transcript import as_of, present_stimulus
+from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.execution import RefusedError
 from acquaint_gym.train import rl_bench
@@ -101,9 +101,9 @@ def test_a_view_is_a_function_of_the_transcript(view, env_id, settings):
     kept = make_view(view, task)
     order = np.array([4, 1, 5, 0, 3, 2])
     for turn in (0, 1, 2, 2, users.length - 1, users.length, np.array([0, 1, 2, 3, 1, 0]), 1):
-        shown = transcript(task, users, np.broadcast_to(turn, 6))
+        shown = example_transcripts(task, users, np.broadcast_to(turn, 6))
         numbers = kept.numbers(shown)
-        fresh = make_view(view, task).numbers({key: part[order] for key, part in shown.items()})
+        fresh = make_view(view, task).numbers(shown.rows(order))
         np.testing.assert_allclose(numbers[order], fresh, rtol=0, atol=1e-12)
         assert gym.vector.utils.batch_space(kept.space, 6).contains(kept.observe(shown))
 
@@ -112,28 +112,30 @@ def test_belief_is_the_teachers_beside_the_item_and_the_share_of_turns():
     task, users = people(ITEMS, 6, order="shuffled", num_turns=8)
     view, teacher = make_view("belief", task), BayesTeacher(task)
     for turn in (0, 3, 7):
-        shown = transcript(task, users, np.full(6, turn))
+        shown = example_transcripts(task, users, np.full(6, turn))
         marginals, share, item = np.split(view.numbers(shown), [25, 26], axis=1)
         np.testing.assert_allclose(
             marginals.reshape(6, 5, 5), teacher.believe(shown), rtol=0, atol=1e-12
         )
         assert (share == turn / 8).all()
-        np.testing.assert_array_equal(item.argmax(axis=1), present_stimulus(shown)[:, 0])
+        np.testing.assert_array_equal(item.argmax(axis=1), shown.present_stimulus[:, 0])
         assert (item.sum(axis=1) == 1).all()
-    over = view.numbers(transcript(task, users, np.full(6, 8)))
+    over = view.numbers(example_transcripts(task, users, np.full(6, 8)))
     assert not over[:, 26:].any()
     assert (over[:, 25] == 1).all()
 
 
 def test_this_turn_shows_the_last_action_and_answer_and_scaled_options():
     task, users = people(FLIGHTS, 6)
-    shown = transcript(task, users, np.full(6, 2))
+    shown = example_transcripts(task, users, np.full(6, 2))
     numbers = make_view("turn", task).numbers(shown)
     np.testing.assert_array_equal(numbers[:, :3].argmax(axis=1), shown["actions"][:, 1])
     np.testing.assert_array_equal(numbers[:, 3:6].argmax(axis=1), shown["answers"][:, 1])
     assert (numbers[:, :6].sum(axis=1) == 2).all()
-    np.testing.assert_allclose(numbers[:, 7:], present_stimulus(shown))
-    first = make_view("turn", task).numbers(transcript(task, users, np.zeros(6, dtype=int)))
+    np.testing.assert_allclose(numbers[:, 7:], shown.present_stimulus)
+    first = make_view("turn", task).numbers(
+        example_transcripts(task, users, np.zeros(6, dtype=int))
+    )
     assert not first[:, :6].any()
 
 
@@ -152,9 +154,9 @@ def test_where_the_agent_asks_it_sees_what_is_left():
 def test_earlier_turns_are_what_was_shown_then():
     for env_id in (ITEMS, FLIGHTS):
         task, users = people(env_id, 6)
-        late, turn = transcript(task, users, users.length), np.array([0, 1, 2, 3, 4, 5])
-        then = transcript(task, users, turn)
-        for key, value in as_of(task, late, turn).items():
+        late, turn = example_transcripts(task, users, users.length), np.array([0, 1, 2, 3, 4, 5])
+        then = example_transcripts(task, users, turn)
+        for key, value in late.at(turn, task).items():
             np.testing.assert_array_equal(value, then[key], err_msg=key)
 
 
@@ -179,7 +181,10 @@ def test_lanes_are_the_scalar_environments_and_reset_at_once(view):
     earned, ended, left = np.zeros(3), 0, 0
 
     def seen(observation):
-        return make_view(view, task).observe({k: v[None] for k, v in observation.items()})
+        return make_view(view, task).observe(Transcript(as_batch(observation)))
+
+    def as_batch(observation):
+        return {key: part[None] for key, part in observation.items()}
 
     def same(ours, lane, theirs):
         if isinstance(ours, dict):
@@ -197,7 +202,7 @@ def test_lanes_are_the_scalar_environments_and_reset_at_once(view):
                 assert infos[lane] == {}
                 continue
             last = infos[lane].pop("terminal_observation")
-            batched = {k: v[None] for k, v in last.items()} if view == "transcript" else last[None]
+            batched = as_batch(last) if view == "transcript" else last[None]
             assert same(batched, 0, seen(alone[lane]))
             assert infos[lane]["episode"]["r"] == earned[lane]
             assert infos[lane]["episode"]["l"] == alone[lane]["turn"][0]
@@ -251,9 +256,10 @@ def test_the_agent_is_the_policy(trained):
     observation, _ = env.reset(seed=5)
     view, state = make_view(run.recipe.view, task), None
     for turn in range(task.num_turns):
-        legal = task.legal(observation)
-        decision = agent.act(observation, np.zeros(6))
-        shown, _ = policy.obs_to_tensor(view.observe(observation))
+        transcript = Transcript(observation)
+        legal = task.legal(transcript)
+        decision = agent.act(transcript, np.zeros(6))
+        shown, _ = policy.obs_to_tensor(view.observe(transcript))
         with torch.no_grad():
             if hasattr(policy, "q_net"):
                 values = policy.q_net(shown).numpy()

@@ -18,6 +18,7 @@ from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import PROBABILITY_FLOOR
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import PersonStreams
@@ -173,7 +174,7 @@ def test_a_teacher_that_is_the_agent_is_asked_once_a_turn():
 def test_agents_get_each_persons_own_random_number_of_the_turn():
     class Asking(RandomAgent):
         def act(self, observation, uniform):
-            turn = int(observation["turn"][0, 0])
+            turn = int(observation.turn[0])
             assert_array_equal(uniform, lent[:, turn])
             return super().act(observation, uniform)
 
@@ -187,11 +188,7 @@ def test_beliefs_are_recorded_before_each_turn_and_after_the_last():
     assert trace.belief.shape == (6, TURNS + 1, 5, 5)
     inference = TASK.inference()
     for turn in (0, 1, 7, 49, 50):
-        told = {
-            "turn": np.full((6, 1), turn, dtype=np.float32),
-            "stimuli": trace.stimuli,
-            "answers": trace.answers.astype(np.float32),
-        }
+        told = Transcript.of(np.full(6, turn), trace.stimuli, trace.actions, trace.answers)
         expected = inference.marginals(inference.condition(told))
         assert_allclose(trace.belief[:, turn], expected, rtol=0, atol=1e-6)
     assert_allclose(trace.belief[:, 0], 0.2, rtol=0, atol=1e-6)
@@ -238,11 +235,8 @@ def test_the_last_belief_of_people_who_left_early_stands_after_their_last_answer
         assert_allclose(trace.belief[row, : length + 1].sum(axis=2), 1, rtol=0, atol=1e-5)
         assert np.isnan(trace.belief[row, length + 1 :]).all()
         given = np.flatnonzero(answers[row])
-        told = {
-            "turn": np.array([[length]], dtype=np.float32),
-            "stimuli": given[None, :, None].astype(np.float32),
-            "answers": (answers[row, given] - 1)[None].astype(np.float32),
-        }
+        replies = answers[row, given][None] - 1
+        told = Transcript.of(np.array([length]), given[None, :, None], replies, replies)
         expected = inference.marginals(inference.condition(told))[0]
         assert_allclose(trace.belief[row, length], expected, rtol=0, atol=1e-6)
 
@@ -297,7 +291,7 @@ class Breaking(Agent):
 
     def act(self, observation, uniform):
         num = len(uniform)
-        if observation["turn"][0, 0] < 3:
+        if observation.turn[0] < 3:
             return Decision(np.zeros(num, dtype=np.int64), np.full((num, 5), 0.2))
         return self._decision
 
@@ -381,7 +375,7 @@ def test_the_clairvoyant_refuses_people_of_latent_classes():
 
 
 def test_the_clairvoyant_cannot_decide_before_it_has_looked():
-    observation, _ = vector(2).reset(seed=0)
+    observation = Transcript(vector(2).reset(seed=0)[0])
     with pytest.raises(ValueError, match="observe_truth"):
         Clairvoyant(TASK).act(observation, np.zeros(2))
 

@@ -18,6 +18,7 @@ from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import PersonStreams, Population
 from acquaint_gym.envs.users.response_models import TableModel
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
@@ -54,14 +55,15 @@ class ThreeQuestions(UserTask):
 
 def transcript(stimuli, answers, turn):
     """Transcripts `[B, T]` of which the first `turn` answers are seen, as agents observe them."""
-    turn = np.broadcast_to(turn, len(answers))[:, None]
-    index = np.arange(answers.shape[1])
-    return {
-        "turn": turn.astype(np.float32),
-        "stimuli": np.where(index <= turn, stimuli, -1).astype(np.float32)[..., None],
-        "actions": np.where(index < turn, 0, -1).astype(np.float32),
-        "answers": np.where(index < turn, answers, -1).astype(np.float32),
-    }
+    turn = np.broadcast_to(turn, len(answers))
+    answered = np.arange(answers.shape[1]) < turn[:, None]
+    asked = np.arange(answers.shape[1]) <= turn[:, None]
+    return Transcript.of(
+        turn,
+        np.where(asked, stimuli, -1)[..., None],
+        np.where(answered, 0, -1),
+        np.where(answered, answers, -1),
+    )
 
 
 def play(agent: Agent, people: int, teacher: Agent | None = None, **settings) -> Trace:
@@ -345,7 +347,7 @@ def test_what_a_teacher_saw_before_never_changes_what_it_says(calls, form, disco
     task = Questionnaire(levels=3, form=form)
     experienced = BayesTeacher(task, discount=discount)
     for observation in calls:
-        uniform = np.zeros(len(observation["turn"]))
+        uniform = np.zeros(observation.num_people)
         seasoned = experienced.act(observation, uniform)
         fresh = BayesTeacher(task, discount=discount).act(observation, uniform)
         assert_array_equal(seasoned.action, fresh.action)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.eval.speed.llm import train_tokenizer
@@ -70,7 +70,7 @@ def questionnaire(**arguments: Any) -> UserTask:
 def seen(task: UserTask, turn: Any, people: int = 3, first: int = 0) -> dict[str, np.ndarray]:
     """Transcripts of some people after `turn` turns each."""
     users = Simulator(task, "test", 0).draw(np.arange(first, first + people))
-    return transcript(task, users, np.broadcast_to(turn, people).astype(np.int64))
+    return example_transcripts(task, users, np.broadcast_to(turn, people).astype(np.int64))
 
 
 @cache
@@ -78,7 +78,7 @@ def tokenizer(template: str = LLAMA3) -> PreTrainedTokenizerFast:
     """Trained on two conversations of the questionnaire: about thirty tokens a turn."""
     task = questionnaire()
     shown = seen(task, 49, people=2)
-    chats = [task.prompt({key: part[row] for key, part in shown.items()}) for row in range(2)]
+    chats = [task.prompt(shown.person(row)) for row in range(2)]
     return train_tokenizer([m["content"] for chat in chats for m in chat], template)
 
 

@@ -81,8 +81,8 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
     """
     source = recorded(steps * batch_size, turns)
     told = transcripts(source)
-    rows = range(len(told["turn"]))
-    chats = [source.task.prompt({k: v[row] for k, v in told.items()}) for row in rows]
+    rows = range(told.num_people)
+    chats = [source.task.prompt(told.person(row)) for row in rows]
     config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
     groups = [[lesson] for lesson in lessons(source, Dialogue(tokenizer, arch))]
     base = random_llama(arch, config)

@@ -19,7 +19,6 @@ import gymnasium as gym
 import numpy as np
 
 from acquaint_gym.envs.gym_env import UserEnv
-from acquaint_gym.envs.transcript import as_of
 from acquaint_gym.eval.runs.store import slug
 from acquaint_gym.train.sources import Source, sources, transcripts
 
@@ -88,7 +87,7 @@ def conversations(source: Source, with_levels: bool) -> Iterator[dict[str, Any]]
         told: dict[str, Any] = {
             "env": source.run.env,
             "person": int(trace.person[row]),
-            "messages": task.prompt({key: value[row] for key, value in observation.items()}),
+            "messages": task.prompt(observation.person(row)),
             "turns": [
                 {
                     "stimulus": trace.stimuli[row, turn].tolist(),
@@ -147,9 +146,7 @@ def _minari(source: Source, path: Path, with_levels: bool) -> Path:
         flat = np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions))
         actions = task.to_box(flat).reshape(trace.action_probs.shape)
     for row, length in enumerate(trace.length.astype(int)):
-        one = {
-            key: np.repeat(part[row : row + 1], length + 1, axis=0) for key, part in told.items()
-        }
+        one = told.rows(np.full(length + 1, row))
         over = np.arange(length) == length - 1
         early = length < task.num_turns
         # An info goes with every observation, the last one included.
@@ -161,7 +158,7 @@ def _minari(source: Source, path: Path, with_levels: bool) -> Path:
             EpisodeBuffer(
                 id=row,
                 seed=int(trace.person[row]),
-                observations=as_of(task, one, np.arange(length + 1)),
+                observations=dict(one.at(np.arange(length + 1), task)),
                 actions=actions[row, :length],
                 rewards=trace.rewards[row, :length].tolist(),
                 terminations=(over & (not early)).tolist(),

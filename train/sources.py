@@ -13,7 +13,7 @@ import numpy as np
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.transcript import Observation, masked
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.eval.runs.store import Run, load_runs
 from acquaint_gym.eval.trace import Trace
@@ -117,7 +117,7 @@ def check_answers(found: Sequence[Source]) -> None:
             )
 
 
-def transcripts(source: Source) -> Observation:
+def transcripts(source: Source) -> Transcript:
     """The finished transcripts of all people of a source.
 
     Raises:
@@ -133,14 +133,13 @@ def transcripts(source: Source) -> Observation:
         everyone = Simulator(task, people["split"], people["suite_seed"])
         willing = everyone.draw(trace.person).would_accept
     shown = task.feedback_of(actions, trace.answers.astype(np.int64), willing)
-    told = {
-        "turn": trace.length[:, None].astype(np.float32),
-        "stimuli": trace.stimuli.reshape(len(actions), -1),
-        "actions": np.where(happened, actions, -1).astype(np.float32),
-        "answers": np.where(happened, shown, -1).astype(np.float32),
-    }
-    context = {} if task.context is None else {"context": trace.context}
-    return masked(task, {**told, **context})
+    return Transcript.of(
+        trace.length,
+        trace.stimuli,
+        np.where(happened, actions, -1),
+        np.where(happened, shown, -1),
+        context=None if task.context is None else trace.context,
+    ).with_mask(task)
 
 
 def _chosen(task: UserTask, trace: Trace) -> Ints:

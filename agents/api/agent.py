@@ -11,7 +11,7 @@ from acquaint_gym.agents.api.client import ChatServer
 from acquaint_gym.agents.api.reply import by_opening, by_text
 from acquaint_gym.agents.core import Agent, Decision, decide, sample
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -82,10 +82,10 @@ class ApiAgent(Agent):
             self._server, model, logprobs, top_logprobs, samples, temperature, max_tokens, extra
         )
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         task, legal = self.task, self.task.legal(observation)
-        people = [{k: v[row] for k, v in observation.items()} for row in range(len(legal))]
+        people = [observation.person(row) for row in range(len(legal))]
         messages = self._model.ask([task.prompt(person) for person in people])
         read = by_opening if self._model.tells() else by_text
         pairs = zip(messages, legal, strict=True)

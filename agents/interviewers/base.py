@@ -10,7 +10,7 @@ from acquaint_gym.agents.posterior import Posterior, joined
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -59,7 +59,7 @@ class Interviewer(Agent):
         """
         return self.predictor.information(weights, beliefs)
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal, reported, chosen = self.task.legal(observation), [], []
         free = legal[:, : self.task.num_stimuli]
@@ -75,6 +75,6 @@ class Interviewer(Agent):
         action = np.concatenate(chosen)
         return Decision(action, np.eye(legal.shape[1])[action], joined(reported))
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: the exact marginal posterior of each trait."""
         return self.posterior.marginals(observation)

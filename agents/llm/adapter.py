@@ -14,7 +14,7 @@ from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.context import Context
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import PersonStreams
 
 FILE = "adapter.json"
@@ -144,7 +144,7 @@ def fixed_prompts(task: UserTask) -> list[Messages]:
     They depend on what is asked and how it is written, not on how people answer.
     """
     told = _transcripts(task)
-    return [task.prompt({key: part[row] for key, part in told.items()}) for row in range(_PEOPLE)]
+    return [task.prompt(told.person(row)) for row in range(_PEOPLE)]
 
 
 def prompt_digest(task: UserTask) -> str:
@@ -221,26 +221,23 @@ def _short(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _transcripts(task: UserTask) -> Observation:
+def _transcripts(task: UserTask) -> Transcript:
     """Finished transcripts of made-up people who give each answer in turn."""
     uniform = PersonStreams(0, "prompts", task.num_uniforms).uniform(np.arange(_PEOPLE))
     stimuli = task.separate_splits(task.draw_stimuli(uniform)[:, : task.num_turns], "train")
-    told = {
-        "turn": np.full((_PEOPLE, 1), task.num_turns, dtype=np.float32),
-        "stimuli": stimuli.reshape(_PEOPLE, -1).astype(np.float32),
-        "actions": _pattern(task.num_turns, 1, len(task.actions)),
-        "answers": _pattern(task.num_turns, 2, 2 if task.binary_feedback else len(task.categories)),
-    }
-    return told if task.context is None else {**told, "context": _known(task.context)}
+    actions = _pattern(task.num_turns, 1, len(task.actions))
+    answers = _pattern(task.num_turns, 2, 2 if task.binary_feedback else len(task.categories))
+    context = None if task.context is None else _known(task.context)
+    turn = np.full(_PEOPLE, task.num_turns)
+    return Transcript.of(turn, stimuli, actions, answers, context=context)
 
 
 def _known(context: Context) -> Any:
     """`[P, C * (S' + 1)]` the beginning of another task with the same made-up people."""
     told = _transcripts(context.task)
-    stimuli = told["stimuli"].reshape(_PEOPLE, context.task.num_turns, -1)
-    return context.pack(stimuli, told["answers"].astype(np.int64))
+    return context.pack(told.stimuli, told["answers"].astype(np.int64))
 
 
 def _pattern(turns: int, step: int, number: int) -> Any:
-    """`[P, T]` float32, 0..number-1 in turn, another beginning for each person."""
-    return ((np.arange(turns) * step + np.arange(_PEOPLE)[:, None]) % number).astype(np.float32)
+    """`[P, T]` 0..number-1 in turn, another beginning for each person."""
+    return (np.arange(turns) * step + np.arange(_PEOPLE)[:, None]) % number

@@ -14,7 +14,7 @@ from acquaint_gym.agents.llm.probe import PROBES, ended
 from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -51,7 +51,7 @@ class ChoiceAgent(Agent):
         self.replies = dialogue.replies(task.replies)
         self._probe = None if probe is None else PROBES[probe](task)
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`: the most probable legal reply."""
         belief, legal = self.believe(observation), self.task.legal(observation)
         scores = self._scores(observation, legal)
@@ -59,24 +59,24 @@ class ChoiceAgent(Agent):
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
 
     def _scores(
-        self, observation: Observation, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
+        self, observation: Transcript, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
     ) -> Floats:
         """`[B, A]` log-probabilities of the replies, -inf where illegal; see `conversations`."""
         scores = self.scorer.score(self.conversations(observation, more), self.replies)
         return np.where(legal, scores, -np.inf)
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: what the probe reports; None without one."""
         if self._probe is None:
             return None
         replies, past = self.dialogue.replies(self._probe.replies), ended(observation)
         scores = [
-            self.scorer.score(self.conversations(past, [question] * len(past["turn"])), replies)
+            self.scorer.score(self.conversations(past, [question] * past.num_people), replies)
             for question in self._probe.questions
         ]
         return self._probe.belief(softmax(np.stack(scores, axis=1), axis=2))
 
-    def conversations(self, observation: Observation, more: Sequence[str] = ()) -> list[Ids]:
+    def conversations(self, observation: Transcript, more: Sequence[str] = ()) -> list[Ids]:
         """What the model reads: `B` transcripts as token ids.
 
         Args:
@@ -84,8 +84,8 @@ class ChoiceAgent(Agent):
             more: `B` texts, each of which is added to a person's last user turn.
         """
         conversations = []
-        for row in range(len(observation["turn"])):
-            messages = self.task.prompt({key: value[row] for key, value in observation.items()})
+        for row in range(observation.num_people):
+            messages = self.task.prompt(observation.person(row))
             if more:
                 messages[-1]["content"] += f"\n{more[row]}"
             conversations.append(self.dialogue.encode(messages).ids)

@@ -10,7 +10,7 @@ from acquaint_gym.agents.llm.agent import LLMAgent
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 MODES = ("prompt", "fusion")
@@ -68,7 +68,7 @@ class HybridAgent(LLMAgent):
         )
         self._teacher, self._mode, self._weight = BayesTeacher(task), mode, weight
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         taught, legal = self._teacher.act(observation, uniform), self.task.legal(observation)
         hints = [self._words(row) for row in taught.action_probs] if self._mode == "prompt" else ()
@@ -80,7 +80,7 @@ class HybridAgent(LLMAgent):
         decision = decide(legal, probs, taught.belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
 
-    def believe(self, observation: Observation) -> Floats | None:
+    def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: the teacher's."""
         return self._teacher.believe(observation)
 

@@ -11,7 +11,8 @@ from gymnasium import spaces
 from acquaint_gym.agents.posterior import Posterior
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation, observation_space, stimuli_of
+from acquaint_gym.envs.observations import observation_space
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
@@ -32,15 +33,15 @@ class View(ABC):
         self.task = task
 
     @abstractmethod
-    def numbers(self, observation: Observation) -> Floats:
+    def numbers(self, observation: Transcript) -> Floats:
         """`[B, D]` float64, what goes into the first layer after these transcripts."""
 
-    def observe(self, observation: Observation) -> object:
+    def observe(self, observation: Transcript) -> object:
         """The same in the form of `space`, with a batch axis, for Stable-Baselines3."""
         return self.numbers(observation).astype(np.float32)
 
 
-class Transcript(View):
+class TranscriptFeatures(View):
     """The environment's own observation, part after part."""
 
     def __init__(self, task: UserTask) -> None:
@@ -48,16 +49,16 @@ class Transcript(View):
         super().__init__(task)
         self.space = self._parts = observation_space(task, "transcript")
 
-    def numbers(self, observation: Observation) -> Floats:
+    def numbers(self, observation: Transcript) -> Floats:
         """See `View.numbers`: in the order in which `MultiInputPolicy` joins the parts."""
         return np.concatenate([observation[key] for key in self._parts], axis=1).astype(np.float64)
 
-    def observe(self, observation: Observation) -> object:
-        """See `View.observe`: a dict, as it came."""
-        return observation
+    def observe(self, observation: Transcript) -> object:
+        """See `View.observe`: a plain dict, as it came."""
+        return dict(observation)
 
 
-class Turn(View):
+class TurnFeatures(View):
     """This turn, for policies that remember: the last action and answer, and what is asked.
 
     `[A]` the last action and `[K]` the last answer one-hot, the share of turns that are over, and
@@ -86,9 +87,9 @@ class Turn(View):
         told = 0 if context is None else context.space.shape[0]
         return told + sum(code.shape[1] for code in self._codes.values())
 
-    def numbers(self, observation: Observation) -> Floats:
+    def numbers(self, observation: Transcript) -> Floats:
         """See `View.numbers`."""
-        turn = observation["turn"][:, 0].astype(np.int64)
+        turn = observation.turn
         # Before the first turn nothing stands at the first place, which is the nearest one.
         last = [
             code[_at(observation[key], turn - 1).astype(np.int64)]
@@ -97,20 +98,20 @@ class Turn(View):
         known = [observation["context"]] if "context" in observation else []
         return np.concatenate([*last, *known, *self._now(observation, turn)], axis=1)
 
-    def _now(self, observation: Observation, turn: Ints) -> list[Floats]:
+    def _now(self, observation: Transcript, turn: Ints) -> list[Floats]:
         """How far the conversation is, and what it is about now; zeros where it is over."""
         task, begun = self.task, (turn < self.task.num_turns)[:, None]
         now = [turn[:, None] / task.num_turns]
         if task.agent_asks:
             return [*now, observation["action_mask"] * begun]
-        stimulus = _at(stimuli_of(observation), turn)
+        stimulus = _at(observation.stimuli, turn)
         if task.bank is not None:
             return [*now, begun * self._items[stimulus[:, 0].astype(np.int64)]]
         return [*now, begun * (stimulus - task.stimulus_low) / self._span]
 
 
-class Belief(Turn):
-    """As `Turn`, with the exact posterior in the place of the last answer: nothing to remember.
+class BeliefFeatures(TurnFeatures):
+    """As `TurnFeatures`, the exact posterior in place of the last answer: nothing to remember.
 
     `[F * L]` the marginal posterior of each trait under the task's own model, worked out from the
     answers in the transcript.
@@ -130,19 +131,23 @@ class Belief(Turn):
         self._posterior = Posterior(task)
 
     def _before(self) -> int:
-        """See `Turn._before`."""
+        """See `TurnFeatures._before`."""
         return len(self.task.population.factors) * self.task.population.num_levels
 
-    def numbers(self, observation: Observation) -> Floats:
+    def numbers(self, observation: Transcript) -> Floats:
         """See `View.numbers`."""
-        turn = observation["turn"][:, 0].astype(np.int64)
+        turn = observation.turn
         marginals = self._posterior.marginals(observation)
         assert marginals is not None  # the levels are ordered
         known = marginals.reshape(len(turn), -1)
         return np.concatenate([known, *self._now(observation, turn)], axis=1)
 
 
-VIEWS: dict[str, type[View]] = {"transcript": Transcript, "turn": Turn, "belief": Belief}
+VIEWS: dict[str, type[View]] = {
+    "transcript": TranscriptFeatures,
+    "turn": TurnFeatures,
+    "belief": BeliefFeatures,
+}
 
 
 def make_view(name: str, task: UserTask) -> View:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 MEMORIES = ("gru", "sum")
@@ -30,16 +28,16 @@ class NetworkAgent(Agent):
         self._networks = networks
         self._cache = PrefixCache()
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`: the networks' distribution, and its most probable answer."""
-        probs = self._networks.guess(self._memory(observation), present_stimulus(observation))
+        probs = self._networks.guess(self._memory(observation), observation.present_stimulus)
         return decide(self.task.legal(observation), probs)
 
-    def _memory(self, observation: Observation) -> Any:
+    def _memory(self, observation: Transcript) -> Any:
         """`[M, B, W]` what the networks keep of these transcripts."""
         from acquaint_gym.agents.networks.recurrent import events
 
-        turn = observation["turn"][:, 0].astype(np.int64)
+        turn = observation.turn
         told, nothing = events(observation, self._networks.form), turn[:, None][:, :0]
         since, state = self._cache.take(turn, [told], nothing)
         if state is None:

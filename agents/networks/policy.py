@@ -10,7 +10,7 @@ from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.networks.features import make_view
 from acquaint_gym.agents.networks.policy_net import PolicyNet, read_policy
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, as_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 # Where the folders lie that this project ships.
@@ -43,7 +43,7 @@ class PolicyAgent(Agent):
         self._net = PolicyNet(weights, card["activation"])
         self._greedy: float | None = card["greedy"]
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal = self.task.legal(observation)
         read = self._remembered if self._net.remembers else self._view.numbers
@@ -56,13 +56,13 @@ class PolicyAgent(Agent):
             probs = self._greedy * (scores == best) + (1 - self._greedy) * free
         return decide(legal, probs / probs.sum(axis=1, keepdims=True))
 
-    def _remembered(self, observation: Observation) -> Floats:
+    def _remembered(self, observation: Transcript) -> Floats:
         """`[B, M]` what is remembered at each person's present turn."""
-        turn = observation["turn"][:, 0].astype(np.int64)
+        turn = observation.turn
         state = self._net.start(len(turn))
         remembered = state[0]
         for then in range(int(turn.max()) + 1):
-            shown = as_of(self.task, observation, np.minimum(then, turn))
+            shown = observation.at(np.minimum(then, turn), self.task)
             state = self._net.remember(self._view.numbers(shown), state)
             remembered = np.where((turn == then)[:, None], state[0], remembered)
         return remembered

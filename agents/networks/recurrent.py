@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from acquaint_gym.agents.core import predicting
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 FILE, WEIGHTS = "gru.json", "gru.safetensors"
@@ -39,7 +39,7 @@ def reads(task: UserTask) -> dict[str, Any]:
     }
 
 
-def events(observation: Observation, form: Mapping[str, Any]) -> Floats:
+def events(observation: Transcript, form: Mapping[str, Any]) -> Floats:
     """`[B, T, S + 1]` each turn's stimulus and what followed; without meaning from `turn` on.
 
     What followed is the person's answer; where only acceptance is told, twice the agent's action
@@ -49,7 +49,7 @@ def events(observation: Observation, form: Mapping[str, Any]) -> Floats:
     followed = observation["answers"]
     if form["accepts"]:
         followed = 2 * observation["actions"] + followed
-    return np.concatenate([stimuli_of(observation), followed[..., None]], axis=2)
+    return np.concatenate([observation.stimuli, followed[..., None]], axis=2)
 
 
 def polynomials(categories: int) -> Tensor:

@@ -15,7 +15,6 @@ from acquaint_gym.envs.contract.play import (
     watch,
 )
 from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.envs.transcript import stimuli_of
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import SPLITS
 
@@ -119,7 +118,7 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
             f"{env_id}: `turn` is {turn[:, 0]} after {number} turns; count the answers seen."
         )
         unasked = (turns > turn) | (turns == turn) & moment.over[:, None]
-        coming = (stimuli_of(seen)[unasked], seen["actions"][turns >= turn])
+        coming = (seen.stimuli[unasked], seen["actions"][turns >= turn])
         assert all((cells == -1).all() for cells in (*coming, seen["answers"][turns >= turn])), (
             f"{env_id}: at turn {number} the observation shows what is still to come; it must hold "
             "-1 there."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,9 +14,7 @@ from gymnasium.vector import AutoresetMode
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
-from acquaint_gym.envs.transcript import Observation, masked
-from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.response_models import Ints
+from acquaint_gym.envs.transcript import Transcript
 
 Prompts = list[list[dict[str, str]]]
 
@@ -45,12 +44,11 @@ def generator(seed: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(seed))
 
 
-def meet(env: UserVectorEnv, first: int = 0) -> Observation:
+def meet(env: UserVectorEnv, first: int = 0) -> Transcript:
     """Resets to consecutive people, of whom recorded respondents may be few."""
     person = first + np.arange(env.num_envs)
     observation, _ = env.reset(options={"person": person % (env.num_people or 2**20)})
-    shown: Observation = observation
-    return shown
+    return Transcript(observation)
 
 
 def choose(
@@ -61,59 +59,23 @@ def choose(
     return task.to_box(weights) if task.states_distribution else weights.argmax(axis=1)
 
 
-def row_of(observation: Observation, row: int) -> Observation:
+def row_of(observation: Transcript, row: int) -> Transcript:
     """One transcript of a batch, without the batch axis; read-only, so that nobody writes on it."""
-    one = {key: value[row].copy() for key, value in observation.items()}
+    one = deepcopy(observation.person(row))
     for value in one.values():
         value.flags.writeable = False
     return one
 
 
-def prompts_of(task: UserTask, observation: Observation) -> Prompts:
+def prompts_of(task: UserTask, observation: Transcript) -> Prompts:
     """The chat messages of B transcripts."""
-    return [task.prompt(row_of(observation, row)) for row in range(len(observation["turn"]))]
-
-
-def transcript(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
-    """Transcripts after `turn` `[B]` turns of right actions; every other one where one may fail."""
-    turn = np.minimum(turn, users.length)
-    if task.agent_asks:
-        return _interview(task, users, turn)
-    column = np.arange(users.answers.shape[1])
-    over = column < turn[:, None]
-    action = (users.answers + task.binary_feedback * (column % 2)) % len(task.actions)
-    stimuli = np.where((column <= turn[:, None])[..., None], users.stimuli, -1).astype(np.float32)
-    shown = task.feedback_of(action, users.answers, users.would_accept)
-    told = {
-        "turn": turn[:, None].astype(np.float32),
-        "stimuli": stimuli.reshape(len(turn), -1),
-        "actions": np.where(over, action, -1).astype(np.float32),
-        "answers": np.where(over, shown, -1).astype(np.float32),
-    }
-    return told if task.context is None else {**told, "context": users.context.copy()}
-
-
-def _interview(task: UserTask, users: Users, turn: Ints) -> dict[str, npt.NDArray[np.float32]]:
-    """Transcripts of agents who asked `turn` `[B]` questions, another order to each person."""
-    order = generator().permutation(users.answers.shape[1])
-    places = np.arange(len(turn))[:, None] + np.arange(task.num_turns)
-    action = order[places % len(order)]
-    over = np.arange(task.num_turns) < turn[:, None]
-    answers = np.take_along_axis(users.answers, action, axis=1)
-    stimuli = np.take_along_axis(users.stimuli, action[..., None], axis=1)
-    told = {
-        "turn": turn[:, None].astype(np.float32),
-        "stimuli": np.where(over[..., None], stimuli, -1).astype(np.float32).reshape(len(turn), -1),
-        "actions": np.where(over, action, -1).astype(np.float32),
-        "answers": np.where(over, answers, -1).astype(np.float32),
-    }
-    return masked(task, told)
+    return [task.prompt(row_of(observation, row)) for row in range(observation.num_people)]
 
 
 class Moment(NamedTuple):
     """All that agents are shown between two turns, of a batch of people."""
 
-    observation: Observation
+    observation: Transcript
     reward: npt.NDArray[np.float64]
     over: npt.NDArray[np.bool_]
     legal: npt.NDArray[np.bool_]
@@ -134,7 +96,7 @@ class Moment(NamedTuple):
         return "prompt()" if self.prompts != other.prompts else ""
 
 
-def watch(env: UserVectorEnv, observation: Observation) -> list[Moment]:
+def watch(env: UserVectorEnv, observation: Transcript) -> list[Moment]:
     """Plays the episodes that begin with this observation to their end, with random actions."""
     task, rng = env.task, generator()
     reward, over = np.zeros(env.num_envs), np.zeros(env.num_envs, dtype=bool)
@@ -144,13 +106,14 @@ def watch(env: UserVectorEnv, observation: Observation) -> list[Moment]:
         moments.append(Moment(observation, reward, over, legal, prompts))
         if over.all():
             return moments
-        observation, reward, terminated, truncated, _ = env.step(choose(task, legal, rng))
+        seen, reward, terminated, truncated, _ = env.step(choose(task, legal, rng))
+        observation = Transcript(seen)
         over = terminated | truncated
 
 
 def twins(
     env_id: str, num: int, **settings: Any
-) -> tuple[UserVectorEnv, UserVectorEnv, Observation, Observation]:
+) -> tuple[UserVectorEnv, UserVectorEnv, Transcript, Transcript]:
     """Two environments whose people say the same but are of different types, and what both show.
 
     When the second task draws its people, every type has the next level on each factor; then they
@@ -168,7 +131,7 @@ def twins(
     other.users.answers[:] = env.users.answers
     if "context" in first:  # what people said before is said as well
         other.users.context[:] = env.users.context
-        second = {**second, "context": first["context"]}
+        second["context"] = first["context"]
     return env, other, first, second
 
 

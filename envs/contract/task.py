@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from copy import deepcopy
 from itertools import pairwise, product
 from typing import Any
 
@@ -15,14 +17,13 @@ from acquaint_gym.envs.contract.play import (
     meet,
     pickled,
     prompts_of,
-    row_of,
     scalar,
     watch,
 )
 from acquaint_gym.envs.core import PROBABILITY_FLOOR, UserTask
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.interviews.task import AskingTask
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 HEADINGS = (
@@ -144,24 +145,25 @@ def check_turn_form(env_id: str, **settings: Any) -> None:
     latest = batch(env_id, 3, observation="turn", **settings)
     rng = generator()
     for first in (0, 3):  # what the second people see shows whether the first ones are gone
-        shown, ended, over = meet(whole, first), meet(latest, first), np.zeros(3, dtype=bool)
+        shown, over = meet(whole, first), np.zeros(3, dtype=bool)
+        ended: Mapping[str, Floats] = meet(latest, first)
         _check_end(env_id, shown, ended)
         while not over.all():
             action = choose(whole.task, whole.action_masks(), rng)
-            shown, _, terminated, truncated, _ = whole.step(action)
-            over = terminated | truncated
+            observation, _, terminated, truncated, _ = whole.step(action)
+            shown, over = Transcript(observation), terminated | truncated
             ended = latest.step(action)[0]
             _check_end(env_id, shown, ended)
 
 
-def _check_end(env_id: str, shown: Observation, ended: Observation) -> None:
+def _check_end(env_id: str, shown: Transcript, ended: Mapping[str, Floats]) -> None:
     """One observation `turn` is the end of one transcript."""
-    turn = shown["turn"][:, 0].astype(np.int64)
+    turn = shown.turn
     rows = np.arange(len(turn))
     # A spare column at the end: nothing is asked after the last turn, or said before the first.
     stimuli, actions, answers = (
         np.concatenate([part, np.full_like(part[:, :1], -1)], axis=1)
-        for part in (stimuli_of(shown), shown["actions"], shown["answers"])
+        for part in (shown.stimuli, shown["actions"], shown["answers"])
     )
     expected = {
         "turn": shown["turn"],
@@ -212,7 +214,7 @@ def check_prompts(env_id: str, **settings: Any) -> None:
         for row in map(int, np.flatnonzero(env.users.length >= turn)):
             words = f"{env_id}: the prompt at turn {turn}"
             assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
-            told = {key: value.copy() for key, value in row_of(after.observation, row).items()}
+            told = deepcopy(after.observation.person(row))
             shown = 2 if task.binary_feedback else len(task.categories)
             told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % shown
             assert task.prompt(told) != after.prompts[row], (

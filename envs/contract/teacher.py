@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, norm
 
-from acquaint_gym.envs.contract.play import batch, generator, meet, scalar, transcript
+from acquaint_gym.envs.contract.play import batch, generator, meet, scalar
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, ResponseModel
 
@@ -130,8 +132,8 @@ def check_exact_teacher(env_id: str, **settings: Any) -> None:
     meet(env)
     task, users = env.task, env.users
     turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
-    observation = transcript(task, users, turn)
-    turn = observation["turn"][:, 0].astype(np.int64)
+    observation = example_transcripts(task, users, turn)
+    turn = observation.turn
     asked = users.stimuli[np.arange(3), np.minimum(turn, users.length - 1)]
     expected = [_enumerated(task, observation, row, asked[row]) for row in range(3)]
     forms = ["joint"]
@@ -159,20 +161,20 @@ def check_exact_teacher(env_id: str, **settings: Any) -> None:
 
 
 def _enumerated(
-    task: UserTask, observation: Observation, row: int, asked: Floats
+    task: UserTask, observation: Transcript, row: int, asked: Floats
 ) -> tuple[Floats, Floats]:
     """`[K]` predictive of the answer to `asked` and `[F, L]` marginals, by brute force."""
     population, model = task.population, task.model
     weights = population.prior.astype(np.float64)
     if task.context is not None:
-        one = {key: value[row] for key, value in observation.items()}
+        one = observation.person(row)
         for stimulus, answer in zip(*task.context.unpack(one), strict=True):
             weights = (
                 weights * task.context.task.model.probs(population.levels, stimulus)[:, int(answer)]
             )
             weights = weights / weights.sum()
-    for t in range(int(observation["turn"][row, 0])):
-        probs = model.probs(population.levels, stimuli_of(observation)[row, t])
+    for t in range(int(observation.turn[row])):
+        probs = model.probs(population.levels, observation.stimuli[row, t])
         shown = int(observation["answers"][row, t])
         if task.binary_feedback:
             accepted = probs[:, int(observation["actions"][row, t])]
@@ -186,15 +188,15 @@ def _enumerated(
     return weights @ model.probs(population.levels, asked), np.stack(marginals)
 
 
-def _parts(observation: Observation) -> tuple[Floats, ...]:
+def _parts(observation: Transcript) -> tuple[Floats, ...]:
     """Stimuli `[B, T, S]`, actions and answers `[B, T]`, as views."""
-    return stimuli_of(observation), observation["actions"], observation["answers"]
+    return observation.stimuli, observation["actions"], observation["answers"]
 
 
-def _reversed(observation: Observation) -> dict[str, Floats]:
+def _reversed(observation: Transcript) -> Transcript:
     """The same transcripts, told from the last answer to the first."""
-    backwards = {key: value.copy() for key, value in observation.items()}
-    for row, turn in enumerate(observation["turn"][:, 0].astype(np.int64)):
+    backwards = deepcopy(observation)
+    for row, turn in enumerate(observation.turn):
         for told, part in zip(_parts(backwards), _parts(observation), strict=True):
             told[row, :turn] = part[row, :turn][::-1]
     return backwards
@@ -242,7 +244,7 @@ def _taught(
         more on average, `[B]` the teacher's minus random rewards.
     """
     engine, everyone = task.inference(), np.arange(len(users.person))
-    weights = engine.begin(transcript(task, users, np.zeros_like(everyone)))
+    weights = engine.begin(example_transcripts(task, users, np.zeros_like(everyone)))
     surprise, gain = np.zeros(len(everyone)), np.zeros(len(everyone))
     excess = np.zeros((len(everyone), len(task.categories)))
     for t in range(task.num_turns):
@@ -256,7 +258,7 @@ def _taught(
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
         if not task.agent_asks:  # where agents ask they earn by what they learn
-            told = transcript(task, users, np.full(len(everyone), t))
+            told = example_transcripts(task, users, np.full(len(everyone), t))
             legal = task.legal(told).astype(np.float64)
             scores = task.scores(weights, stimulus, predictive)
             earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)

@@ -15,7 +15,7 @@ import numpy as np
 from acquaint_gym.envs.context import Context
 from acquaint_gym.envs.inference.likelihoods import Likelihoods
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation, stimuli_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population, grid_marginals
 from acquaint_gym.envs.users.quirks import Drift
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
@@ -92,10 +92,10 @@ class Inference:
         """Row of the belief that a stimulus `[S]` informs, and p(answer | hypothesis) `[K, H]`."""
         return self._known.of(stimulus)
 
-    def begin(self, observation: Observation) -> Floats:
+    def begin(self, observation: Transcript) -> Floats:
         """`[B, F, H]` the belief before the first turn of these transcripts: prior and context."""
         if self._context is None or self._before is None:
-            return self.start(len(observation["turn"]))
+            return self.start(observation.num_people)
         stimuli, answers = self._context.unpack(observation)
         weights = self._before.start(len(answers))
         for turn in range(answers.shape[1]):
@@ -206,7 +206,7 @@ class Inference:
 
     def condition(
         self,
-        observation: Observation,
+        observation: Transcript,
         weights: Floats | None = None,
         since: int = 0,
         discount: float = 1.0,
@@ -214,7 +214,7 @@ class Inference:
         """Posterior after all answers in a batch of transcripts.
 
         Args:
-            observation: transcripts, see `envs.transcript.Observation`.
+            observation: transcripts, see `envs.transcript.Transcript`.
             weights: `[B, F, H]` the belief after the first `since` turns, overwritten; by default
                 prior and context.
             since: turns that `weights` already knows.
@@ -223,7 +223,7 @@ class Inference:
         Returns:
             `[B, F, H]`.
         """
-        turn, asked = observation["turn"][:, 0].astype(np.int64), stimuli_of(observation)
+        turn, asked = observation.turn, observation.stimuli
         weights = self.begin(observation) if weights is None else weights
         for t in range(since, int(turn.max(initial=0))):
             # A view of all rows while nobody's transcript has ended, else a copy of some.

@@ -8,6 +8,7 @@ from scipy.special import entr, xlogy
 
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -63,12 +64,10 @@ class InterviewScorer:
     def _told(self, answers: Ints) -> Floats:
         """`[n, F, H]` the belief after all answers `[n, N]`."""
         offered = self._task.offered
-        everything = {
-            "turn": np.full((len(answers), 1), len(offered)),
-            "stimuli": np.broadcast_to(offered.ravel(), (len(answers), offered.size)),
-            "answers": answers,
-        }
-        return self._engine.condition(everything)
+        turn, order = np.full(len(answers), len(offered)), np.arange(len(offered))
+        stimuli = np.broadcast_to(offered, (len(answers), *offered.shape))
+        actions = np.broadcast_to(order, answers.shape)
+        return self._engine.condition(Transcript.of(turn, stimuli, actions, answers))
 
     def learn(self, rows: Rows, action: Ints) -> Floats:
         """`[n]` gain in score on some lanes by the answers to `[n]` questions."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -83,7 +83,7 @@ class AskingTask(UserTask):
         """See `UserTask.draw_stimuli`: everybody can be asked the same."""
         return np.broadcast_to(self.offered, (len(uniform), *self.offered.shape))
 
-    def legal(self, observation: Observation) -> npt.NDArray[np.bool_]:
+    def legal(self, observation: Transcript) -> npt.NDArray[np.bool_]:
         """`[B, A]` what was not asked yet, and to stop where that is allowed."""
         taken = observation["actions"].astype(np.int64)
         free = np.ones((len(taken), len(self.actions) + 1), dtype=bool)

@@ -11,6 +11,7 @@ from scipy.special import rel_entr
 from acquaint_gym.agents.registry import AgentSpec
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.metrics.base import Metric
 from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.eval.rollout import to_env
@@ -48,11 +49,11 @@ def teacher_beliefs(run: Run) -> Floats:
     teacher = AgentSpec(**config["teacher_spec"]).build(
         partial(make_task, given.pop("task")), given
     )
-    observation, _ = env.reset(options={"person": trace.person})
+    env.reset(options={"person": trace.person})
     beliefs = []
     for turn in range(trace.answers.shape[1]):
         actions = to_env(env.task, trace.actions[:, turn], trace.action_probs[:, turn])
-        observation, *_ = env.step(actions)
+        observation = Transcript(env.step(actions)[0])
         belief = teacher.believe(observation)
         assert belief is not None  # whose levels are known has traits to believe in
         beliefs.append(belief)

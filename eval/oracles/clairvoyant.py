@@ -6,7 +6,7 @@ import numpy as np
 
 from acquaint_gym.agents.core import Agent, Decision, decide, predicting
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, present_stimulus
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -41,10 +41,10 @@ class Clairvoyant(Agent):
             )
         self.task, self._levels = task, users.levels
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         if self._levels is None:
             raise ValueError("Clairvoyant.act needs observe_truth(users, task) first.")
-        model, stimulus = self.task.model, present_stimulus(observation)
-        probs = model.probs(self._levels, model.at_turn(stimulus, observation["turn"][:, 0]))
+        model, stimulus = self.task.model, observation.present_stimulus
+        probs = model.probs(self._levels, model.at_turn(stimulus, observation.turn))
         return decide(self.task.legal(observation), probs)

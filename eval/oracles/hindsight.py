@@ -20,7 +20,7 @@ from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -80,11 +80,11 @@ class Hindsight(Agent):
         everyone = np.arange(len(length))
         self._plan = np.concatenate(order)[everyone, length], length, users.length.astype(np.int64)
 
-    def act(self, observation: Observation, uniform: Floats) -> Decision:
+    def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         if self._plan is None:
             raise ValueError("Hindsight.act needs observe_truth(users, task) first.")
-        (order, length, leaves), turn = self._plan, observation["turn"][:, 0].astype(np.int64)
+        (order, length, leaves), turn = self._plan, observation.turn
         if len(turn) < len(order):
             # Interviews that were stopped, and people who left, are not asked about any more.
             going = (length >= turn[0]) & (leaves > turn[0])

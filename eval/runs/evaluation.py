@@ -29,6 +29,7 @@ from acquaint_gym.envs.registration import (
     task_keys,
 )
 from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.fingerprint import of_code, of_settings
@@ -168,7 +169,7 @@ class Evaluation:
                 f"Agent {self.agent.label!r} believes in a context of {expected}, the environment "
                 f"tells {given}; give both the same, or the agent context=none."
             )
-        observation, _ = env.reset(options={"person": 0})
+        observation = Transcript(env.reset(options={"person": 0})[0])
         agent.observe_truth(env.users, env.task)
         if agent.task is not believed and ":" in self.agent.label and self.agent.task_arguments:
             raise ValueError(

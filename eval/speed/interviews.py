@@ -14,6 +14,7 @@ from scipy.special import entr
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Ints
 
 ENV = "acquaint/Interview-v0"
@@ -60,10 +61,12 @@ def _infomax(env: UserVectorEnv, turns: int) -> tuple[float, Ints]:
     """Seconds of our interviewer, and `[B, T]` what it asked."""
     agent, num, seconds = InfomaxAgent(env.task), env.num_envs, 0.0
     answers = env.users.answers
-    shown = {key: np.full((num, turns), -1.0) for key in ("stimuli", "actions", "answers")}
+    nothing = np.full((num, turns), -1.0)
+    shown = Transcript.of(np.zeros(num, dtype=np.int64), nothing[..., None], nothing, nothing)
     for turn in range(turns):
+        shown["turn"][:] = turn
         start = time.perf_counter()
-        action = agent.act({"turn": np.full((num, 1), turn), **shown}, np.zeros(num)).action
+        action = agent.act(shown, np.zeros(num)).action
         seconds += time.perf_counter() - start
         shown["stimuli"][:, turn] = shown["actions"][:, turn] = action
         shown["answers"][:, turn] = answers[np.arange(num), action]

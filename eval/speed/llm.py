@@ -24,11 +24,11 @@ from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
-from acquaint_gym.envs.contract.play import transcript
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 
 # The embedded model is measured as it is shipped, but for its weights.
 EMBEDDED, FOLDER = "micro", "agents/models/micro"
@@ -58,7 +58,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
-Act = Callable[[Observation], int]
+Act = Callable[[Transcript], int]
 
 
 def train_tokenizer(texts: Sequence[str], template: str = TEMPLATE) -> PreTrainedTokenizerFast:
@@ -130,8 +130,8 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     """
     people = people or (16 if arch == EMBEDDED or torch.cuda.is_available() else 1)
     users = Simulator(task, "test", 0).draw(np.arange(people))
-    last = transcript(task, users, np.full(people, task.num_turns - 1))
-    chats = [task.prompt({key: part[row] for key, part in last.items()}) for row in range(people)]
+    last = example_transcripts(task, users, np.full(people, task.num_turns - 1))
+    chats = [task.prompt(last.person(row)) for row in range(people)]
     config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
     model = random_llama(arch, config)
     dialogue = Dialogue(tokenizer, arch)
@@ -146,7 +146,7 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     seconds, tokens, memory = np.zeros(len(ways)), np.zeros(len(ways), dtype=np.int64), 0
     on_gpu = model.device.type == "cuda"
     for turn in track(range(task.num_turns), arch, console=Console(stderr=True)):
-        shown = transcript(task, users, np.full(people, turn))
+        shown = example_transcripts(task, users, np.full(people, turn))
         for way, act in enumerate(ways.values()):
             if on_gpu:
                 torch.cuda.reset_peak_memory_stats()
@@ -190,9 +190,9 @@ def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act
     """Our agent; an act returns the tokens that it computed."""
     agent = ChoiceAgent(task, dialogue, scorer)
 
-    def act(shown: Observation) -> int:
+    def act(shown: Transcript) -> int:
         before = scorer.tokens_computed
-        agent.act(shown, np.zeros(len(shown["turn"])))
+        agent.act(shown, np.zeros(shown.num_people))
         return scorer.tokens_computed - before
 
     return act
@@ -201,9 +201,9 @@ def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act
 def generated(task: UserTask, tokenizer: Any, model: Any, batch_size: int) -> Act:
     """The usual loop: chats as text, padded to the left, and one token generated."""
 
-    def act(shown: Observation) -> int:
-        rows = range(len(shown["turn"]))
-        chats = [task.prompt({key: part[row] for key, part in shown.items()}) for row in rows]
+    def act(shown: Transcript) -> int:
+        rows = range(shown.num_people)
+        chats = [task.prompt(shown.person(row)) for row in rows]
         tokens = 0
         for first in range(0, len(chats), batch_size):
             inputs = tokenizer.apply_chat_template(

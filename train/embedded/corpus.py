@@ -24,7 +24,7 @@ from acquaint_gym.agents.llm.probe import ItemsProbe, LevelsProbe, Probe, ended
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import environment_spec, make_task
 from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.transcript import Observation
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -110,10 +110,10 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
     due: list[Due | None] = [Due(task.replies, row) for row in probs]
     whole = users.stimuli[0], actions, shown[0]
     if rng.random() < PLAIN:
-        said = task.prompt(_transcript(task, whole, turns - 1, users.context[0]))
+        said = task.prompt(_transcript(task, whole, turns - 1, users.context[0]).person(0))
         return Document(said, due[:turns])
     answered = int(rng.integers(turns + 1))
-    messages = task.prompt(_ended(_transcript(task, whole, answered, users.context[0])))
+    messages = task.prompt(ended(_transcript(task, whole, answered, users.context[0])).person(0))
     bank = task.bank
     if bank is not None and rng.random() < 0.5:
         asked: Probe = ItemsProbe(task)
@@ -137,7 +137,7 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
     told = int(rng.integers(2, max(2, stage.turns(task)) + 1))
     listed = (0, told, int(rng.integers(told)))[rng.choice(3, p=(0.6, 0.3, 0.1))]
     rest = [part[listed:] for part in (items[:, None], actions, answers)]
-    messages = task.prompt(_ended(_transcript(task, rest, told - listed)))
+    messages = task.prompt(ended(_transcript(task, rest, told - listed)).person(0))
     if listed:
         lines = [f"- {task.context_line(items[n : n + 1], answers[n])}\n" for n in range(listed)]
         opening = "This is known about the person:\n" + "".join(lines)
@@ -178,7 +178,7 @@ def compared(rng: np.random.Generator, stage: Stage) -> Document:
         options = task.question(stimulus).partition("\n")[2]
         asked = f"Which one has the {'highest' if sign > 0 else 'lowest'} {feature}?\n{options}"
         questions.append((asked, Due(task.replies, best / best.sum())))
-    return _asked(task.prompt(start)[:1], [], questions)
+    return _asked(task.prompt(start.person(0))[:1], [], questions)
 
 
 def encode(document: Document, dialogue: Dialogue) -> Example:
@@ -221,26 +221,15 @@ def _format(rng: np.random.Generator, stage: Stage) -> dict[str, Any]:
 
 def _transcript(
     task: UserTask, turns: Sequence[Any], answered: int, context: Floats | None = None
-) -> dict[str, Floats]:
-    """One transcript (no batch axis) of stimuli `[T, S]`, actions and what was shown `[T]`."""
+) -> Transcript:
+    """A batch of one transcript, of stimuli `[T, S]`, actions and what was shown `[T]`."""
     stimuli = np.full((task.num_turns, len(task.stimulus_low)), -1.0)
     known = np.full((2, task.num_turns), -1.0)
     asked = turns[0][: answered + 1]
     stimuli[: len(asked)] = asked
     known[:, :answered] = np.stack(turns[1:])[:, :answered]
-    observation = {
-        "turn": np.array([answered]),
-        "stimuli": stimuli.ravel(),
-        "actions": known[0],
-        "answers": known[1],
-    }
-    return observation if context is None else {**observation, "context": context}
-
-
-def _ended(transcript: dict[str, Floats]) -> Observation:
-    """The transcript (no batch axis) as if nothing more were asked."""
-    over = ended({key: value[None] for key, value in transcript.items()})
-    return {key: value[0] for key, value in over.items()}
+    before = None if context is None else context[None]
+    return Transcript.of(np.array([answered]), stimuli[None], known[:1], known[1:], context=before)
 
 
 def _asked(

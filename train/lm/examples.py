@@ -10,7 +10,7 @@ import numpy.typing as npt
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import LevelsProbe, ended
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Observation, as_of
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.train.lm.token_choices import Lesson, Replies
 from acquaint_gym.train.sources import Source, transcripts
@@ -26,7 +26,7 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
     for row, length in enumerate(trace.length.astype(int)):
         if not length:
             continue
-        messages = task.prompt({key: value[row] for key, value in observation.items()})
+        messages = task.prompt(observation.person(row))
         given = observation["actions"][row, :length].astype(np.int64)
         # The last reply is asked for, but nothing follows from it; nor from the farewell.
         ids, positions = dialogue.encode(messages[:-2])
@@ -63,9 +63,9 @@ def reports(
         some: list[Lesson] = []
         for number, belief in enumerate(beliefs):
             turn, factor = turns[row, number], factors[row, number]
-            one = {key: value[row : row + 1] for key, value in observation.items()}
-            past = ended(as_of(task, one, np.array([turn])))
-            messages = task.prompt({key: value[0] for key, value in past.items()})
+            one = observation.rows(slice(row, row + 1))
+            past = ended(one.at(np.array([turn]), task))
+            messages = task.prompt(past.person(0))
             messages[-1]["content"] += f"\n{probe.questions[factor]}"
             ids, positions = dialogue.encode(messages)
             target = belief[row, factor][None].astype(np.float32)
@@ -88,17 +88,17 @@ def reports(
         yield some
 
 
-def _believed(source: Source, observation: Observation, turn: Ints) -> Floats:
+def _believed(source: Source, observation: Transcript, turn: Ints) -> Floats:
     """`[N, F, L]` what the exact teacher, or the imitated agent, believes before turns `[N]`."""
     trace, everyone = source.run.trace, np.arange(len(turn))
     if source.imitate == "agent":
         if trace.belief.size == 0:
             raise ValueError(f"{source.folder}: {source.run.agent!r} recorded no beliefs.")
         return trace.belief[everyone, turn]
-    engine, told = source.task.inference(), as_of(source.task, observation, turn)
+    engine, told = source.task.inference(), observation.at(turn, source.task)
     blocks = []
     for rows in engine.blocks(len(turn)):
-        weights = engine.condition({key: value[rows] for key, value in told.items()})
+        weights = engine.condition(told.rows(rows))
         blocks.append(engine.marginals(weights))
     known = [block for block in blocks if block is not None]
     if not known:
@@ -106,13 +106,13 @@ def _believed(source: Source, observation: Observation, turn: Ints) -> Floats:
     return np.concatenate(known)
 
 
-def _legal(task: UserTask, observation: Observation) -> npt.NDArray[np.bool_]:
+def _legal(task: UserTask, observation: Transcript) -> npt.NDArray[np.bool_]:
     """`[N, T, A]` which actions were legal."""
     num, turns = observation["answers"].shape
     legal = np.ones((num, turns, len(task.actions)), dtype=bool)
     if type(task).legal is not UserTask.legal:
         for turn in range(turns):
-            here = np.flatnonzero(observation["turn"][:, 0] > turn)
-            some = {key: value[here] for key, value in observation.items()}
-            legal[here, turn] = task.legal(as_of(task, some, np.full(len(here), turn)))
+            here = np.flatnonzero(observation.turn > turn)
+            some = observation.rows(here)
+            legal[here, turn] = task.legal(some.at(np.full(len(here), turn), task))
     return legal

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from acquaint_gym.agents.networks.recurrent import Network, events, reads
-from acquaint_gym.envs.transcript import stimuli_of
 from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.train.networks.recipe import Gru
 from acquaint_gym.train.sources import Source, transcripts
@@ -43,7 +42,7 @@ def taught(found: Sequence[Source], rows: Sequence[Ints]) -> Taught:
         observation, trace = transcripts(source), source.run.trace
         target, choice = source.target
         told = events(observation, reads(source.task))
-        columns = (told, stimuli_of(observation), trace.answers, target, choice, trace.length)
+        columns = (told, observation.stimuli, trace.answers, target, choice, trace.length)
         parts.append([np.nan_to_num(column[row]) for column in columns])
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
     kinds = (np.float32, np.float32, np.int64, np.float32, np.int64, np.int64)

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from acquaint_gym.agents.networks.features import View
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.transcript import Transcript
 
 # Of every lane whose episode goes on: Stable-Baselines3 reads these and never writes.
 _NOTHING: dict[str, Any] = {}
@@ -49,7 +50,7 @@ class UserVecEnv(VecEnv):
         observation, _ = self._env.reset(seed=self._seeds[0])
         self._reset_seeds()
         self._returns[:], self._lengths[:] = 0, 0
-        return self._view.observe(observation)
+        return self._view.observe(Transcript(observation))
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Keeps the actions until `step_wait`."""
@@ -61,7 +62,7 @@ class UserVecEnv(VecEnv):
         over = terminated | truncated
         self._returns += reward
         self._lengths += 1
-        infos, shown = [_NOTHING] * self.num_envs, self._view.observe(observation)
+        infos, shown = [_NOTHING] * self.num_envs, self._view.observe(Transcript(observation))
         if over.any():
             now = round(time.perf_counter() - self._since, 6)
             for lane in np.flatnonzero(over).tolist():
@@ -72,7 +73,8 @@ class UserVecEnv(VecEnv):
                     "TimeLimit.truncated": bool(truncated[lane]),
                 }
             self._returns[over], self._lengths[over] = 0, 0
-            shown = self._view.observe(self._env.reset(options={"reset_mask": over})[0])
+            observation, _ = self._env.reset(options={"reset_mask": over})
+            shown = self._view.observe(Transcript(observation))
         return shown, reward.astype(np.float32), over, infos
 
     def close(self) -> None:
