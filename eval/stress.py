@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         "that took place in both: people who leave early are compared on the turns before they "
         "left, and the column `turns` says how many those are. Agents do not know of quirks, "
         "unless told: bayes:quirks=known is the exact teacher who does.",
-        epilog=f"Quirks: {known}; see python -m pydoc envs.users.quirks. Agents: "
+        epilog=f"Quirks: {known}; see pydoc acquaint_gym.envs.users.quirks. Agents: "
         f"{', '.join(agent_names())}. Environments: {', '.join(environments())}. Traces lie in "
         "DIR/NAME=STRENGTH and DIR/none, each a folder as eval.run leaves it.",
     )

@@ -174,11 +174,18 @@ def test_links_lead_to_what_exists():
     assert followed > 2 * len(places) == 20  # contents, and the README's table
 
 
-def test_every_file_of_the_tree_is_there():
+def test_the_tree_holds_every_folder_and_no_file_that_is_gone():
     tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1]
-    named = set(re.findall(r"\b\w+\.py\b", tree))
-    there = {path.name for folder in ("envs", "agents", "eval", "train") for path in
-             (ROOT / folder).rglob("*.py")}  # fmt: skip
-    assert named <= there
-    for folder in ("envs/users", "envs/tasks", "envs/data", "configs/agents", "tests"):
-        assert (ROOT / folder).is_dir()
+    at, named, folders = "", set(), set()
+    for line in tree.splitlines():
+        head, text = line[:15].strip().rstrip("/"), line[15:]
+        at = head or at
+        folders.add(at)
+        named |= {f"{at}/{name}" for name in re.findall(r"[\w/]+\.(?:py|md)\b", text)}
+        folders |= {f"{at}/{name}" for name in re.findall(r"\b(\w+)/(?![\w*])", text)}
+        folders |= {f"{at}/{name}" for name in re.findall(r"\b(\w+)/\*\.yaml", text)}
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("[a-z]*/**/*.py")}
+    assert {path for path in packages if not path.startswith("build")} <= folders
+    assert [name for name in folders if not (ROOT / name).is_dir()] == []
