@@ -77,6 +77,11 @@ def parser() -> argparse.ArgumentParser:
         help="file of real respondents to meet, with the checks that need no simulated people",
     )
     cli.add_argument(
+        "--people",
+        metavar="MODULE:CLASS",
+        help="another source of people, see eval.run; with the same checks as for --data",
+    )
+    cli.add_argument(
         "--split",
         help="people to meet: train (the default), dev or test; of --data: train, dev or all",
     )
@@ -90,8 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     It is 1 for a broken contract, 2 for bad input, 130 for an interrupt.
     """
     options = parser().parse_args(arguments)
-    errors, checks = Console(stderr=True), RESPONDENT_CHECKS if options.data else CHECKS
-    chosen = {"respondents": options.data, "split": options.split, "suite_seed": options.seed}
+    recorded = options.data or options.people
+    errors, checks = Console(stderr=True), RESPONDENT_CHECKS if recorded else CHECKS
+    chosen = {
+        "respondents": options.data,
+        "people": options.people,
+        "split": options.split,
+        "suite_seed": options.seed,
+    }
     people = {key: value for key, value in chosen.items() if value is not None}
     try:
         try:

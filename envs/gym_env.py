@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 from acquaint_gym.envs.episodes import EVERYONE, Episodes, Rows, checked_action, next_people
 from acquaint_gym.envs.interviews.episodes import Interviews
 from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.names import resolve
 from acquaint_gym.envs.observations import observation_space
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.render import as_text, show_panel
@@ -31,6 +32,8 @@ class UserEnv(gym.Env[Any, Any]):
         split: `train`, `dev` or `test` people; of respondents `train`, `dev` or `all`.
         suite_seed: >= 0; another number is another world of people.
         respondents: file of recorded answers to replay instead of simulating people.
+        people: another source of people than the simulator, `module:Class`, see
+            `envs.users.people.UserSource`.
         observation: `transcript`, or `turn` for this turn's stimulus and the last answer only.
         render_mode: None, `ansi` (text) or `human` (a panel with the teacher's belief).
         **arguments: the task's own, and those of every task, see `UserTask.configure`: `quirks`,
@@ -46,6 +49,7 @@ class UserEnv(gym.Env[Any, Any]):
         split: str = "train",
         suite_seed: int = 0,
         respondents: str | None = None,
+        people: str | None = None,
         observation: str = "transcript",
         render_mode: str | None = None,
         **arguments: Any,
@@ -53,7 +57,7 @@ class UserEnv(gym.Env[Any, Any]):
         """Builds the task and its source of people."""
         self.render_mode = render_mode
         self._episodes = _make_episodes(
-            1, task, split, suite_seed, respondents, observation, render_mode, arguments
+            1, task, split, suite_seed, respondents, people, observation, render_mode, arguments
         )
         self.task = self._episodes.task
         self.action_space = self.task.action_space
@@ -124,6 +128,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         split: str = "train",
         suite_seed: int = 0,
         respondents: str | None = None,
+        people: str | None = None,
         observation: str = "transcript",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -137,7 +142,15 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             raise ValueError(f"render_mode={render_mode!r}; a vector environment has 'ansi' only.")
         self.metadata = {"render_modes": ["ansi"], "autoreset_mode": self._mode}
         self._episodes = _make_episodes(
-            num_envs, task, split, suite_seed, respondents, observation, render_mode, arguments
+            num_envs,
+            task,
+            split,
+            suite_seed,
+            respondents,
+            people,
+            observation,
+            render_mode,
+            arguments,
         )
         self.task = self._episodes.task
         self.single_action_space = self.task.action_space
@@ -255,17 +268,25 @@ def _make_episodes(
     split: str,
     suite_seed: int,
     respondents: str | None,
+    people: str | None,
     observation: str,
     render_mode: str | None,
     arguments: dict[str, Any],
 ) -> Episodes:
     """The conversations behind an environment, from the environment's arguments."""
+    if respondents is not None and people is not None:
+        raise ValueError(
+            f"respondents={respondents!r} and people={people!r}: people come from one of the two; "
+            "leave one out."
+        )
     built = make_task(task, **arguments)
     source: UserSource
-    if respondents is None:
-        source = Simulator(built, split, suite_seed)
-    else:
+    if respondents is not None:
         source = Respondents(built, respondents, split, suite_seed)
+    elif people is not None:
+        source = resolve(people, "Source of people")(built, split, suite_seed)
+    else:
+        source = Simulator(built, split, suite_seed)
     kept = render_mode is not None
     if isinstance(built, AskingTask):
         return Interviews(built, source, num, observation, kept)

@@ -15,7 +15,7 @@ from acquaint_gym.envs.names import check_types, closest, resolve
 
 _ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
-_NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "observation", "render_mode")
+_NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "people", "observation", "render_mode")
 
 
 def task_arguments(target: str) -> list[str]:
@@ -137,8 +137,8 @@ def check_settings(env_id: str, keys: Iterable[str]) -> None:
             raise ValueError(f"--set {key}: {env_id} is about {key}={fixed[key]}; take another id.")
         if key in _NOT_OF_THE_TASK:
             raise ValueError(
-                f"--set {key}: not a setting of the task; --split, --seed and --data choose the "
-                "people, agents always observe transcripts."
+                f"--set {key}: not a setting of the task; --split, --seed, --data and --people "
+                "choose the people, agents always observe transcripts."
             )
         if key not in known:
             raise ValueError(f"{env_id} has no argument {closest(key, known)}")

@@ -70,7 +70,7 @@ class Respondents:
         return next(s for s in range(max(near, 1), near + num + 1) if math.gcd(s, num) == 1)
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
-        """See `envs.core.UserSource.draw`; numbers beyond the last row start over at the first."""
+        """See `UserSource.draw`; numbers beyond the last row start over at the first."""
         task = self._task
         row = person % len(self._answers)
         recorded = self._answers[row]
@@ -79,9 +79,5 @@ class Respondents:
         order = np.argsort(answers < 0, axis=1, kind="stable")[:, : task.num_stimuli]
         answers = np.take_along_axis(answers, order, axis=1)
         stimuli = np.take_along_axis(stimuli, order[..., None], axis=1)
-        length = np.minimum((answers >= 0).sum(axis=1), task.num_turns).astype(np.int16)
-        stimuli = np.where(answers[..., None] >= 0, stimuli, np.float32(-1))
-        levels, num = task.known_levels(self._row[row], recorded), len(person)
-        left, willing = np.zeros(num, dtype=bool), np.ones((num, task.num_turns), dtype=bool)
-        none = np.zeros((num, 0), dtype=np.float32)
-        return Users(person, levels, stimuli, answers, length, left, willing, none)
+        levels = task.known_levels(self._row[row], recorded)
+        return Users.from_answers(person, levels, stimuli, answers, task.num_turns)

@@ -67,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
         help="file of real respondents to meet instead of synthetic people; looked for here, then "
         "in the folder that the variable ACQUAINT_DATA names",
     )
+    cli.add_argument(
+        "--people",
+        metavar="MODULE:CLASS",
+        help="another source of people than the simulator, e.g. a language model or a server; see "
+        "envs.users.people.UserSource",
+    )
     add_options(cli, "runs/latest")
     return cli
 
@@ -106,7 +112,10 @@ def prepare(options: argparse.Namespace) -> tuple[list[Errand], int]:
     """
     check_options(options)
     people = People(
-        options.split or ("dev" if options.data else "test"), options.seed, options.data
+        options.split or ("dev" if options.data else "test"),
+        options.seed,
+        options.data,
+        options.people,
     )
     settings = parse_settings(options.settings)
     jobs: list[Evaluation] = []

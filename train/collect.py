@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="PATH", help="file of real respondents to meet, see eval.run"
     )
     cli.add_argument(
+        "--people", metavar="MODULE:CLASS", help="another source of people, see eval.run"
+    )
+    cli.add_argument(
         "--export",
         nargs="+",
         default=[],
@@ -110,7 +113,7 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
     for form in options.export:
         EXPORTS[form].check()
     for split in options.split or (["train", "dev"] if options.data else list(USERS)):
-        people = People(split, options.seed, options.data)
+        people = People(split, options.seed, options.data, options.people)
         jobs = [
             job
             for env_id in options.env

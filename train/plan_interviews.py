@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="PATH", help="file of real respondents to plan for, see eval.run"
     )
     cli.add_argument(
+        "--people", metavar="MODULE:CLASS", help="another source of people, see eval.run"
+    )
+    cli.add_argument(
         "--beam", type=int, default=8, metavar="W", help="sets of questions kept; 1 is greedy (8)"
     )
     cli.add_argument(
@@ -123,7 +126,8 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
         settings |= {"allow_stop": True, "cost": options.threshold}
     work = {}
     for split in options.split:
-        jobs = _jobs(options, People(split, options.seed, options.data), settings)
+        people = People(split, options.seed, options.data, options.people)
+        jobs = _jobs(options, people, settings)
         most = jobs[0].environment(1).num_people
         users = options.users or most or USERS
         if most is not None and users > most:

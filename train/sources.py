@@ -100,7 +100,7 @@ def check_people(found: Sequence[Source]) -> None:
     """Raises a `ValueError` for traces of the synthetic people on whom agents are scored."""
     for source in found:
         people = source.run.config["people"]
-        if people["split"] == "test" and people["data"] is None:
+        if people["split"] == "test":  # which recorded respondents do not have
             raise ValueError(
                 f"traces: {source.folder} is of split 'test', on whose people agents are scored; "
                 "train on others, python -m train.collect --split train."

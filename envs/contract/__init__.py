@@ -8,8 +8,8 @@
 `python -m envs.check` does it on the command line. A check takes the id of an environment that
 `envs.registration.register_task` registered, and arguments of the environment other than
 `observation` and `render_mode`. It returns None, or raises an `AssertionError` that says in a
-sentence what the task breaks and how to mend it. With `respondents=PATH` run `RESPONDENT_CHECKS`:
-the others speak of simulated people.
+sentence what the task breaks and how to mend it. With `respondents=PATH`, or
+`people="module:Class"`, run `RESPONDENT_CHECKS`: the others speak of simulated people.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ RESPONDENT_CHECKS: tuple[Check, ...] = (
     check_words,
     check_render,
 )
-"""The checks that also hold where people are recorded respondents, whose levels nobody knows."""
+"""The checks that also hold where people are not simulated, so that nobody knows their levels."""
 
 CHECKS: tuple[Check, ...] = (
     *RESPONDENT_CHECKS,

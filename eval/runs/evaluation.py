@@ -32,7 +32,7 @@ from acquaint_gym.envs.respondents import locate
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.fingerprint import of_code, of_settings
+from acquaint_gym.eval.runs.fingerprint import modules_of, of_code, of_modules, of_settings
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -45,15 +45,20 @@ class People:
         split: `train`, `dev` or `test`; of respondents `train`, `dev` or `all`.
         suite_seed: number of the world of people.
         data: path of the respondents' file, None for synthetic people.
+        source: another source of people, `module:Class`, see `envs.users.people.UserSource`.
     """
 
     split: str
     suite_seed: int
     data: str | None
+    source: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What tells these people from others, wherever the file lies."""
         known = {"split": self.split, "suite_seed": self.suite_seed}
+        if self.source is not None:
+            code = of_modules((self.source.partition(":")[0],))
+            return {**known, "data": {"people": self.source, "code": code}}
         if self.data is None:
             return {**known, "data": None}
         file = locate(self.data)
@@ -95,7 +100,9 @@ class Evaluation:
     def config(self) -> dict[str, Any]:
         """All that decides the traces, as JSON: settings, people, code and files."""
         agent, task = self.agent.arguments, self.agent.task_arguments
-        targets = (self.agent.target, environment_spec(self.env).kwargs["task"])
+        named = (self.agent.target, environment_spec(self.env).kwargs["task"])
+        targets = [target.partition(":")[0] for target in named]
+        values = [*self.settings.values(), *agent.values(), *task.values()]
         config = {
             "env": self.env,
             "env_spec": environment_spec(self.env).kwargs,
@@ -105,8 +112,8 @@ class Evaluation:
             "teacher_spec": asdict(self.teacher),
             "people": self.people.identity(),
             "version": metadata.version("acquaint-gym"),
-            "code": of_code((*self.packages, *(t.partition(":")[0] for t in targets))),
-            "files": of_settings([*self.settings.values(), *agent.values(), *task.values()]),
+            "code": of_code((*self.packages, *targets, *modules_of(values))),
+            "files": of_settings(values),
         }
         plain: dict[str, Any] = json.loads(json.dumps(config))
         return plain
@@ -124,6 +131,7 @@ class Evaluation:
             split=self.people.split,
             suite_seed=self.people.suite_seed,
             respondents=self.people.data,
+            people=self.people.source,
             **self.settings,
         ).unwrapped
         assert isinstance(env, UserVectorEnv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,9 @@ _DECIDE = (
     "acquaint_gym.eval.runs.evaluation",
 )
 
+# `module:Class`.
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
 
 def of_files(paths: Iterable[Path]) -> str:
     """Digest of the names and contents of files."""
@@ -38,8 +42,41 @@ def of_code(modules: tuple[str, ...]) -> str:
         ModuleNotFoundError: a module that decides traces is not there, e.g. since it was renamed;
             to skip it would re-use traces of other code.
     """
+    return _of_modules((*_DECIDE, *modules))
+
+
+@cache
+def of_modules(modules: tuple[str, ...]) -> str:
+    """Digest of the code of some modules, and of what lies beside them.
+
+    Raises:
+        ModuleNotFoundError: one of them is not there.
+    """
+    return _of_modules(modules)
+
+
+def modules_of(settings: Iterable[Any]) -> list[str]:
+    """Modules of the classes that settings name as `module:Class`, e.g. a scorer.
+
+    Other texts of this form, as names of models are, lead to no module that can be found.
+    """
+    texts = {value for value in settings if isinstance(value, str) and _TARGET.fullmatch(value)}
+    modules = sorted({text.partition(":")[0] for text in texts})
+    return [module for module in modules if _is_here(module)]
+
+
+def _is_here(module: str) -> bool:
+    """Whether there is a module of this name; one in a package that is not there is not."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _of_modules(modules: tuple[str, ...]) -> str:
+    """See `of_modules`; reads the files anew."""
     files: set[Path] = set()
-    for name in (*_DECIDE, *modules):
+    for name in modules:
         spec = find_spec(name)
         if spec is None:
             raise ModuleNotFoundError(
