@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.metrics import metric_named
@@ -30,9 +31,8 @@ from acquaint_gym.eval.report.tables import (
     screen_table,
     spread,
 )
-from acquaint_gym.eval.runs.execution import command_line, say_no
+from acquaint_gym.eval.runs.command import command_line, print_error
 from acquaint_gym.eval.runs.store import Run
-from acquaint_gym.eval.trace import write_json
 
 COLUMNS = 6  # turns that a table has room for
 _LEGEND = (
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 where there is nothing to report."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
-    errors = Console(stderr=True)
+    console = Console(stderr=True)
     try:
         runs = gather(options.runs)
         rows, overall, left_out = [], [], []
@@ -73,19 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not rows:
             raise NoBeliefError(" ".join(["Nothing to report.", *left_out]))
     except ValueError as error:
-        return say_no(error, errors)
+        return print_error(error, console)
     for line in left_out:
-        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     header, lines = table(rows)
-    console = screen()
-    console.print(screen_table("Belief and truth", header, lines, text_columns=3, caption=_LEGEND))
+    output = screen()
+    output.print(screen_table("Belief and truth", header, lines, text_columns=3, caption=_LEGEND))
     header, lines = overall_table(overall)
     title = "Belief, truth and the teacher"
-    console.print(screen_table(title, header, lines, text_columns=3, caption=_OVERALL_LEGEND))
+    output.print(screen_table(title, header, lines, text_columns=3, caption=_OVERALL_LEGEND))
     if options.out:
         command = command_line("eval.belief", given)
         _write(rows, overall, {"command": command, "left_out": left_out}, options.out)
-        console.print(f"Report and plot: {options.out}", highlight=False, soft_wrap=True)
+        output.print(f"Report and plot: {options.out}", highlight=False, soft_wrap=True)
     return 0
 
 

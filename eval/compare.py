@@ -17,13 +17,13 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import Floats, paired
 from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
-from acquaint_gym.eval.runs.execution import command_line, say_no
+from acquaint_gym.eval.runs.command import command_line, print_error
 from acquaint_gym.eval.runs.store import Run, load_runs
-from acquaint_gym.eval.trace import write_json
 
 POINT = 0.01  # the difference that a reader would care to see, in the metric's unit
 _HEADER = (
@@ -44,22 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 where runs cannot be compared."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
-    console = screen()
-    errors = Console(stderr=True)
+    output = screen()
+    console = Console(stderr=True)
     rows = []
     try:
         for env, runs in collect(options.runs).items():
             if len(runs) == 1:
-                errors.print(f"Left out {env}: met by {', '.join(runs)} only.", markup=False)
+                console.print(f"Left out {env}: met by {', '.join(runs)} only.", markup=False)
                 continue
             rows += compare(env, runs, options.reference or next(iter(runs)), options.metric)
     except (DifferentPeopleError, NothingToCompareError) as error:
-        return say_no(error, errors)
+        return print_error(error, console)
     parts = []
     for env, reference in dict.fromkeys((row["env"], row["reference"]) for row in rows):
         lines = [_line(row) for row in rows if row["env"] == env]
         title = f"{env}: difference to {reference}"
-        console.print(screen_table(title, _HEADER, lines, text_columns=2, caption=_LEGEND))
+        output.print(screen_table(title, _HEADER, lines, text_columns=2, caption=_LEGEND))
         parts += [f"## {title}", markdown_table(_HEADER, lines, text_columns=2), _LEGEND]
     if options.out:
         command = command_line("eval.compare", given)

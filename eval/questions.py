@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
@@ -24,8 +25,9 @@ from acquaint_gym.eval.report.report import same_people
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
 from acquaint_gym.eval.run import parser as run_parser
 from acquaint_gym.eval.run import prepare
-from acquaint_gym.eval.runs.execution import carry_out, how_made, refusing, run_command
-from acquaint_gym.eval.trace import Trace, write_json
+from acquaint_gym.eval.runs.command import input_errors, provenance, run_command
+from acquaint_gym.eval.runs.execution import run_all
+from acquaint_gym.eval.trace import Trace
 
 SHOWN = (
     "log_score",
@@ -74,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("eval.questions", parser(), _run, arguments)
 
 
-def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
-    with refusing():
+def _run(options: argparse.Namespace, command: str, console: Console) -> None:
+    with input_errors():
         for package in options.packages:
             import_package(package)
         if len(options.env) > 1 or not task_class(options.env[0]).agent_asks:
@@ -83,25 +85,25 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
                 f"--env {' '.join(options.env)}: expected exactly one, where agents ask."
             )
         needs = [_need(text, options.agent) for text in options.need]
-        errands, users = prepare(options)
-        task = errands[0].job.environment(1).task
+        runs, users = prepare(options)
+        task = runs[0].evaluation.environment(1).task
         for agent, number in needs:
             if number > task.num_turns:
                 raise ValueError(
                     f"--need {agent}:{number}: at most {task.num_turns} questions are asked."
                 )
-    carry_out(errands, users, options, errors)
-    traces = {errand.job.agent.label: errand.trace(users) for errand in errands}
+    run_all(runs, users, options, console)
+    traces = {run.evaluation.agent.label: run.trace(users) for run in runs}
     traces = same_people(options.env[0], traces)
     curves = {agent: learned(trace) for agent, trace in traces.items()}
     factors = task.population.factors if task.population.grid is not None else ()
-    apart = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
-    traits = {trait: {agent: of[trait] for agent, of in apart.items()} for trait in factors}
-    meta = how_made(command, options, users, errands[0].job.people)
+    by_agent = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
+    traits = {trait: {agent: of[trait] for agent, of in by_agent.items()} for trait in factors}
+    meta = provenance(command, options, users, runs[0].evaluation.people)
     about = {"env": options.env[0]}
     rows = _rows(about, curves)
     of_traits = [row for name, of in traits.items() for row in _rows(about | {"trait": name}, of)]
-    out, console = Path(options.out), screen()
+    out, output = Path(options.out), screen()
     text = [f"# {options.env[0]}: {users} people", f"```\n{command}\n```"]
     start = float(
         next(iter(traces.values())).interview_stats[:, 0, STATISTICS.index("log_score")].mean()
@@ -116,8 +118,8 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
     for title, header, lines, texts in tables:
         # Intervals are in the report: nine columns of them are too wide for a screen.
         plain = [[cell.partition(" ±")[0] for cell in line] for line in lines]
-        console.print(screen_table(title, header, plain, texts))
-    console.print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
+        output.print(screen_table(title, header, plain, texts))
+    output.print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
 
 
 def _need(text: str, agents: Sequence[str]) -> tuple[str, int]:
@@ -186,7 +188,7 @@ def _tables(curves: Curves, traits: Mapping[str, Curves]) -> list[_Table]:
     """A table for each metric, and what is known of it trait by trait below it."""
     turns = max(len(of["log_score"].mean) for of in curves.values())
     after = [n for n in AFTER if n < turns] + [turns]
-    columns, found = [str(n) for n in after], []
+    columns, tables = [str(n) for n in after], []
     for name in SHOWN:
         what = f"{INTERVIEW_METRICS[name].unit}, after so many questions"
         lines = [
@@ -195,7 +197,7 @@ def _tables(curves: Curves, traits: Mapping[str, Curves]) -> list[_Table]:
             if name in of
         ]
         if lines:
-            found.append(_Table(f"{name}, {what}", ["agent", *columns], lines))
+            tables.append(_Table(f"{name}, {what}", ["agent", *columns], lines))
         lines = [
             [trait, agent, *(_cell(of[name], n) for n in after)]
             for trait, agents in traits.items()
@@ -204,8 +206,8 @@ def _tables(curves: Curves, traits: Mapping[str, Curves]) -> list[_Table]:
         ]
         if lines:
             title, header = f"{name} by trait, {what}", ["trait", "agent", *columns]
-            found.append(_Table(title, header, lines, texts=2))
-    return found
+            tables.append(_Table(title, header, lines, texts=2))
+    return tables
 
 
 def _cell(curve: Estimate, number: int) -> str:

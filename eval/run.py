@@ -17,17 +17,17 @@ from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.report.report import build_report, table, write_report
-from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
-from acquaint_gym.eval.runs.execution import (
+from acquaint_gym.eval.runs.command import (
     DEFAULT_USERS,
-    Errand,
     add_options,
-    carry_out,
+    add_people,
     check_options,
-    how_made,
-    refusing,
+    input_errors,
+    provenance,
     run_command,
 )
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
+from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 from acquaint_gym.eval.trace import Trace
 
 
@@ -50,28 +50,10 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument(
         "--env", nargs="+", default=["acquaint/Questionnaire-v0"], metavar="ID", help="environments"
     )
-    cli.add_argument(
-        "--split",
-        help="people to meet: train, dev or test (the default); of --data: train, dev (the "
-        "default) or all",
-    )
-    cli.add_argument(
-        "--users",
-        type=int,
-        metavar="N",
-        help=f"how many people (default: {DEFAULT_USERS}; of --data everyone in the split)",
-    )
-    cli.add_argument(
-        "--data",
-        metavar="PATH",
-        help="file of real respondents to meet instead of synthetic people; looked for here, then "
-        "in the folder that the variable ACQUAINT_DATA names",
-    )
-    cli.add_argument(
-        "--people",
-        metavar="MODULE:CLASS",
-        help="another source of people than the simulator, e.g. a language model or a server; see "
-        "envs.users.people.UserSource",
+    add_people(
+        cli,
+        "train, dev or test (the default); of --data: train, dev (the default) or all",
+        f"default: {DEFAULT_USERS}; of --data everyone in the split",
     )
     add_options(cli, "runs/latest")
     return cli
@@ -82,26 +64,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("eval.run", parser(), _run, arguments)
 
 
-def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
-    with refusing():
-        errands, users = prepare(options)
-    carry_out(errands, users, options, errors)
+def _run(options: argparse.Namespace, command: str, console: Console) -> None:
+    with input_errors():
+        runs, users = prepare(options)
+    run_all(runs, users, options, console)
     traces: dict[str, dict[str, Trace]] = {}
-    for errand in errands:
-        traces.setdefault(errand.job.env, {})[errand.job.agent.label] = errand.trace(users)
-    jobs = [errand.job for errand in errands]
+    evaluations = [run.evaluation for run in runs]
+    for run, evaluation in zip(runs, evaluations, strict=True):
+        traces.setdefault(evaluation.env, {})[evaluation.agent.label] = run.trace(users)
     # The agent that is the reference, by whatever name; none where settings changed it.
-    teachers = [job.agent.label for job in jobs if job.agent.same_as(job.teacher)]
-    meta = how_made(command, options, users, jobs[0].people)
+    teachers = [one.agent.label for one in evaluations if one.agent.same_as(one.teacher)]
+    meta = provenance(command, options, users, evaluations[0].people)
     report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
     write_report(report, traces, Path(options.out))
-    console = screen()
+    output = screen()
     for env_id in traces:
-        console.print(table(report, env_id))
-    console.print(f"Report, plots and traces: {options.out}", highlight=False, soft_wrap=True)
+        output.print(table(report, env_id))
+    output.print(f"Report, plots and traces: {options.out}", highlight=False, soft_wrap=True)
 
 
-def prepare(options: argparse.Namespace) -> tuple[list[Errand], int]:
+def prepare(options: argparse.Namespace) -> tuple[list[PlannedRun], int]:
     """Everything that can be wrong with the input is found here, before anything is computed.
 
     Returns:
@@ -118,18 +100,15 @@ def prepare(options: argparse.Namespace) -> tuple[list[Errand], int]:
         options.people,
     )
     settings = parse_settings(options.settings)
-    jobs: list[Evaluation] = []
+    evaluations: list[Evaluation] = []
     for env_id in options.env:
-        jobs += plan(env_id, options.agent, people, settings, tuple(options.packages))
-    most = jobs[0].environment(1).num_people
-    users = options.users or most or DEFAULT_USERS
-    if most is not None and users > most:
-        raise ValueError(f"--users {users}: split {people.split!r} has {most} respondents.")
-    errands = []
-    for job in jobs:
-        errands.append(Errand(job, Path(options.out), options.fresh))
-        errands[-1].try_out(users)
-    return errands, users
+        evaluations += plan(env_id, options.agent, people, settings, tuple(options.packages))
+    users = evaluations[0].num_users(options.users, DEFAULT_USERS)
+    runs = []
+    for evaluation in evaluations:
+        runs.append(PlannedRun(evaluation, Path(options.out), options.fresh))
+        runs[-1].dry_run(users)
+    return runs, users
 
 
 if __name__ == "__main__":

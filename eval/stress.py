@@ -19,17 +19,17 @@ from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.envs.users.quirks import NONE, Quirks
 from acquaint_gym.eval.report.stress import Note, StressReport, print_report, rows_of, write_report
-from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.eval.runs.execution import (
-    Errand,
+from acquaint_gym.eval.runs.command import (
+    DEFAULT_USERS,
     add_options,
     add_people,
-    carry_out,
     check_options,
-    how_made,
-    refusing,
+    input_errors,
+    provenance,
     run_command,
 )
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 from acquaint_gym.eval.trace import Trace
 
 ENVIRONMENTS = ("acquaint/Questionnaire-v0", "acquaint/Flights-v0", "acquaint/FlightChoice-v0")
@@ -79,7 +79,7 @@ STRENGTHS = (
 class Case:
     """One agent on one environment, with the people's quirk, or None without."""
 
-    errand: Errand
+    run: PlannedRun
     strength: Strength | None
 
 
@@ -119,7 +119,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME:STRENGTH",
         help=f"instead of: {' '.join(strength.text for strength in STRENGTHS)}",
     )
-    add_people(cli)
+    add_people(cli, "train, dev or test (the default)", str(DEFAULT_USERS), synthetic_only=True)
+    cli.set_defaults(split="test", users=DEFAULT_USERS)
     add_options(cli, "runs/stress")
     return cli
 
@@ -129,27 +130,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("eval.stress", parser(), _run, arguments)
 
 
-def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
-    with refusing():
+def _run(options: argparse.Namespace, command: str, console: Console) -> None:
+    with input_errors():
         strengths = chosen(options.quirks)
         cases, notes = prepare(options, strengths)
     users = options.users
-    carry_out([case.errand for case in cases], users, options, errors)
-    meta = how_made(command, options, users, cases[0].errand.job.people)
+    run_all([case.run for case in cases], users, options, console)
+    meta = provenance(command, options, users, cases[0].run.evaluation.people)
     meta["strengths"] = [asdict(strength) for strength in strengths]
     report = StressReport(meta, [], notes)
     plain: dict[tuple[str, str], Trace] = {}
     for case in cases:  # one trace at a time beside those without a quirk
-        job, trace = case.errand.job, case.errand.trace(users)
+        evaluation, trace = case.run.evaluation, case.run.trace(users)
         if case.strength is None:
-            plain[job.env, job.agent.label] = trace
+            plain[evaluation.env, evaluation.agent.label] = trace
         key = {
-            "env": job.env,
+            "env": evaluation.env,
             "quirk": case.strength.quirk if case.strength else NONE,
             "strength": case.strength.strength if case.strength else None,
-            "agent": job.agent.label,
+            "agent": evaluation.agent.label,
         }
-        without = plain[job.env, job.agent.label]
+        without = plain[evaluation.env, evaluation.agent.label]
         report.rows.extend(key | row for row in rows_of(without, trace))
     write_report(report, Path(options.out))
     print_report(report, screen(), options.out)
@@ -163,16 +164,16 @@ def chosen(texts: Sequence[str] | None) -> list[Strength]:
     """
     if texts is None:
         return list(STRENGTHS)
-    found = []
+    strengths = []
     for text in texts:
         quirks = asdict(Quirks.parse(text))
         name, _, strength = text.partition(":")
         if name not in quirks or "+" in strength:
             raise ValueError(f"--quirks {text}: expected one NAME:STRENGTH, e.g. careless:0.2.")
-        found.append(Strength(name, quirks[name], "chosen on the command line"))
-    if len({strength.text for strength in found}) < len(found):
+        strengths.append(Strength(name, quirks[name], "chosen on the command line"))
+    if len({strength.text for strength in strengths}) < len(strengths):
         raise ValueError(f"--quirks {' '.join(texts)}: each may be named once.")
-    return found
+    return strengths
 
 
 def prepare(
@@ -194,28 +195,28 @@ def prepare(
     out, packages = Path(options.out), tuple(options.packages)
     cases, notes = [], []
     for env_id in options.env:
-        for job in plan(env_id, options.agent, people, settings, packages):
-            cases.append(Case(Errand(job, out / NONE, options.fresh), None))
-            cases[-1].errand.try_out(options.users)
+        for evaluation in plan(env_id, options.agent, people, settings, packages):
+            cases.append(Case(PlannedRun(evaluation, out / NONE, options.fresh), None))
+            cases[-1].run.dry_run(options.users)
         # What could be played without a quirk and cannot with it is refused for the quirk.
         for strength in strengths:
-            jobs = plan(
-                env_id, options.agent, people, {**settings, "quirks": strength.text}, packages
-            )
+            with_quirk = {**settings, "quirks": strength.text}
+            evaluations = plan(env_id, options.agent, people, with_quirk, packages)
+            labels = [evaluation.agent.label for evaluation in evaluations]
             try:
-                jobs[0].environment(1)
+                evaluations[0].environment(1)
             except ValueError as error:
-                notes += [Note(env_id, strength.text, job.agent.label, str(error)) for job in jobs]
+                notes += [Note(env_id, strength.text, label, str(error)) for label in labels]
                 continue
-            for job in jobs:
+            for label, evaluation in zip(labels, evaluations, strict=True):
                 folder = out / strength.text.replace(":", "=")
-                errand = Errand(job, folder, options.fresh)
+                run = PlannedRun(evaluation, folder, options.fresh)
                 try:
-                    errand.try_out(options.users)
+                    run.dry_run(options.users)
                 except ValueError as error:
-                    notes.append(Note(env_id, strength.text, job.agent.label, str(error)))
+                    notes.append(Note(env_id, strength.text, label, str(error)))
                 else:
-                    cases.append(Case(errand, strength))
+                    cases.append(Case(run, strength))
     return cases, notes
 
 

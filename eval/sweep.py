@@ -18,30 +18,30 @@ from rich.console import Console
 
 from acquaint_gym.agents.registry import agent_names
 from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.metrics import all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, numbers, screen_table
-from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.eval.runs.execution import (
-    Errand,
+from acquaint_gym.eval.runs.command import (
+    DEFAULT_USERS,
     add_options,
     add_people,
-    carry_out,
     check_options,
-    how_made,
-    refusing,
+    input_errors,
+    provenance,
     run_command,
 )
-from acquaint_gym.eval.trace import write_json
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 
 
 @dataclass(frozen=True)
 class Point:
     """An agent at one combination of settings."""
 
-    errand: Errand
+    run: PlannedRun
     settings: dict[str, Any]
 
 
@@ -80,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a column for each turn, and a row for each agent, instead of the mean over turns",
     )
-    add_people(cli)
+    add_people(cli, "train, dev or test (the default)", str(DEFAULT_USERS), synthetic_only=True)
+    cli.set_defaults(split="test", users=DEFAULT_USERS)
     add_options(cli, "runs/sweep")
     return cli
 
@@ -90,15 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("eval.sweep", parser(), _run, arguments)
 
 
-def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
-    with refusing():
+def _run(options: argparse.Namespace, command: str, console: Console) -> None:
+    with input_errors():
         points = prepare(options)
-    carry_out([point.errand for point in points], options.users, options, errors)
+    run_all([point.run for point in points], options.users, options, console)
     metric = metric_named(options.metric)
     rows: list[dict[str, Any]] = []
     for point in points:
-        job, trace = point.errand.job, point.errand.trace(options.users)
-        key = {"env": job.env, "settings": point.settings, "agent": job.agent.label}
+        evaluation, trace = point.run.evaluation, point.run.trace(options.users)
+        key = {"env": evaluation.env, "settings": point.settings}
+        key["agent"] = evaluation.agent.label
         key["metric"] = metric.name
         if options.by_turn:
             curve = interval(metric.by_turn(trace), metric.combine)
@@ -106,7 +108,7 @@ def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
         else:
             estimate = interval(metric.statistics(trace), metric.combine)
             rows.append(key | numbers(estimate))
-    meta = how_made(command, options, options.users, points[0].errand.job.people)
+    meta = provenance(command, options, options.users, points[0].run.evaluation.people)
     out = Path(options.out)
     write_json(out / "report.json", {"meta": meta, "rows": rows})
     header, lines = _table(rows)
@@ -131,20 +133,22 @@ def prepare(options: argparse.Namespace) -> list[Point]:
     varied: dict[str, list[Any]] = {}
     for text in options.vary:
         key, _, values = text.partition("=")
-        some = [parse_settings([f"{key}={value}"])[key] for value in values.split(",") if value]
-        if key in varied or key in common or not some or len(set(map(str, some))) < len(some):
+        texts = [value for value in values.split(",") if value]
+        parsed = [parse_settings([f"{key}={value}"])[key] for value in texts]
+        taken = key in varied or key in common
+        if taken or not parsed or len(set(map(str, parsed))) < len(parsed):
             raise ValueError(f"--vary {text}: expected KEY=VALUE,VALUE,..., each once.")
-        varied[key] = some
+        varied[key] = parsed
     points = []
     for env_id, values in product(options.env, product(*varied.values())):
         settings = dict(zip(varied, values, strict=True))
         folder = Path(options.out) / ",".join(f"{k}={v}" for k, v in settings.items()).replace(
             "/", "-"
         )
-        jobs = plan(env_id, options.agent, people, {**common, **settings}, tuple(options.packages))
-        for job in jobs:
-            points.append(Point(Errand(job, folder, options.fresh), settings))
-            points[-1].errand.try_out(options.users)
+        packages = tuple(options.packages)
+        for evaluation in plan(env_id, options.agent, people, {**common, **settings}, packages):
+            points.append(Point(PlannedRun(evaluation, folder, options.fresh), settings))
+            points[-1].run.dry_run(options.users)
     return points
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from acquaint_gym.envs.files import atomic
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,9 @@ class Trace:
 
     def save(self, path: Path) -> None:
         """Writes one `.npz`; a reader never sees a half-written file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        with atomic(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **columns)
 
     @classmethod
     def load(cls, path: Path) -> Trace:
@@ -102,21 +97,3 @@ class Trace:
     def select(self, rows: npt.NDArray[Any] | slice) -> Trace:
         """The trace of some of its people; `rows` indexes or masks the first axis."""
         return Trace(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes indented JSON, atomically; NaN is written as null, as the standard demands."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(entry) for entry in value]
-        if isinstance(value, float) and not np.isfinite(value):
-            return None
-        return value
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", "utf-8")
-    partial.replace(path)

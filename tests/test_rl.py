@@ -26,7 +26,7 @@ from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.run import main as evaluate
-from acquaint_gym.eval.runs.execution import RefusedError
+from acquaint_gym.eval.runs.command import InputError
 from acquaint_gym.train import rl_bench
 from acquaint_gym.train.rl import main
 from acquaint_gym.train.sb3.env import UserVecEnv
@@ -546,5 +546,5 @@ def test_a_damaged_checkpoint_is_named_and_one_of_another_name_is_passed_over(tm
     run_of("ppo", tmp_path, total_steps=40).carry_out()
     (tmp_path / "policy.json").unlink()
     (tmp_path / "checkpoint-40" / "state.pt").write_bytes(b"PK")
-    with pytest.raises(RefusedError, match="checkpoint-40: a damaged checkpoint"):
+    with pytest.raises(InputError, match="checkpoint-40: a damaged checkpoint"):
         run_of("ppo", tmp_path, total_steps=40).carry_out()

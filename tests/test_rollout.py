@@ -16,6 +16,7 @@ from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
 from acquaint_gym.agents.core import Agent, Decision, best
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import PROBABILITY_FLOOR
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
@@ -25,7 +26,7 @@ from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
-from acquaint_gym.eval.trace import Trace, write_json
+from acquaint_gym.eval.trace import Trace
 
 ENV = "acquaint/Questionnaire-v0"
 TASK = Questionnaire()

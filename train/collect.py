@@ -18,15 +18,15 @@ from rich.console import Console
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import task_class
-from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.eval.runs.execution import (
-    Errand,
+from acquaint_gym.eval.runs.command import (
     add_options,
-    carry_out,
+    add_people,
     check_options,
-    guarded,
-    refusing,
+    exit_code,
+    input_errors,
 )
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 from acquaint_gym.train.export import EXPORTS, export
 
 # Five people of each of the 2,250 / 250 / 625 profiles of a split.
@@ -46,24 +46,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME[:key=value,...]",
         help="whose conversations (the teacher's); its distribution is recorded beside each",
     )
-    cli.add_argument(
-        "--split",
-        nargs="+",
-        metavar="SPLIT",
-        help="people to meet (train dev test; of --data train dev)",
-    )
     numbers = " / ".join(f"{number:,}" for number in USERS.values())
-    cli.add_argument(
-        "--users",
-        type=int,
-        metavar="N",
-        help=f"how many of each split ({numbers}; of --data everyone)",
-    )
-    cli.add_argument(
-        "--data", metavar="PATH", help="file of real respondents to meet, see eval.run"
-    )
-    cli.add_argument(
-        "--people", metavar="MODULE:CLASS", help="another source of people, see eval.run"
+    add_people(
+        cli,
+        "train dev test, all by default; of --data train dev",
+        f"of each split: {numbers}; of --data everyone",
+        several=True,
     )
     cli.add_argument(
         "--export",
@@ -85,22 +73,22 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     options = parser().parse_args(list(sys.argv[1:] if arguments is None else arguments))
-    return guarded(partial(_run, options), options.out)
+    return exit_code(partial(_run, options), options.out)
 
 
-def _run(options: argparse.Namespace, errors: Console) -> None:
-    with refusing():
+def _run(options: argparse.Namespace, console: Console) -> None:
+    with input_errors():
         work = prepare(options)
-    for split, (errands, users) in work.items():
-        errors.print(f"{split}: {users:,} people", highlight=False)
-        carry_out(errands, users, options, errors)
+    for split, (runs, users) in work.items():
+        console.print(f"{split}: {users:,} people", highlight=False)
+        run_all(runs, users, options, console)
     for split in work:
         for form in options.export:
             for path in export(form, Path(options.out) / split, options.with_levels):
-                errors.print(f"{form}: {path}", highlight=False, soft_wrap=True)
+                console.print(f"{form}: {path}", highlight=False, soft_wrap=True)
 
 
-def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
+def prepare(options: argparse.Namespace) -> dict[str, tuple[list[PlannedRun], int]]:
     """What is to be done for each split, and with how many people.
 
     Raises:
@@ -114,10 +102,10 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
         EXPORTS[form].check()
     for split in options.split or (["train", "dev"] if options.data else list(USERS)):
         people = People(split, options.seed, options.data, options.people)
-        jobs = [
-            job
+        evaluations = [
+            evaluation
             for env_id in options.env
-            for job in plan(
+            for evaluation in plan(
                 env_id,
                 named or [task_class(env_id).teacher],
                 people,
@@ -125,13 +113,10 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
                 tuple(options.packages),
             )
         ]
-        most = jobs[0].environment(1).num_people
-        users = options.users or most or USERS[split]
-        if most is not None and users > most:
-            raise ValueError(f"--users {users}: split {split!r} has {most} respondents.")
-        errands = [Errand(job, Path(options.out) / split, options.fresh) for job in jobs]
-        errands[0].try_out(users)
-        work[split] = errands, users
+        users = evaluations[0].num_users(options.users, USERS[split])
+        runs = [PlannedRun(one, Path(options.out) / split, options.fresh) for one in evaluations]
+        runs[0].dry_run(users)
+        work[split] = runs, users
     return work
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 import numpy as np
 
+from acquaint_gym.envs.files import atomic
 from acquaint_gym.envs.gym_env import UserEnv
 from acquaint_gym.eval.runs.store import slug
 from acquaint_gym.train.sources import Source, sources, transcripts
@@ -107,11 +108,11 @@ def conversations(source: Source, with_levels: bool) -> Iterator[dict[str, Any]]
 
 def _jsonl(source: Source, path: Path, with_levels: bool) -> Path:
     """One conversation a line."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        for told in conversations(source, with_levels):
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
-    return partial.replace(path.with_name(f"{path.name}.jsonl"))
+    file = path.with_name(f"{path.name}.jsonl")
+    with atomic(file) as partial, partial.open("w", encoding="utf-8") as lines:
+        for conversation in conversations(source, with_levels):
+            lines.write(json.dumps(conversation, ensure_ascii=False) + "\n")
+    return file
 
 
 def _datasets(source: Source, path: Path, with_levels: bool) -> Path:

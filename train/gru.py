@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from acquaint_gym.eval.runs.execution import guarded, refusing
+from acquaint_gym.eval.runs.command import exit_code, input_errors
 from acquaint_gym.train.networks.recipe import Gru, parse
 from acquaint_gym.train.recipes import language_model as recipes
 
@@ -34,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, words = cli.parse_known_args(given)
 
     def body(errors: Console) -> None:
-        with refusing():
+        with input_errors():
             table = recipes.read(options.config) if options.config else {}
             recipe = parse(table | recipes.overrides(words), options.config or "command line")
             carry_out = prepare(recipe, options.fresh, errors)
         carry_out()
 
-    return guarded(body, "`out`")
+    return exit_code(body, "`out`")
 
 
 def prepare(recipe: Gru, fresh: bool, errors: Console) -> Callable[[], dict[str, Any]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acquaint_gym.envs.console import program
-from acquaint_gym.eval.runs.execution import RefusedError, guarded, refusing
+from acquaint_gym.eval.runs.command import InputError, exit_code, input_errors
 
 OUT = Path("agents/models/micro")
 
@@ -74,17 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     cli = parser()
     options = cli.parse_args(arguments)
-    return guarded(partial(_run, options, cli.parse_args([])), str(options.out))
+    return exit_code(partial(_run, options, cli.parse_args([])), str(options.out))
 
 
 def _run(options: argparse.Namespace, defaults: argparse.Namespace, errors: Console) -> None:
     try:
         from acquaint_gym.train.embedded.build import build
     except ModuleNotFoundError as error:
-        raise RefusedError(
+        raise InputError(
             f"{error}; language models need the extra llm (pip install -e '.[llm]')."
         ) from error
-    with refusing():
+    with input_errors():
         check(options)
         build(options, vars(defaults), errors)
 

@@ -26,16 +26,16 @@ from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments, task_class
 from acquaint_gym.eval.report.report import build_report, table, write_report
-from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
-from acquaint_gym.eval.runs.execution import (
-    Errand,
+from acquaint_gym.eval.runs.command import (
     add_options,
-    carry_out,
+    add_people,
     check_options,
-    how_made,
-    refusing,
+    input_errors,
+    provenance,
     run_command,
 )
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
+from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 
 # As many as `train.collect` meets of the training split.
 USERS = 11_250
@@ -48,25 +48,13 @@ def parser() -> argparse.ArgumentParser:
         description="Plans interviews in hindsight, as an upper bound and to teach from.",
     )
     cli.add_argument("--env", default="acquaint/Interview-v0", metavar="ID", help="where to ask")
-    cli.add_argument(
-        "--split",
-        nargs="+",
-        default=["train"],
-        metavar="SPLIT",
-        help="people to plan for: train (the default), dev, test; of --data train, dev",
+    add_people(
+        cli,
+        "train (the default), dev, test; of --data train, dev",
+        f"of each split: {USERS:,}; of --data everyone",
+        several=True,
     )
-    cli.add_argument(
-        "--users",
-        type=int,
-        metavar="N",
-        help=f"how many of each split ({USERS:,}; of --data everyone)",
-    )
-    cli.add_argument(
-        "--data", metavar="PATH", help="file of real respondents to plan for, see eval.run"
-    )
-    cli.add_argument(
-        "--people", metavar="MODULE:CLASS", help="another source of people, see eval.run"
-    )
+    cli.set_defaults(split=["train"])
     cli.add_argument(
         "--beam", type=int, default=8, metavar="W", help="sets of questions kept; 1 is greedy (8)"
     )
@@ -89,21 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command("train.plan_interviews", parser(), _run, arguments)
 
 
-def _run(options: argparse.Namespace, command: str, errors: Console) -> None:
-    with refusing():
+def _run(options: argparse.Namespace, command: str, console: Console) -> None:
+    with input_errors():
         work = prepare(options)
-    for split, (errands, users) in work.items():
-        errors.print(f"{split}: {users:,} people", highlight=False)
-        carry_out(errands, users, options, errors)
-        traces = {options.env: {one.job.agent.label: one.trace(users) for one in errands}}
-        meta = how_made(command, options, users, errands[0].job.people)
+    for split, (runs, users) in work.items():
+        console.print(f"{split}: {users:,} people", highlight=False)
+        run_all(runs, users, options, console)
+        traces = {options.env: {run.evaluation.agent.label: run.trace(users) for run in runs}}
+        meta = provenance(command, options, users, runs[0].evaluation.people)
         report = build_report(meta, traces, teacher="")
         write_report(report, traces, Path(options.out) / split)
         screen().print(table(report, options.env))
-        errors.print(f"Plans and report: {Path(options.out) / split}", soft_wrap=True)
+        console.print(f"Plans and report: {Path(options.out) / split}", soft_wrap=True)
 
 
-def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
+def prepare(options: argparse.Namespace) -> dict[str, tuple[list[PlannedRun], int]]:
     """What is to be done for each split, and with how many people.
 
     Raises:
@@ -127,32 +115,29 @@ def prepare(options: argparse.Namespace) -> dict[str, tuple[list[Errand], int]]:
     work = {}
     for split in options.split:
         people = People(split, options.seed, options.data, options.people)
-        jobs = _jobs(options, people, settings)
-        most = jobs[0].environment(1).num_people
-        users = options.users or most or USERS
-        if most is not None and users > most:
-            raise ValueError(f"--users {users}: split {split!r} has {most} respondents.")
-        errands = [Errand(job, Path(options.out) / split, options.fresh) for job in jobs]
-        for errand in errands:
-            errand.try_out(users)
-        work[split] = errands, users
+        evaluations = _evaluations(options, people, settings)
+        users = evaluations[0].num_users(options.users, USERS)
+        runs = [PlannedRun(one, Path(options.out) / split, options.fresh) for one in evaluations]
+        for run in runs:
+            run.dry_run(users)
+        work[split] = runs, users
     return work
 
 
-def _jobs(
+def _evaluations(
     options: argparse.Namespace, people: People, settings: Mapping[str, Any]
 ) -> list[Evaluation]:
-    """A job for each of a person's plans."""
+    """An evaluation for each of a person's plans."""
     packages = tuple(options.packages)
     [any_agent] = plan(options.env, ["random"], people, settings, packages)
-    jobs = []
+    evaluations = []
     for sequence in range(1, options.sequences + 1):
         arguments = {"beam": options.beam, "sequence": sequence}
         spec = AgentSpec(
             f"hindsight-{sequence}", "acquaint_gym.eval.oracles.hindsight:Hindsight", arguments
         )
-        jobs.append(replace(any_agent, agent=spec))
-    return jobs
+        evaluations.append(replace(any_agent, agent=spec))
+    return evaluations
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import fields
 
 from rich.console import Console
 
-from acquaint_gym.eval.runs.execution import guarded, refusing
+from acquaint_gym.eval.runs.command import exit_code, input_errors
 from acquaint_gym.train.recipes.language_model import overrides, parser, read
 from acquaint_gym.train.sb3.recipe import RLRecipe, parse
 
@@ -32,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, words = cli.parse_known_args(given)
 
     def body(errors: Console) -> None:
-        with refusing():
+        with input_errors():
             table = (read(options.config) if options.config else {}) | overrides(words)
             recipe = parse(table, options.config or "command line")
             carry_out = prepare(recipe, options.fresh, errors)
         carry_out()
 
-    return guarded(body, "`out`")
+    return exit_code(body, "`out`")
 
 
 def prepare(recipe: RLRecipe, fresh: bool, errors: Console) -> Callable[[], object]:

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from acquaint_gym.agents.api.reply import Message, RefusedError, read_message
+from acquaint_gym.envs.files import atomic, write_json
 
 COUNTS = (
     "decisions",
@@ -57,7 +58,8 @@ class AnswerCache:
     def keep(self, key: str, answer: Any) -> None:
         """Keeps an answer, unless another process was faster."""
         if not self.file(key).exists():
-            write_json(self.file(key), answer)
+            with atomic(self.file(key)) as partial:
+                partial.write_text(json.dumps(answer), "utf-8")
 
     def load(self, key: str) -> Message:
         """The answer with this digest.
@@ -90,7 +92,6 @@ class Usage:
     def __init__(
         self, folder: Path, about: dict[str, str], price_in: float, price_out: float
     ) -> None:
-        """Starts at zero; writes nothing yet."""
         self._file = folder / f"{time.time_ns()}-{os.getpid()}.json"
         self._about, self._price_in, self._price_out = about, price_in, price_out
         self._counts: Counter[str] = Counter()
@@ -116,14 +117,3 @@ class Usage:
 def digest(content: Any) -> str:
     """A text that tells this content, plain JSON, from any other."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON; a reader never sees a half-written file."""
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content), "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

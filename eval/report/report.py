@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.eval.metrics import metric_named, metrics_of
 from acquaint_gym.eval.metrics.stats import Floats, interval, paired
 from acquaint_gym.eval.report.tables import (
@@ -21,7 +22,7 @@ from acquaint_gym.eval.report.tables import (
     spread,
 )
 from acquaint_gym.eval.runs.store import slug
-from acquaint_gym.eval.trace import Trace, write_json
+from acquaint_gym.eval.trace import Trace
 
 NORMALISED = "normalised_score"
 _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 columns

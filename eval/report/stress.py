@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.users.quirks import NONE
 from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
 from acquaint_gym.eval.metrics.stats import Estimate, interval, paired
 from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table
-from acquaint_gym.eval.trace import Trace, write_json
+from acquaint_gym.eval.trace import Trace
 
 SHOWN = ("accuracy", "nll")
 TURNS = "turns"

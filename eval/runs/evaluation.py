@@ -150,6 +150,18 @@ class Evaluation:
             return agent, agent
         return agent, self.teacher.build(task, {**fixed, **self.settings})
 
+    def num_users(self, users: int | None, default: int) -> int:
+        """How many people to meet: as many as asked for, else everyone there is, else the default.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        most = self.environment(1).num_people
+        if users is not None and most is not None and users > most:
+            split = self.people.split
+            raise ValueError(f"--users {users}: split {split!r} has {most} respondents.")
+        return users or most or default
+
     def dry_run(self) -> None:
         """Plays one turn with the first person, so that what does not fit is found at once.
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from acquaint_gym.eval.trace import Trace, write_json
+from acquaint_gym.envs.files import write_json
+from acquaint_gym.eval.trace import Trace
 
 
 @dataclass(frozen=True)

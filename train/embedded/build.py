@@ -15,6 +15,7 @@ from scipy.special import xlogy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.files import atomic
 from acquaint_gym.train.embedded.card import Nats, write_card
 from acquaint_gym.train.embedded.corpus import GROUPS, Document, Example, Stage, encode, texts
 from acquaint_gym.train.embedded.tokenizer import END, build_tokenizer
@@ -133,9 +134,8 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
             if (step + 1) % options.save_every == 0:
                 console.print(f"step {step + 1}: {text}", soft_wrap=True)
                 now = {name: part.state_dict() for name, part in parts.items()}
-                partial = saved.with_suffix(".partial")
-                torch.save({**now, "settings": settings, "step": step + 1}, partial)
-                partial.replace(saved)
+                with atomic(saved) as partial:
+                    torch.save({**now, "settings": settings, "step": step + 1}, partial)
 
 
 @torch.no_grad()

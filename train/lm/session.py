@@ -22,8 +22,8 @@ from acquaint_gym.agents.llm.adapter import FILE, read_adapter, weights_digest
 from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import PROBES
-from acquaint_gym.eval.runs.execution import RefusedError
-from acquaint_gym.eval.trace import write_json
+from acquaint_gym.envs.files import write_json
+from acquaint_gym.eval.runs.command import InputError
 from acquaint_gym.train.lm.base_models import load_base, provenance, quiet, with_adapter
 from acquaint_gym.train.lm.dev_evaluation import DevEvaluator
 from acquaint_gym.train.recipes.checks import at_least
@@ -223,7 +223,7 @@ class Session:
                 trainer.train(resume_from_checkpoint=last)
             trained = (w for w in trainer.model.parameters() if w.requires_grad)
             if not all(bool(w.isfinite().all()) for w in trained):
-                raise RefusedError(
+                raise InputError(
                     f"{self._out}: training diverged, weights are not finite. Try --fresh with a "
                     "lower learning_rate, or bf16 in place of fp16."
                 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -22,12 +21,12 @@ from torch import nn
 
 from acquaint_gym.agents.networks.gru import NetworkAgent
 from acquaint_gym.agents.networks.recurrent import FILE, WEIGHTS, Ensemble, reads
+from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.eval.trace import write_json
 from acquaint_gym.train.lm.batches import generator
 from acquaint_gym.train.lm.dev_evaluation import summary
 from acquaint_gym.train.networks.dataset import Taught, cost, parted, shuffled, taught
@@ -258,9 +257,8 @@ def provenance(recipe: Gru, found: Sequence[Source], networks: Ensemble) -> dict
 
 def _save(state: dict[str, Any], path: Path) -> None:
     """Writes a checkpoint; a reader never sees a half-written one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with atomic(path) as partial:
+        torch.save(state, partial)
 
 
 def _bar(console: Console) -> Progress:

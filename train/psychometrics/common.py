@@ -6,6 +6,7 @@ import argparse
 import datetime
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.data import write_table
+from acquaint_gym.envs.files import atomic
 from acquaint_gym.envs.respondents import locate
 from acquaint_gym.envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
@@ -94,12 +96,6 @@ def made_by(module: str, chosen: argparse.Namespace, people: Respondents, *names
 
 def write_all(tables: Tables) -> None:
     """Writes all tables or none: an interrupt leaves whatever files were there before."""
-    partial = {path: path.with_name(f"{path.name}.partial") for path in tables}
-    try:
+    with ExitStack() as files:
         for path, (provenance, columns) in tables.items():
-            write_table(partial[path], provenance, columns)
-        for path, temporary in partial.items():
-            temporary.replace(path)
-    finally:
-        for temporary in partial.values():
-            temporary.unlink(missing_ok=True)
+            write_table(files.enter_context(atomic(path)), provenance, columns)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from acquaint_gym.envs.files import atomic
 from acquaint_gym.eval.runs.store import differences
 
 RECIPE = "recipe.yaml"
@@ -62,10 +63,8 @@ def check_replaceable(out: Path, ours: Callable[[Mapping[str, Any]], bool]) -> N
 
 def keep_recipe(out: Path, table: Mapping[str, Any]) -> None:
     """Makes the folder of a run, and writes its recipe."""
-    out.mkdir(parents=True, exist_ok=True)
-    part = out / f"{RECIPE}.partial"
-    part.write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
-    part.replace(out / RECIPE)
+    with atomic(out / RECIPE) as partial:
+        partial.write_text(yaml.safe_dump(table, sort_keys=False), "utf-8")
 
 
 def clear(out: Path, written: Sequence[str]) -> None:

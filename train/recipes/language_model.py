@@ -18,7 +18,7 @@ from rich.console import Console
 from acquaint_gym.agents.llm.probe import PROBES
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import check_types, parse_settings
-from acquaint_gym.eval.runs.execution import guarded, refusing
+from acquaint_gym.eval.runs.command import exit_code, input_errors
 from acquaint_gym.train.recipes.checks import at_least, check_keys, folders, one_of
 
 # Arguments of the trainers that a recipe sets itself, and where it does.
@@ -201,7 +201,7 @@ def command(
     options, words = parser(module, about, keys).parse_known_args(given)
 
     def body(errors: Console) -> None:
-        with refusing():
+        with input_errors():
             try:
                 theirs = trainer()
             except ModuleNotFoundError as error:
@@ -211,7 +211,7 @@ def command(
             carry_out = prepare(recipe, options.fresh, errors)
         carry_out()
 
-    return guarded(body, "`out`")
+    return exit_code(body, "`out`")
 
 
 def parser(module: str, about: str, keys: str) -> argparse.ArgumentParser:

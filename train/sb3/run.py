@@ -22,9 +22,9 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from acquaint_gym.agents.networks.features import make_view
 from acquaint_gym.agents.networks.policy_net import CARD, WEIGHTS, task_shape
+from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.eval.runs.execution import refusing
-from acquaint_gym.eval.trace import write_json
+from acquaint_gym.eval.runs.command import input_errors
 from acquaint_gym.train.recipes.folders import (
     check_out,
     check_recipe,
@@ -151,7 +151,7 @@ class Run:
         found = self.checkpoints()
         if not found:
             return 0
-        with refusing():
+        with input_errors():
             try:
                 state = torch.load(found[-1] / STATE, weights_only=True)
                 self.model.set_parameters(state["parameters"], device="cpu")
@@ -177,9 +177,8 @@ class Run:
         score = self.examine(folder)
         write_json(folder / CARD, {**card, "dev": score})
         state = {"parameters": self.model.get_parameters(), "updates": self.model._n_updates}
-        part = folder / f"{STATE}.partial"
-        torch.save(state, part)
-        part.replace(folder / STATE)
+        with atomic(folder / STATE) as partial:
+            torch.save(state, partial)
         return score
 
     def card(self, steps: int) -> dict[str, Any]:

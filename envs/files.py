@@ -1,0 +1,51 @@
+"""Files that a reader never sees half-written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A file to write in place of `path`, which takes its place when it is complete.
+
+        with atomic(Path("runs/a.json")) as partial:
+            partial.write_text("{}", "utf-8")
+
+    After an error `path` is what it was before, and nothing is left behind. Several threads,
+    processes and machines may write the same `path` at once: the last one wins.
+
+    Args:
+        path: a file; folders above it are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid4().hex[:12]}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes indented JSON, see `atomic`; NaN and infinity, which JSON lacks, become null."""
+    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    with atomic(path) as partial:
+        partial.write_text(f"{text}\n", "utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The same with None in place of NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

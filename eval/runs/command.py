@@ -1,0 +1,200 @@
+"""What commands that let agents meet people share: options, errors, exit codes, provenance."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import metadata
+from typing import Any
+
+from rich.console import Console
+
+from acquaint_gym.envs.console import program
+from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.registration import import_package
+from acquaint_gym.eval.runs.evaluation import People
+
+DEFAULT_USERS = 1000
+
+
+class InputError(Exception):
+    """Input that cannot be used, in one line that says what is wrong and what to do."""
+
+
+@contextmanager
+def input_errors(*kinds: type[ValueError]) -> Iterator[None]:
+    """Turns errors about the input into an `InputError`; all others stay what they are.
+
+    Args:
+        *kinds: which errors are about the input; every `ValueError` if none is named.
+    """
+    about_input = kinds or (ValueError,)
+    try:
+        yield
+    except about_input as error:
+        raise InputError(str(error)) from error
+
+
+def print_error(error: Exception, console: Console) -> int:
+    """Prints why a command is refused; the exit code 2."""
+    console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    return 2
+
+
+def run_command(
+    module: str,
+    cli: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace, str, Console], None],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parses a command line and runs its body; the exit code, see `exit_code`.
+
+    Args:
+        module: what follows `python -m`.
+        cli: with the option `--out`.
+        body: takes the options, the command as it was typed, and the console for errors.
+        arguments: in place of the process's own.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = cli.parse_args(given)
+    return exit_code(partial(body, options, command_line(module, given)), options.out)
+
+
+def exit_code(body: Callable[[Console], None], out: str) -> int:
+    """Runs a command's body; the exit code: 2 for refused input, 130 for an interrupt.
+
+    Args:
+        body: takes the console for progress and errors.
+        out: the folder that holds what is done when it is interrupted.
+    """
+    console = Console(stderr=True)
+    try:
+        body(console)
+    except InputError as error:
+        return print_error(error, console)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. What is done lies in {out}; the same command goes on.")
+        return 130
+    return 0
+
+
+def add_people(
+    cli: argparse.ArgumentParser,
+    split: str,
+    users: str,
+    *,
+    several: bool = False,
+    synthetic_only: bool = False,
+) -> None:
+    """The options `--split`, `--users`, `--data` and `--people`: whom to meet.
+
+    Args:
+        cli: gets them.
+        split: which splits there are, and which is the default, for the help text.
+        users: how many people are the default, for the help text.
+        several: whether `--split` takes more than one.
+        synthetic_only: whether people are always simulated: then there are the first two only.
+    """
+    cli.add_argument(
+        "--split",
+        nargs="+" if several else None,
+        metavar="SPLIT",
+        help=f"people to meet: {split}",
+    )
+    cli.add_argument("--users", type=int, metavar="N", help=f"how many people ({users})")
+    if not synthetic_only:
+        cli.add_argument(
+            "--data",
+            metavar="PATH",
+            help="file of real respondents to meet instead of synthetic people; looked for here, "
+            "then in the folder that the variable ACQUAINT_DATA names",
+        )
+        cli.add_argument(
+            "--people",
+            metavar="MODULE:CLASS",
+            help="another source of people than the simulator, e.g. a language model or a server; see "
+            "envs.users.people.UserSource",
+        )
+
+
+def add_options(cli: argparse.ArgumentParser, out: str) -> None:
+    """The options that all these commands have, beside agents, environments and people.
+
+    Args:
+        cli: gets them.
+        out: default folder of results.
+    """
+    cli.add_argument("--seed", type=int, default=0, metavar="S", help="which world of people (0)")
+    cli.add_argument("--out", default=out, metavar="DIR", help=f"results ({out})")
+    cli.add_argument(
+        "--fresh",
+        action="store_true",
+        help="replace the traces that lie in --out, if there are any",
+    )
+    cli.add_argument(
+        "--import",
+        dest="packages",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="module to import first, which registers environments of its own",
+    )
+    cli.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="argument of the environments' tasks; with agent.KEY, of the agents or of their tasks",
+    )
+    cli.add_argument(
+        "--batch-size", type=int, default=512, metavar="B", help="people at a time (512)"
+    )
+    cli.add_argument("--workers", type=int, default=1, metavar="W", help="processes (1)")
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Imports what is to be imported and checks what `add_options`, agents and environments got.
+
+    Raises:
+        ValueError: a number that is too small, a name given twice, or no such package.
+    """
+    for name, smallest in (("users", 1), ("batch_size", 1), ("workers", 1), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and value < smallest:
+            raise ValueError(f"--{name.replace('_', '-')} {value}: expected at least {smallest}.")
+    for package in options.packages:
+        import_package(package)
+    for kind, names in (("--agent", options.agent), ("--env", options.env)):
+        if len(set(names)) < len(names):
+            raise ValueError(f"{kind} {' '.join(names)}: each may be named once.")
+
+
+def command_line(module: str, given: Sequence[str]) -> str:
+    """The command as somebody would type it again."""
+    return " ".join([program(module), *map(shlex.quote, given)])
+
+
+def provenance(
+    command: str, options: argparse.Namespace, users: int, people: People
+) -> dict[str, Any]:
+    """What a report says of how it was made.
+
+    Args:
+        command: see `command_line`.
+        options: with `settings`.
+        users: how many people each agent met.
+        people: who they are.
+    """
+    return {
+        "command": command,
+        "version": metadata.version("acquaint-gym"),
+        "users": users,
+        "people": people.identity(),
+        "settings": dict(parse_settings(options.settings)),
+        "packages": {name: metadata.version(name) for name in ("gymnasium", "numpy")},
+    }
