@@ -116,8 +116,8 @@ def add_people(
         cli.add_argument(
             "--people",
             metavar="MODULE:CLASS",
-            help="another source of people than the simulator, e.g. a language model or a server; see "
-            "envs.users.people.UserSource",
+            help="another source of people than the simulator, e.g. a language model or a server; "
+            "see envs.users.people.UserSource",
         )
 
 
