@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from functools import cached_property
+from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from acquaint_gym.envs.context import Context
 from acquaint_gym.envs.inference.posterior import Inference
-from acquaint_gym.envs.names import closest, letters
-from acquaint_gym.envs.prompt import chat
+from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.prompt import PromptedTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
@@ -24,7 +23,7 @@ from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 PROBABILITY_FLOOR = 1e-4
 
 
-class UserTask(ABC):
+class UserTask(PromptedTask):
     """One downstream task against hidden people. Holds the model, never a person.
 
     A subclass sets the attributes in its constructor and writes `draw_stimuli`, `instructions` and
@@ -40,12 +39,10 @@ class UserTask(ABC):
             only whether the action was it.
 
     Attributes:
-        num_turns: T, the longest episode.
-        actions: `A` labels among which an agent chooses; also what the person's answers are,
-            unless `categories` says otherwise.
-        agent_asks: whether an action is what the person is asked, see `envs.interviews.task`, not a
-            prediction.
+        num_turns, actions, agent_asks: see `envs.prompt.PromptedTask`, as for all that is worded.
         teacher: the agent that others are compared with here, and learn from.
+        restricts_actions: whether `legal` rules actions out at times.
+        episodes: `module:Class` of the `envs.episodes.Episodes` in which the task is played.
         stimulus_low: `[S]` smallest values of a stimulus.
         stimulus_high: `[S]` largest values of a stimulus.
         population: who may be behind the screen.
@@ -55,13 +52,9 @@ class UserTask(ABC):
         num_answers: random numbers per person for answers, see `answer_slot`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
         context: what is known of a person before the first turn; None for nothing.
-        by_place: whether prompts call actions by the place where they stand (`flight 1`).
         quirks: how people depart from `model`.
-        wordings: how many paraphrases `phrase` is given; `wording` is the one in use.
     """
 
-    num_turns: int
-    actions: tuple[str, ...]
     stimulus_low: Floats
     stimulus_high: Floats
     population: Population
@@ -71,22 +64,23 @@ class UserTask(ABC):
     num_answers: int | None = None
     bank: ItemBank | None = None
     context: Context | None = None
-    by_place: bool = False
     quirks: Quirks = Quirks()
-    wordings: int = 1
-    wording: int = 0
-    agent_asks: bool = False
     teacher: str = "bayes"
+    restricts_actions: bool = False
+    episodes: str = "acquaint_gym.envs.episodes:Episodes"
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Notes whether the class has a `legal` of its own, so that nobody has to say it twice."""
+        super().__init_subclass__(**arguments)
+        cls.restricts_actions = cls.legal is not UserTask.legal
 
     def __init__(self, reward: str = "accuracy", feedback: str = "choice") -> None:
-        """Chooses what an action is, what it earns and what it reveals."""
         if reward not in ("accuracy", "log_score"):
             raise ValueError(f"Unknown reward {closest(reward, ('accuracy', 'log_score'))}")
         if feedback not in ("choice", "accept"):
             raise ValueError(f"Unknown feedback {closest(feedback, ('choice', 'accept'))}")
         self.states_distribution = reward == "log_score"
         self.binary_feedback = feedback == "accept"
-        self._reversed, self._lettered = False, False
 
     def configure(
         self,
@@ -106,16 +100,7 @@ class UserTask(ABC):
         Raises:
             ValueError: an unknown word or number, or a quirk that has no meaning in this task.
         """
-        for name, word, known in (
-            ("option_order", option_order, ("printed", "reversed")),
-            ("labels", labels, ("numbers", "letters")),
-        ):
-            if word not in known:
-                raise ValueError(f"Unknown {name} {closest(word, known)}")
-        if not 0 <= wording < self.wordings:
-            raise ValueError(f"wording={wording}; {self.stream} has 0..{self.wordings - 1}.")
-        self.wording = wording
-        self._reversed, self._lettered = option_order == "reversed", labels == "letters"
+        self.choose_words(wording, option_order, labels)
         self.quirks = Quirks.parse(quirks)
         if self.quirks.skepticism and not self.binary_feedback:
             raise ValueError("quirks=skepticism needs feedback='accept'.")
@@ -188,46 +173,13 @@ class UserTask(ABC):
             ((action == answer) & would_accept).astype(np.int8) if self.binary_feedback else answer
         )
 
-    @abstractmethod
-    def instructions(self) -> str:
-        """What a language model is told first: the situation, and what a reply should be about."""
-
-    @abstractmethod
-    def question(self, stimulus: Floats) -> str:
-        """A stimulus `[S]` in words, with units."""
-
-    def feedback_text(self, shown: int) -> str:
-        """What was shown after an action, in words, as it opens the next turn."""
-        if self.binary_feedback:
-            return "The person accepted this." if shown else "The person rejected this."
-        return f"The answer was {self.replies[shown]} ({self.action_names[shown]})."
-
-    def phrase(self, *paraphrases: str) -> str:
-        """The paraphrase in use, of as many as the task has `wordings`."""
-        return paraphrases[self.wording]
-
-    def context_line(self, stimulus: Floats, answer: int) -> str:
-        """A stimulus `[S]` and the person's answer as one line of another task's context."""
-        return f"{self.question(stimulus)} {self.feedback_text(answer)}".replace("\n", " ")
+    def context_text(self, observation: Transcript) -> str:
+        """See `PromptedTask.context_text`."""
+        return "" if self.context is None else self.context.words(observation) + "\n"
 
     def feature(self, name: str, stimulus: Floats) -> Floats:
         """`[B, A]` a property, e.g. the price, of actions; a ValueError if they have none."""
         raise ValueError(f"{type(self).__name__} has no options with a {name!r}.")
-
-    @cached_property
-    def display_order(self) -> tuple[int, ...]:
-        """`A` actions in the order in which the prompt lists them."""
-        return tuple(range(len(self.actions)))[:: -1 if self._reversed else 1]
-
-    @cached_property
-    def action_names(self) -> tuple[str, ...]:
-        """`A` words for the actions in the prompt."""
-        order = np.argsort(self.display_order) if self.by_place else range(len(self.actions))
-        return tuple(self.actions[n] for n in order)
-
-    def prompt(self, observation: Transcript) -> list[dict[str, str]]:
-        """One transcript (no batch axis) as chat messages, see `envs.prompt`."""
-        return chat(self, observation)
 
     def reward(self, action: npt.NDArray[Any], answer: Ints) -> npt.NDArray[np.float64]:
         """`[B]` reward of actions `[B]`, or of stated distributions `[B, A]`, for answers `[B]`."""
@@ -273,15 +225,59 @@ class UserTask(ABC):
         """
         return predictive
 
-    @cached_property
-    def replies(self) -> tuple[str, ...]:
-        """`A` texts, one per action, that an assistant's turn may hold: 1, 2, ... as listed."""
-        places = np.argsort(self.display_order)
-        return tuple(letters(n) if self._lettered else str(n + 1) for n in places)
-
     @property
     def action_space(self) -> spaces.Space[Any]:
         """What the environment accepts from an agent in one turn."""
         if self.states_distribution:
             return spaces.Box(-1.0, 1.0, (len(self.actions),), np.float32)
         return spaces.Discrete(len(self.actions))
+
+
+class Context:
+    """The first turns of another task with the same people, answers revealed.
+
+    Args:
+        task: the other task; the same person gives the same answers in it as on its own.
+            Careless, styled and incoherent people are so there as well, see `apply_quirks`.
+        turns: C, how many of its turns are known.
+
+    Raises:
+        ValueError: more turns than the task has.
+    """
+
+    def __init__(self, task: UserTask, turns: int) -> None:
+        if not 1 <= turns <= task.num_turns:
+            raise ValueError(f"context: {turns} turns; {task.stream} has 1..{task.num_turns}.")
+        self.task, self.turns = task, turns
+        low = np.append(np.minimum(task.stimulus_low, -1), 0)
+        high = np.append(task.stimulus_high, len(task.categories) - 1)
+        self.space = spaces.Box(
+            np.tile(low, turns).astype(np.float32), np.tile(high, turns).astype(np.float32)
+        )
+
+    def apply_quirks(self, quirks: Quirks) -> None:
+        """People answer there with the same quirks, but for those of conversations and of time."""
+        asked = replace(quirks, skepticism=0.0, impatience=0.0, drift=0.0)
+        if asked.changes_responses:
+            self.task.quirks, self.task.model = asked, DistortedModel(self.task.model, asked)
+
+    def __str__(self) -> str:
+        """What is known, in a few words."""
+        return f"{self.turns} turns of {self.task.stream}"
+
+    def pack(self, stimuli: Floats, answers: Ints) -> Floats:
+        """`[B, C * (S' + 1)]` float32 of stimuli `[B, T', S']` and answers `[B, T']`."""
+        pairs = np.concatenate([stimuli, answers[..., None]], axis=2)[:, : self.turns]
+        return pairs.reshape(len(pairs), -1).astype(np.float32)
+
+    def unpack(self, observation: Transcript) -> tuple[Floats, Floats]:
+        """Stimuli `[..., C, S']` and answers `[..., C]` of transcripts."""
+        flat = observation["context"]
+        pairs = flat.reshape(*flat.shape[:-1], self.turns, -1)
+        return pairs[..., :-1], pairs[..., -1]
+
+    def words(self, observation: Transcript) -> str:
+        """The context of one transcript (no batch axis) in words, a line a turn."""
+        known = zip(*self.unpack(observation), strict=True)
+        lines = [f"- {self.task.context_line(stimulus, int(answer))}" for stimulus, answer in known]
+        return "This is known about the person:\n" + "\n".join(lines)

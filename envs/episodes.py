@@ -38,7 +38,6 @@ class Episodes:
 
     Attributes:
         leaves: `[B]` whether the person leaves before the task is over.
-        masked: whether the task forbids actions at times; then the transcript is kept as well.
 
     Raises:
         ValueError: unknown observation.
@@ -57,8 +56,8 @@ class Episodes:
             raise ValueError(f"Unknown observation {closest(observation, ('transcript', 'turn'))}")
         self.task, self.source = task, source
         self._latest_only = observation == "turn"
-        self.masked = type(task).legal is not UserTask.legal
-        self._kept = keep_transcript or self.masked or not self._latest_only
+        # What is legal is a function of the transcript.
+        self._kept = keep_transcript or task.restricts_actions or not self._latest_only
         width, size = task.num_turns + 1, len(task.stimulus_low)
         self.person = np.zeros(num, dtype=np.int64)
         self.levels = np.full((num, len(task.population.factors)), -1, dtype=np.int32)
@@ -158,7 +157,7 @@ class Episodes:
 
     def legal(self) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed now."""
-        if not self.masked:
+        if not self.task.restricts_actions:
             return np.ones((len(self.person), len(self.task.actions)), dtype=bool)
         return self.task.legal(self.transcript())
 

@@ -12,13 +12,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from acquaint_gym.envs.episodes import EVERYONE, Episodes, Rows, checked_action, next_people
-from acquaint_gym.envs.interviews.episodes import Interviews
-from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.names import resolve
 from acquaint_gym.envs.observations import observation_space
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.render import as_text, show_panel
-from acquaint_gym.envs.respondents import Respondents
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.users.people import Users, UserSource
 from acquaint_gym.envs.users.response_models import Floats
@@ -102,6 +98,8 @@ class UserEnv(gym.Env[Any, Any]):
 
     def render(self) -> str | None:
         """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
+        from acquaint_gym.envs.render import as_text, show_panel  # most runs show nothing
+
         if self.render_mode == "ansi":
             return as_text(self.task, self._episodes.transcript())[0]
         if self.render_mode == "human":
@@ -259,6 +257,8 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         """The transcripts as text (`ansi`)."""
         if self.render_mode is None:
             return None
+        from acquaint_gym.envs.render import as_text
+
         return tuple(as_text(self.task, self._episodes.transcript()))
 
 
@@ -282,12 +282,12 @@ def _make_episodes(
     built = make_task(task, **arguments)
     source: UserSource
     if respondents is not None:
+        from acquaint_gym.envs.respondents import Respondents  # most runs meet none
+
         source = Respondents(built, respondents, split, suite_seed)
     elif people is not None:
         source = resolve(people, "Source of people")(built, split, suite_seed)
     else:
         source = Simulator(built, split, suite_seed)
-    kept = render_mode is not None
-    if isinstance(built, AskingTask):
-        return Interviews(built, source, num, observation, kept)
-    return Episodes(built, source, num, observation, kept)
+    episodes: type[Episodes] = resolve(built.episodes, "Episodes")
+    return episodes(built, source, num, observation, keep_transcript=render_mode is not None)

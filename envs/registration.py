@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import Context, UserTask
 from acquaint_gym.envs.names import check_types, closest, resolve
 
 _ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
 _NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "people", "observation", "render_mode")
+# Words for what every personality task can begin with; any registered environment will do as well.
+_CONTEXTS = {
+    "answers": "acquaint_gym.envs.tasks.questionnaire:Questionnaire",
+    "traits": "acquaint_gym.envs.tasks.stated_traits:StatedTraits",
+}
 
 
 def task_arguments(target: str) -> list[str]:
@@ -142,3 +149,46 @@ def check_settings(env_id: str, keys: Iterable[str]) -> None:
             )
         if key not in known:
             raise ValueError(f"{env_id} has no argument {closest(key, known)}")
+
+
+def make_context(text: str, receiver: UserTask, shared: dict[str, Any]) -> Context | None:
+    """The context that an argument names.
+
+    Args:
+        text: `none`; `traits`, all stated trait levels; `answers:K`, the first K items of the
+            questionnaire; or `ID:K`, the first K turns of a registered environment.
+        receiver: the task that gets the context, its population known.
+        shared: arguments that the other task takes from this one where it knows them.
+
+    Raises:
+        ValueError: another form, an unknown id, too many turns, other people, or the task itself.
+    """
+    if text == "none":
+        return None
+    source, turns = text, ""
+    if ":" in text:
+        source, _, turns = text.rpartition(":")
+    spec = gym.registry.get(source)
+    target = _CONTEXTS.get(source) or (spec.kwargs.get("task") if spec else None)
+    if target is None or not re.fullmatch(r"[1-9][0-9]*" if source != "traits" else "", turns):
+        raise ValueError(
+            f"context={text!r}: expected none, traits, answers:K or ID:K, K turns of a registered "
+            "environment."
+        )
+    fixed = {} if spec is None else {k: v for k, v in spec.kwargs.items() if k != "task"}
+    known = task_arguments(target)
+    if "feedback" in known:
+        fixed["feedback"] = "choice"  # what is known beforehand is known in full
+    task = make_task(target, **{k: v for k, v in shared.items() if k in known}, **fixed)
+    people, others = receiver.population, task.population
+    if (
+        people.factors != others.factors
+        or not np.array_equal(people.levels, others.levels)
+        or not np.array_equal(people.prior, others.prior)
+    ):
+        raise ValueError(f"context={text!r}: that task is about other people than this one.")
+    if task.stream == receiver.stream:
+        raise ValueError(
+            f"context={text!r}: that is this task itself; people would repeat answers."
+        )
+    return Context(task, int(turns or task.num_turns))

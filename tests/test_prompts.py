@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from registered import ids
 
-from acquaint_gym.envs.context import NONE
-
 GOLDEN = Path(__file__).parent / "golden"
 # Beside the defaults: one transcript for each thing that a prompt can contain.
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -127,7 +125,7 @@ def test_a_context_is_told_before_the_first_question():
     told = printed("acquaint/Flights-v0", {"context": "answers:10"}, turns=0)
     assert told.index("This is known about the person") < told.index("Which one does the person")
     assert told.count('\n- "') == 10
-    assert "This is known" not in printed("acquaint/Flights-v0", {"context": NONE}, turns=0)
+    assert "This is known" not in printed("acquaint/Flights-v0", {"context": "none"}, turns=0)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.envs.context import Context
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import Context, UserTask
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import PersonStreams

@@ -9,16 +9,19 @@ both forms. "Exact" means summed over every hypothesis, in float64.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acquaint_gym.envs.context import Context
 from acquaint_gym.envs.inference.likelihoods import Likelihoods
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population, grid_marginals
 from acquaint_gym.envs.users.quirks import Drift
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
+
+if TYPE_CHECKING:
+    from acquaint_gym.envs.core import Context
 
 # Numbers in a block of posterior rows: 1 MiB, about what a core's own cache holds.
 _BLOCK = 2**17

@@ -47,6 +47,7 @@ class AskingTask(UserTask):
     bank: ItemBank
     graded: GradedParameters | None = None
     agent_asks = True
+    episodes = "acquaint_gym.envs.interviews.episodes:Interviews"
     teacher = "infomax"
     wordings = 3
 

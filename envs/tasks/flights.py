@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from acquaint_gym.envs.context import make_context
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.registration import make_context
 from acquaint_gym.envs.tasks.flight_choice import VARIANTS
 from acquaint_gym.envs.tasks.options import OptionsTask
 from acquaint_gym.envs.users.preferences import TraitOptions
@@ -78,7 +78,7 @@ class Flights(OptionsTask):
     | name | default | meaning |
     |---|---|---|
     | `feedback` | `accept` | `accept` or `choice` |
-    | `context` | `none` | `none`, `traits`, `answers:K` or `ID:K`, see `envs.context` |
+    | `context` | `none` | see `envs.registration.make_context` |
     | `num_turns` | 6 | rounds |
     | `num_options` | 3 | flights a round |
     | `temperature` | 5.0 | inverse temperature of the choice |

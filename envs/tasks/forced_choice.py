@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.envs.context import make_context
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.registration import make_context
 from acquaint_gym.envs.users.profiles import load_profiles
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.envs.users.statements import MostLikeMe, Triples
@@ -56,7 +56,7 @@ class ForcedChoice(UserTask):
     ## Arguments
     | name | default | meaning |
     |---|---|---|
-    | `context` | `none` | `none`, `traits`, `answers:K` or `ID:K`, see `envs.context` |
+    | `context` | `none` | see `envs.registration.make_context` |
     | `num_turns` | 15 | triples shown |
     | `questionnaire` | `ipip50` | the item bank |
     | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |

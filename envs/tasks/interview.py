@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from acquaint_gym.envs.interviews.task import AskingTask
-from acquaint_gym.envs.users.classes import class_people
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.profiles import load_profiles
 
@@ -100,6 +99,8 @@ class Interview(AskingTask):
             self.population, self.model = people.population, people.model
             self.graded = people.parameters
         else:
+            from acquaint_gym.envs.users.classes import class_people  # only where asked for
+
             self.population, self.model = class_people(bank, population)
         if reward == "traits" and self.population.grid is None:
             raise ValueError("reward=traits needs traits; population=profiles has them.")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.envs.context import make_context
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.users.classes import class_people
+from acquaint_gym.envs.registration import make_context
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.profiles import load_profiles
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -67,7 +66,7 @@ class Questionnaire(UserTask):
     | `form` | `auto` | exact inference `factored` or `joint` |
     | `order` | `fixed` | `fixed` as printed, or `shuffled` per person |
     | `num_turns` | all items | items asked |
-    | `context` | `none` | known beforehand: `none`, `traits`, `ID:K`, see `envs.context` |
+    | `context` | `none` | known beforehand, see `envs.registration.make_context` |
     | `reward` | `accuracy` | `accuracy` or `log_score` |
 
     ## References
@@ -105,6 +104,8 @@ class Questionnaire(UserTask):
         if population == "profiles":
             self.population, self.model = people.population, people.model
         else:
+            from acquaint_gym.envs.users.classes import class_people  # only where asked for
+
             self.population, self.model = class_people(bank, population)
         shared = {"questionnaire": questionnaire, "parameters": parameters, "levels": levels}
         self.context = make_context(context, self, shared)

@@ -51,7 +51,7 @@ class SingleTrait(Flights):
     |---|---|---|
     | `trait` | by id | the trait that decides |
     | `feedback` | `accept` | `accept` or `choice` |
-    | `context` | `none` | `none`, `traits`, `answers:K` or `ID:K`, see `envs.context` |
+    | `context` | `none` | see `envs.registration.make_context` |
     | `num_turns` | 6 | rounds |
     | `num_options` | 3 | flights a round |
     | `temperature` | 5.0 | inverse temperature of the choice |

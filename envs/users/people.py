@@ -23,7 +23,7 @@ class Users(NamedTuple):
         left: `[B]` whether the person leaves before the task is over.
         would_accept: `[B, T]` whether the person would accept the action that equals their answer.
         context: `[B, C * (S' + 1)]` float32 what is known of them from another task, see
-            `envs.context`; C = 0 without one.
+            `envs.core.Context`; C = 0 without one.
     """
 
     person: npt.NDArray[np.int64]

@@ -110,7 +110,7 @@ def _legal(task: UserTask, observation: Transcript) -> npt.NDArray[np.bool_]:
     """`[N, T, A]` which actions were legal."""
     num, turns = observation["answers"].shape
     legal = np.ones((num, turns, len(task.actions)), dtype=bool)
-    if type(task).legal is not UserTask.legal:
+    if task.restricts_actions:
         for turn in range(turns):
             here = np.flatnonzero(observation.turn > turn)
             some = observation.rows(here)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from acquaint_gym.agents.networks.features import VIEWS
 from acquaint_gym.agents.networks.policy_net import ACTIVATIONS
-from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import check_types
 from acquaint_gym.envs.registration import (
     check_settings,
@@ -129,7 +128,7 @@ class RLRecipe:
                 f"{self.env} with reward={self.settings['reward']}: an action states a "
                 "distribution there, these algorithms choose one of several; take reward=accuracy."
             )
-        if type(task).legal is not UserTask.legal and not ALGORITHMS[self.algo].masks:
+        if task.restricts_actions and not ALGORITHMS[self.algo].masks:
             raise ValueError(
                 f"algo={self.algo}: {self.env} rules actions out, which only maskable_ppo heeds."
             )
