@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from kit import ROOT
 
 from acquaint_gym.agents.registry import agent_names, parse_agent
 from acquaint_gym.envs.registration import environments
-
-ROOT = Path(__file__).parent.parent
 
 
 def ids() -> list[str]:

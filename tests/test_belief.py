@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.envs.inference import likelihoods
@@ -20,10 +21,6 @@ from acquaint_gym.envs.users.response_models import ResponseModel, TableModel
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
 
 KINDS = ("product", "correlated", "coupled")
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
 
 
 class CoupledModel(ResponseModel):

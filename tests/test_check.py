@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gymnasium as gym
-import numpy as np
 import pytest
-from test_readme import COMMANDS, FILES, README, ROOT
+from kit import ROOT, generator, respondents
+from test_readme import COMMANDS, FILES, README
 
 from acquaint_gym.envs import check as command
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
-from acquaint_gym.envs.users.item_bank import ItemBank
 
 RECIPE = FILES["cafe.py"]
 (COMMAND,) = (words for words in COMMANDS if words[:3] == ["python", "-m", "envs.check"])
@@ -191,10 +190,7 @@ def test_settings_reach_the_task(stranger, capsys):
 
 
 def test_respondents_get_the_checks_that_are_meant_for_them(tmp_path, capsys):
-    items = ItemBank.load("ipip50").item_ids
-    answers = np.random.Generator(np.random.Philox(5)).integers(0, 6, (9, len(items)))
-    path = tmp_path / "people.csv"
-    np.savetxt(path, answers, "%d", ",", header=",".join(items), comments="")
+    path = respondents(tmp_path / "people.csv", generator(5).integers(0, 6, (9, 50)))
     few = ["--set", "num_turns=4", "--split", "all", "--seed", "7"]
     code, lines, _ = check(capsys, QUESTIONNAIRE, "--data", path, *few)
     assert code == 0, lines

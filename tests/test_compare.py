@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit import generator, make_trace
 from numpy.testing import assert_allclose
 
 from acquaint_gym.eval import compare
@@ -23,26 +24,16 @@ PEOPLE, TURNS = 30, 5
 
 def play(seed: int) -> Trace:
     """The same people for every seed, which is the agent."""
-    world, own = (np.random.Generator(np.random.Philox(s)) for s in (99, seed))
+    world, own = generator(99), generator(seed)
     teacher = world.dirichlet(np.ones(3), size=(PEOPLE, TURNS))
     answers = (world.random((PEOPLE, TURNS, 1)) > teacher.cumsum(axis=-1)).sum(axis=-1)
     probs = own.dirichlet(np.ones(3), size=(PEOPLE, TURNS))
-    actions = probs.argmax(axis=-1)
-    return Trace(
-        person=np.arange(PEOPLE),
-        levels=world.integers(5, size=(PEOPLE, 2)).astype(np.int16),
-        length=np.full(PEOPLE, TURNS, np.int16),
-        stimuli=world.random((PEOPLE, TURNS, 1)).astype(np.float32),
-        actions=actions.astype(np.int16),
-        answers=answers.astype(np.int16),
-        rewards=(actions == answers).astype(float),
-        action_probs=probs,
-        teacher_actions=teacher.argmax(axis=-1).astype(np.int16),
+    return make_trace(
+        answers,
+        probs,
+        levels=world.integers(5, size=(PEOPLE, 2)),
+        stimuli=world.random((PEOPLE, TURNS, 1)),
         teacher_probs=teacher,
-        belief=np.zeros((PEOPLE, 0, 0, 0), np.float32),
-        context=np.zeros((PEOPLE, 0), np.float32),
-        interview_stats=np.zeros((PEOPLE, answers.shape[1] + 1, 0)),
-        answer_mass=np.full(answers.shape, np.nan),
     )
 
 

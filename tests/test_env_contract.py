@@ -9,12 +9,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from kit import generator, respondents
 from registered import cases, ids, words
 
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
 from acquaint_gym.envs.interviews.task import GOALS
 from acquaint_gym.envs.registration import task_class
-from acquaint_gym.envs.users.item_bank import ItemBank
 
 QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 OPTIONS = "acquaint/FlightChoice-v0"
@@ -87,29 +87,26 @@ def test_contract(check, env_id, settings):
 
 
 @pytest.fixture(scope="module")
-def respondents(tmp_path_factory):
+def ragged(tmp_path_factory):
     """Nine people, of whom most left out some items and one answered a single one."""
-    bank = ItemBank.load("ipip50")
-    answers = np.random.Generator(np.random.Philox(5)).integers(1, 6, (9, bank.num_items))
+    answers = generator(5).integers(1, 6, (9, 50))
     for row in range(8):
         answers[row, :: row + 3] = 0
     answers[3] = 0
     answers[3, 17] = 4
-    path = tmp_path_factory.mktemp("respondents") / "people.csv"
-    np.savetxt(path, answers, "%d", ",", header=",".join(bank.item_ids), comments="")
-    return str(path)
+    return respondents(tmp_path_factory.mktemp("respondents") / "people.csv", answers)
 
 
 @pytest.mark.parametrize("check", RESPONDENT_CHECKS, ids=words)
 @pytest.mark.parametrize(
     "settings", [{"split": "all"}, {"split": "all", "order": "shuffled", "num_turns": 6}], ids=words
 )
-def test_contract_with_respondents(check, settings, respondents):
-    check(QUESTIONNAIRE, respondents=respondents, **settings)
+def test_contract_with_respondents(check, settings, ragged):
+    check(QUESTIONNAIRE, respondents=ragged, **settings)
 
 
-def test_respondents_are_ragged(respondents):
-    env = gym.make_vec(QUESTIONNAIRE, num_envs=9, respondents=respondents, split="all")
+def test_respondents_are_ragged(ragged):
+    env = gym.make_vec(QUESTIONNAIRE, num_envs=9, respondents=ragged, split="all")
     env.reset(options={"person": np.arange(9)})
     assert env.unwrapped.users.length.tolist() == [33, 37, 40, 1, 42, 43, 44, 45, 50]
 
@@ -117,12 +114,9 @@ def test_respondents_are_ragged(respondents):
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
     """Nine people, of whom one left out an item: nobody can ask them everything."""
-    bank = ItemBank.load("ipip50")
-    answers = np.random.Generator(np.random.Philox(6)).integers(1, 6, (9, bank.num_items))
+    answers = generator(6).integers(1, 6, (9, 50))
     answers[4, 20] = 0
-    path = tmp_path_factory.mktemp("complete") / "people.csv"
-    np.savetxt(path, answers, "%d", ",", header=",".join(bank.item_ids), comments="")
-    return str(path)
+    return respondents(tmp_path_factory.mktemp("complete") / "people.csv", answers)
 
 
 @pytest.mark.parametrize("check", RESPONDENT_CHECKS, ids=words)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit import generator, respondents
 from scipy.optimize import minimize
 
 from acquaint_gym.envs.data import FOLDER, read_table
@@ -35,10 +36,6 @@ from acquaint_gym.train.psychometrics.classes import (
 
 BANK = ItemBank.load("bfi25")
 ITEMS, CATEGORIES = BANK.num_items, BANK.num_categories
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
 
 
 def truth(items: int, categories: int, seed: int) -> LocatedClasses:
@@ -310,9 +307,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answers[generator(9).random(answers.shape) < 0.05] = -1
     path = tmp_path_factory.mktemp("people") / "answers.csv"
     codes = np.where(answers < 0, 0, np.array(BANK.codes)[answers])
-    lines = [",".join(BANK.item_ids), *(",".join(map(str, row)) for row in codes)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    return Path(respondents(path, codes, "bfi25"))
 
 
 def run(data: Path, out: Path, *more: str) -> None:

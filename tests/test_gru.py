@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from copy import deepcopy
 
@@ -10,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from kit import respondents
 from registered import words
 from rich.console import Console
 from scipy.special import rel_entr
@@ -315,17 +315,12 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
     assert trained(folder, broken, fresh=True, epochs=1)["epochs"] == 1
 
 
-def respondents(path, number=30, seed=0):
-    from acquaint_gym.envs.registration import make_task
-
-    bank = make_task("acquaint_gym.envs.tasks.questionnaire:Questionnaire").bank
-    answers = np.random.default_rng(seed).integers(1, 6, (number, bank.num_items))
-    with gzip.open(path, "wt") as file:
-        file.write("\n".join(",".join(map(str, row)) for row in [bank.item_ids, *answers]))
+def people(seed):
+    return np.random.default_rng(seed).integers(1, 6, (30, 50))
 
 
 def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
-    respondents(tmp_path / "people.csv.gz")
+    respondents(tmp_path / "people.csv.gz", people(seed=0))
     monkeypatch.setenv("ACQUAINT_DATA", str(tmp_path))
     data = ["--env", QUESTIONNAIRE, "--data", "people.csv.gz", "--set", "num_turns=6"]
     folder = traces(tmp_path / "traces", *data, users=20)
@@ -345,7 +340,7 @@ def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
         nll.append(-np.log(probs[np.arange(5), source.run.trace.answers[held, turn]]))
     best = made["history"][made["epochs"] - 1]
     assert best["eval_nll"] == pytest.approx(np.mean(nll), abs=1e-9)
-    respondents(tmp_path / "others.csv.gz", seed=1)
+    respondents(tmp_path / "others.csv.gz", people(seed=1))
     with pytest.raises(ValueError, match="not the people of the traces") as no:
         trained(folder, tmp_path / "no", **given, eval_data="others.csv.gz")
     assert "\n" not in str(no.value)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from kit import call, respondents
 from numpy.testing import assert_array_equal
 
 from acquaint_gym.envs.data import FOLDER, write_table
@@ -26,12 +24,9 @@ ENV = "acquaint/Questionnaire-v0"
 BANK = ItemBank.load("ipip50")
 
 
-def respondents(path: Path, number: int) -> str:
+def people(path: Path, number: int) -> str:
     """A file of so many people who answer everything, each in another way."""
-    answers = (np.arange(number)[:, None] + np.arange(50)) % 5 + 1
-    lines = [",".join(BANK.item_ids), *(",".join(map(str, row)) for row in answers)]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return str(path)
+    return respondents(path, (np.arange(number)[:, None] + np.arange(50)) % 5 + 1)
 
 
 def score(out: Path, *words: object) -> int:
@@ -50,7 +45,7 @@ def rows(out: Path) -> dict[tuple[str, str], float | None]:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 10, 64, 100, 128, 1000])
 def test_resets_meet_every_respondent_once_before_anyone_twice(number, tmp_path):
-    data = respondents(tmp_path / "people.csv", number)
+    data = people(tmp_path / "people.csv", number)
     env = gym.make(ENV, respondents=data, split="all").unwrapped
     met = [env.reset(seed=0)[1]["person"]] + [env.reset()[1]["person"] for _ in range(number - 1)]
     assert sorted(met) == list(range(number))
@@ -91,7 +86,7 @@ def test_a_person_is_the_same_in_a_short_form_and_in_another_order():
 
 @pytest.mark.parametrize("purpose", ["agents", "respondents"])
 def test_another_seed_is_another_world(purpose, tmp_path):
-    data = respondents(tmp_path / "people.csv", 8)
+    data = people(tmp_path / "people.csv", 8)
     settings = {
         "agents": ["--agent", "random"],
         "respondents": ["--agent", "random", "--set", "order=shuffled", "--data", data,
@@ -146,16 +141,9 @@ def test_code_that_changed_is_another_configuration(tmp_path):
     (folder / "mine.yaml").write_text("agent: mine:Mine\n", "utf-8")
     command = f"-m acquaint_gym.eval.run --agent mine.yaml --users 3 --set num_turns=2 --out {out}"
 
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command.split()],
-            cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-
-    assert run().returncode == 0
+    call("python", *command.split(), cwd=folder)
     (folder / "mine.py").write_text(agent + "    x = 1\n", "utf-8")
-    done = run()
-    assert done.returncode == 2
+    done = call("python", *command.split(), cwd=folder, code=2)
     assert "another configuration: code was" in done.stderr
 
 
@@ -221,7 +209,7 @@ def test_a_belief_about_other_levels_is_not_scored(agent, settings, tmp_path):
 
 
 def test_a_stray_quotation_mark_does_not_merge_people(tmp_path, capsys):
-    data = respondents(tmp_path / "people.csv", 9)
+    data = people(tmp_path / "people.csv", 9)
     lines = Path(data).read_text("utf-8").splitlines()
     countries = ["country", "PK", '"US', "FR", "DE", 'GB"', "IT", "ES", "NL", "BE"]
     text = "\n".join(f"{a},{b}" for a, b in zip(countries, lines, strict=True))
@@ -260,24 +248,15 @@ def test_an_agent_that_breaks_its_contract_later_is_refused_in_one_line(tmp_path
     )
     (tmp_path / "late.yaml").write_text("agent: late:Late\n", "utf-8")
     for workers in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-m", "acquaint_gym.eval.run", "--agent", "late.yaml", "--users", "4",
-             "--workers", workers, "--out", "out"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 2
+        words = ["--agent", "late.yaml", "--users", 4, "--workers", workers, "--out", "out"]
+        done = call("python", "-m", "acquaint_gym.eval.run", *words, cwd=tmp_path, code=2)
         assert done.stderr.strip().count("\n") == 0
         assert "no distribution" in done.stderr
 
 
 def test_a_pipe_that_knows_no_arrows_gets_its_table(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "acquaint_gym.eval.run", "--agent", "bayes", "--users", "3", "--set",
-         "num_turns=2", "--out", str(tmp_path)],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = ["--agent", "bayes", "--users", 3, "--set", "num_turns=2", "--out", tmp_path]
+    done = call("python", "-m", "acquaint_gym.eval.run", *words, PYTHONIOENCODING="ascii")
     assert "bayes" in done.stdout
 
 

@@ -7,6 +7,7 @@ import re
 import gymnasium as gym
 import numpy as np
 import pytest
+from kit import generator, respondents
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
@@ -31,13 +32,10 @@ BANK = ItemBank.load("ipip50")
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
     """A file of 60 people, four of whom left an item out, with published rows of their own."""
-    rng = np.random.Generator(np.random.Philox(3))
-    table = np.column_stack([np.arange(60) * 7 + 3, rng.integers(1, 6, (60, 50))])
+    answers = generator(3).integers(1, 6, (60, 50))
+    table = np.column_stack([np.arange(60) * 7 + 3, answers])
     table[[5, 11, 20, 41], 9] = 0
-    path = tmp_path_factory.mktemp("raters") / "people.csv"
-    header = ",".join(["row_id", *BANK.item_ids])
-    np.savetxt(path, table, "%d", ",", header=header, comments="")
-    return str(path), table
+    return respondents(tmp_path_factory.mktemp("raters") / "people.csv", table), table
 
 
 def met(agent=InfomaxAgent, **arguments):
@@ -236,16 +234,12 @@ def test_the_spi_asks_about_five_traits_and_nothing_of_another_publisher():
 
 @pytest.mark.parametrize("population", ["profiles", "classes"])
 def test_real_people_can_be_interviewed_over_the_spi(population, tmp_path):
-    bank = ItemBank.load("spi128")
-    rng = np.random.Generator(np.random.Philox(4))
-    path = tmp_path / "spi.csv"
-    header = ",".join(bank.item_ids)
-    np.savetxt(path, rng.integers(1, 7, (3, 128)), "%d", ",", header=header, comments="")
+    path = respondents(tmp_path / "spi.csv", generator(4).integers(1, 7, (3, 128)), "spi128")
     env = gym.make_vec(
         "acquaint/Interview-v0",
         num_envs=3,
         autoreset_mode="Disabled",
-        respondents=str(path),
+        respondents=path,
         split="all",
         questionnaire="spi128",
         parameters="human",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator, respondents
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import entr
 
@@ -505,12 +506,8 @@ def test_what_is_found_is_what_enumeration_finds(form):
 
 
 def test_whose_profile_nobody_knows_is_compared_with_what_all_answers_say(tmp_path):
-    task = make_task(TASK, parameters="human")
-    rng = np.random.Generator(np.random.Philox(1))
-    answers = rng.integers(1, 6, (6, 50))
-    path = tmp_path / "people.csv"
-    np.savetxt(path, answers, "%d", ",", header=",".join(task.bank.item_ids), comments="")
-    env = batch(INTERVIEW, 6, parameters="human", respondents=str(path), split="all", num_turns=50)
+    path = respondents(tmp_path / "people.csv", generator(1).integers(1, 6, (6, 50)))
+    env = batch(INTERVIEW, 6, parameters="human", respondents=path, split="all", num_turns=50)
     meet(env)
     for turn in range(50):
         env.step(np.full(6, turn))

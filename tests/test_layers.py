@@ -6,14 +6,13 @@ import ast
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit import ROOT, call
 
-ROOT = Path(__file__).parent.parent
 # train -> eval -> agents -> envs: a package may import itself and those that follow it here.
 LAYERS = ("train", "eval", "agents", "envs")
 NAME = "acquaint_gym"
@@ -224,15 +223,7 @@ print(sorted({heavy} & set(sys.modules)))
 
 @pytest.mark.parametrize("hide", [False, True], ids=["installed", "absent"])
 def test_the_loop_starts_and_scores_the_teacher_without_torch(hide, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", NO_TORCH.format(heavy=HEAVY, hide=hide), str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = call("python", "-c", NO_TORCH.format(heavy=HEAVY, hide=hide), tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

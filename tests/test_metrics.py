@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator, make_trace
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import pearsonr
 
@@ -30,21 +31,18 @@ def hand_trace() -> Trace:
     belief = np.full((2, 3, 1, 3), NAN)
     belief[0, :, 0] = [[1 / 3, 1 / 3, 1 / 3], [0.4, 0.4, 0.2], [0.5, 0.25, 0.25]]
     belief[1, :2, 0] = [[1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]]
-    return Trace(
-        person=np.array([4, 9]),
-        levels=np.array([[0], [2]], np.int16),
-        length=np.array([2, 1], np.int16),
-        stimuli=np.array([[[1], [2]], [[1], [-1]]], np.float32),
-        actions=np.array([[0, 1], [2, -1]], np.int16),
-        answers=np.array([[0, 0], [1, -1]], np.int16),
-        rewards=np.array([[1.0, 0.5], [0.25, 0.0]]),
-        action_probs=np.array([[[0.5, 0.25, 0.25], [0.2, 0.8, 0]], [[0.25, 0.25, 0.5], gone]]),
-        teacher_actions=np.array([[0, 0], [2, -1]], np.int16),
-        teacher_probs=np.array([[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]]),
-        belief=belief.astype(np.float32),
-        context=np.zeros((2, 0), np.float32),
-        interview_stats=np.zeros((2, 3, 0)),
-        answer_mass=np.full((2, 2), np.nan),
+    return make_trace(
+        [[0, 0], [1, -1]],
+        [[[0.5, 0.25, 0.25], [0.2, 0.8, 0]], [[0.25, 0.25, 0.5], gone]],
+        person=[4, 9],
+        levels=[[0], [2]],
+        length=[2, 1],
+        stimuli=[[[1], [2]], [[1], [-1]]],
+        actions=[[0, 1], [2, -1]],
+        rewards=[[1.0, 0.5], [0.25, 0.0]],
+        teacher_actions=[[0, 0], [2, -1]],
+        teacher_probs=[[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]],
+        belief=belief,
     )
 
 
@@ -111,29 +109,21 @@ def test_registry_is_what_reports_promise():
 
 def random_trace(seed: int, people: int, turns: int, early: bool = True, factors: int = 2) -> Trace:
     """People with arbitrary answers, met by an agent with arbitrary opinions."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    size = (people, turns)
-    length = rng.integers(1 if early else turns, turns + 1, size=people).astype(np.int16)
-    over = np.arange(turns) >= length[:, None]
+    rng, size = generator(seed), (people, turns)
+    length = rng.integers(1 if early else turns, turns + 1, size=people)
     probs, teacher = rng.dirichlet(np.ones(4), size=(2, *size))
-    probs[over], teacher[over] = NAN, NAN
-    belief = rng.dirichlet(np.ones(5), size=(people, turns + 1, factors)).astype(np.float32)
+    belief = rng.dirichlet(np.ones(5), size=(people, turns + 1, factors))
     belief[np.arange(turns + 1) > length[:, None]] = NAN
-    return Trace(
-        person=np.arange(people),
-        levels=rng.integers(5, size=(people, factors)).astype(np.int16),
-        length=length,
-        stimuli=np.where(over, -1, rng.integers(50, size=size))[..., None].astype(np.float32),
-        actions=np.where(over, -1, rng.integers(4, size=size)).astype(np.int16),
-        answers=np.where(over, -1, rng.integers(4, size=size)).astype(np.int16),
-        rewards=np.where(over, 0, rng.random(size)),
-        action_probs=probs,
-        teacher_actions=np.where(over, -1, np.nan_to_num(teacher).argmax(-1)).astype(np.int16),
-        teacher_probs=teacher,
-        belief=belief,
-        context=np.zeros((people, 0), np.float32),
-        interview_stats=np.zeros((people, turns + 1, 0)),
-        answer_mass=np.where(over, NAN, rng.random(over.shape)),
+    columns = {
+        "levels": rng.integers(5, size=(people, factors)),
+        "stimuli": rng.integers(50, size=size)[..., None],
+        "actions": rng.integers(4, size=size),
+        "answers": rng.integers(4, size=size),
+        "rewards": rng.random(size),
+        "answer_mass": rng.random(size),
+    }
+    return make_trace(
+        action_probs=probs, length=length, teacher_probs=teacher, belief=belief, **columns
     )
 
 

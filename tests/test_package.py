@@ -7,16 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from kit import ROOT, call
 
 from acquaint_gym.__main__ import COMMANDS, main
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LISTED = PROJECT["tool"]["setuptools"]["packages"]
 NAME = "acquaint_gym"
@@ -69,14 +68,7 @@ def wheel_file(tmp_path_factory) -> Path:
     for top in TOPS:
         shutil.copytree(ROOT / top, copy / top, ignore=shutil.ignore_patterns("__pycache__"))
     command = "pip wheel --no-deps --no-build-isolation --no-cache-dir --quiet --wheel-dir"
-    done = subprocess.run(
-        [sys.executable, "-m", *command.split(), str(folder), str(copy)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    call("python", "-m", *command.split(), folder, copy)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -157,22 +149,6 @@ def strangers_folder(folder: Path, form: str) -> Path:
     return folder
 
 
-def environ(**more: str) -> dict[str, str]:
-    """The environment of a process that finds nothing of ours but what is installed."""
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return {**kept, "OMP_NUM_THREADS": "1", **more}
-
-
-def call(*command: object, cwd: Path, env: dict[str, str], code: int = 0) -> str:
-    """Runs a command to its end; what it printed."""
-    done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, timeout=300,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(
     ("install", "form"),
     [("wheel", "folders"), ("wheel", "packages"), ("wheel", "files"), ("editable", "packages")],
@@ -182,8 +158,8 @@ def test_ours_is_found_in_a_folder_full_of_such_names(install, form, tmp_path, r
     (folder / "mine.py").write_text(IN_A_STRANGERS_FOLDER, "utf-8")
     # The wheel's folder comes before the editable install of the interpreter that runs the tests.
     site = request.getfixturevalue("site") if install == "wheel" else None
-    env = environ(**({"PYTHONPATH": str(site)} if site else {}))
-    printed = call(sys.executable, "mine.py", tmp_path / "out", cwd=folder, env=env)
+    path = {"PYTHONPATH": str(site)} if site else {}
+    printed = call("python", "mine.py", tmp_path / "out", cwd=folder, **path).stdout
     assert (tmp_path / "out" / "report.json").is_file()
     (ours,) = (line for line in printed.splitlines() if line.startswith("ours is "))
     assert Path(ours.removeprefix("ours is ")).is_relative_to(site or ROOT)
@@ -213,25 +189,23 @@ def test_a_fresh_environment_of_every_python_runs_all(version, install, wheel_fi
     if python is None:
         missing = [name for name, at in interpreters().items() if at is None]
         pytest.skip(f"{len(missing)} of 3 Pythons are not here: {', '.join(missing)}")
-    env, bin_folder = environ(), tmp_path / "venv" / "bin"
-    call(python, "-m", "venv", tmp_path / "venv", cwd=tmp_path, env=env)
+    bin_folder = tmp_path / "venv" / "bin"
+    call(python, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     # The copy that the wheel was built from, so that nothing is left in the checkout.
     what = [wheel_file] if install == "wheel" else ["--editable", wheel_file.parent / "source"]
-    call(bin_folder / "pip", "install", "--quiet", *what, cwd=tmp_path, env=env)
+    call(bin_folder / "pip", "install", "--quiet", *what, cwd=tmp_path)
     people = ["--agent", "bayes", "--users", 4, "--batch-size", 2, "--workers", 2]
     for form in ("folders", "packages", "files"):
         folder = strangers_folder(tmp_path / form, form)
         (folder / "mine.py").write_text(IN_A_STRANGERS_FOLDER, "utf-8")
-        call(bin_folder / "python", "mine.py", "out", cwd=folder, env=env)
+        call(bin_folder / "python", "mine.py", "out", cwd=folder)
         for number, command in enumerate((["acquaint", "run"], ["python", "-m", LONG_NAME])):
             words = [bin_folder / command[0], *command[1:], *people, "--out", f"out{number}"]
-            assert "bayes" in call(*words, cwd=folder, env=env)
-        checked = call(
-            bin_folder / "acquaint", "check", "acquaint/ShopChoice-v0", cwd=folder, env=env
-        )
-        assert "23 of 23 checks hold" in checked
-    usage = call(bin_folder / "acquaint", "run", "--help", cwd=tmp_path, env=env)
-    assert usage.startswith("usage: acquaint run ")
+            assert "bayes" in call(*words, cwd=folder).stdout
+        checked = call(bin_folder / "acquaint", "check", "acquaint/ShopChoice-v0", cwd=folder)
+        assert "23 of 23 checks hold" in checked.stdout
+    usage = call(bin_folder / "acquaint", "run", "--help", cwd=tmp_path)
+    assert usage.stdout.startswith("usage: acquaint run ")
 
 
 # Written by a process as it ends: every module that it loaded, and its file.
@@ -258,9 +232,8 @@ atexit.register(write)
 )
 def test_a_command_in_the_checkout_loads_no_module_twice(command, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(REPORT_MODULES, "utf-8")
-    env = environ(PYTHONPATH=str(tmp_path), MODULES=str(tmp_path / "modules.json"))
     words = [str(tmp_path / "out") if word == "OUT" else word for word in command.split()]
-    call(sys.executable, "-m", *words, cwd=ROOT, env=env)
+    call("python", "-m", *words, PYTHONPATH=str(tmp_path), MODULES=str(tmp_path / "modules.json"))
     names: dict[str, set[str]] = {}
     for name, file in json.loads((tmp_path / "modules.json").read_text("utf-8")).items():
         path = Path(file or "/")
@@ -314,8 +287,8 @@ def test_the_command_lists_its_commands_and_knows_the_nearest(capsys):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_help_calls_a_command_as_it_was_typed(started, usage):
-    printed = call(sys.executable, *started, "--help", cwd=ROOT, env=environ())
-    assert printed.startswith(f"usage: {usage} ")
+    printed = call("python", *started, "--help")
+    assert printed.stdout.startswith(f"usage: {usage} ")
 
 
 def test_a_checkout_that_is_not_installed_says_so(tmp_path):
@@ -325,6 +298,6 @@ def test_a_checkout_that_is_not_installed_says_so(tmp_path):
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'Editable' not in repr(f)]; "
         "sys.path.insert(0, sys.argv[1]); import acquaint_gym"
     )
-    printed = call(sys.executable, "-P", "-c", code, tmp_path, cwd=tmp_path, env=environ(), code=1)
-    assert "not installed in this Python" in printed
-    assert "source .venv/bin/activate" in printed
+    refused = call("python", "-P", "-c", code, tmp_path, cwd=tmp_path, code=1).stderr
+    assert "not installed in this Python" in refused
+    assert "source .venv/bin/activate" in refused

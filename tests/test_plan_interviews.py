@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator, respondents
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
 from acquaint_gym.eval.rollout import rollout
@@ -183,10 +183,8 @@ def test_off_its_plan_it_goes_on_with_what_is_left():
 
 
 def test_people_whom_nobody_knows_have_plans_too(tmp_path):
-    bank, rng = ItemBank.load("ipip50"), np.random.Generator(np.random.Philox(2))
-    path, header = tmp_path / "people.csv", ",".join(bank.item_ids)
-    np.savetxt(path, rng.integers(1, 6, (4, 50)), "%d", ",", header=header, comments="")
-    given = {"respondents": str(path), "split": "all", "parameters": "human"}
+    path = respondents(tmp_path / "people.csv", generator(2).integers(1, 6, (4, 50)))
+    given = {"respondents": path, "split": "all", "parameters": "human"}
     env = room(INTERVIEW, levels=2, num_turns=3, **given)
     task, answers = env.task, env.users.answers
     plans, gains = search(task, env.users, 1)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from kit import ROOT, call
 from safetensors.torch import load_file
 from tiny_train import base, traces
 
 from acquaint_gym.train.distill import main
 
-ROOT = Path(__file__).parent.parent
 SETTINGS = {
     "objective": "kl+belief",
     "max_steps": 3,
@@ -46,16 +43,8 @@ def test_two_processes_train_what_one_trains(how, one, tmp_path):
     words, alone = one
     config = ROOT / "configs" / "train" / f"accelerate_{how}.yaml"
     launch = "-m accelerate.commands.launch --num_processes 2 --main_process_port 0 --config_file"
-    done = subprocess.run(
-        [sys.executable, *launch.split(), str(config), "-m", "train.distill", *words,
-         "--out", str(tmp_path), "--per-device-train-batch-size", "2"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    out = ["--out", tmp_path, "--per-device-train-batch-size", "2"]
+    call("python", *launch.split(), config, "-m", "train.distill", *words, *out)
     made = [json.loads((out / "adapter.json").read_text()) for out in (alone, tmp_path)]
     for ours, theirs in zip(*(m["history"] for m in made), strict=True):
         for key in set(ours) - {"tokens_per_second"}:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from kit import ROOT, call
 
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.names import parse_settings
@@ -20,7 +18,6 @@ from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.train import collect, fit_items, fit_population, plan_interviews, rl
 from acquaint_gym.train.recipes import language_model as recipes
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 RESULTS = (ROOT / "eval" / "RESULTS.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + RESULTS, re.DOTALL)
@@ -138,16 +135,8 @@ def test_recipes_work_word_for_word(file, agent, tmp_path):
         (tmp_path / name).write_text(text, "utf-8")
     mark = file.removesuffix(".py")
     (words,) = [run for run in RUNS if mark in run]
-    done = subprocess.run(
-        [sys.executable, "-m", "acquaint_gym.eval.run", *words, "--users", "40"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["python", "-m", "acquaint_gym.eval.run", *words, "--users", 40]
+    done = call(*command, cwd=tmp_path, COLUMNS="120")
     assert (agent or file) in done.stdout
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.envs.data import available, read_table, write_table
@@ -38,10 +39,6 @@ def graded_items(draw):
     steps = np.array(gaps).reshape(items, categories)[:, 1:]
     start = draw(st.floats(-4.0, 2.0))
     return np.array(a), start + np.cumsum(steps, axis=1)
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
 
 
 def random_table(rng: np.random.Generator, items: int, levels: int, categories: int):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -14,6 +12,7 @@ import pytest
 import torch
 import yaml
 from gymnasium.vector import AutoresetMode
+from kit import ROOT, call
 from rich.console import Console
 from safetensors.numpy import load_file
 from sb3_contrib.common.maskable.utils import get_action_masks
@@ -33,7 +32,6 @@ from acquaint_gym.train.sb3.env import UserVecEnv
 from acquaint_gym.train.sb3.recipe import parse
 from acquaint_gym.train.sb3.run import Run
 
-ROOT = Path(__file__).parent.parent
 ITEMS, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 ASKING = "acquaint/Interview-v0"
 # Each way of learning, with each view somewhere.
@@ -440,10 +438,8 @@ def test_help_comes_without_stable_baselines():
     heavy = {"torch", "stable_baselines3", "sb3_contrib", "safetensors"}
     code = "import sys\nfrom acquaint_gym.train.rl import main\ntry:\n    main(['--help'])\n"
     code += f"finally:\n    print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert "--config FILE" in done.stdout, done.stderr
+    done = call("python", "-c", code)
+    assert "--config FILE" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import weakref
 from dataclasses import fields
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from kit import generator, play, respondents, vector
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
@@ -17,14 +15,11 @@ from acquaint_gym.agents.core import Agent, Decision, best
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import PROBABILITY_FLOOR
 from acquaint_gym.envs.files import write_json
-from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
-from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.trace import Trace
 
@@ -38,21 +33,6 @@ AGENTS = {
     "forgetful": lambda task: BayesTeacher(task, discount=0.8),
     "clairvoyant": Clairvoyant,
 }
-
-
-def vector(num: int, **arguments) -> UserVectorEnv:
-    arguments = {"split": "test", **arguments}
-    env = gym.make_vec(ENV, num_envs=num, autoreset_mode=AutoresetMode.DISABLED, **arguments)
-    assert isinstance(env.unwrapped, UserVectorEnv)
-    return env.unwrapped
-
-
-def play(agent: Agent, person, teacher: Agent | None = None, **arguments) -> Trace:
-    """One episode with each of these people, in one batch."""
-    env = vector(len(person), **arguments)
-    person = np.asarray(person)
-    uniform = PersonStreams(0, "agents", env.task.num_turns).uniform(person)
-    return rollout(env, agent, teacher or agent, person, uniform)
 
 
 def assert_same(a: Trace, b: Trace) -> None:
@@ -71,16 +51,10 @@ def assert_same(a: Trace, b: Trace) -> None:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """Nine respondents, some of whom left questions open; and how many each answered."""
-    bank = ItemBank.load("ipip50")
-    rng = np.random.Generator(np.random.Philox(4))
-    answers = rng.integers(1, 6, size=(9, 50))
+    answers = generator(4).integers(1, 6, size=(9, 50))
     answers[1, 3] = answers[2, 10:] = answers[4, 1:] = answers[7, ::2] = 0
     path = tmp_path_factory.mktemp("data") / "people.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t")
-        writer.writerow(bank.item_ids)
-        writer.writerows(answers.tolist())
-    return str(path), answers
+    return respondents(path, answers, separator="\t"), answers
 
 
 # Batches do not matter.

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats as scipy_stats
 
@@ -15,10 +16,6 @@ from acquaint_gym.eval.metrics.stats import Floats, interval, paired
 
 NAN = np.nan
 FIELDS = ("mean", "low", "high", "users", "failed")
-
-
-def generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
 
 
 def identity(means: Floats) -> Floats:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit import generator, make_trace
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import t as student
 
@@ -97,28 +98,10 @@ def test_the_reasons_calculate_what_they_say():
 
 def played(seed: int, length: np.ndarray) -> Trace:
     """People with arbitrary answers and an agent with arbitrary opinions."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    people, turns = len(length), 5
-    over = np.arange(turns) >= length[:, None]
-    answers, actions = rng.integers(3, size=(2, people, turns))
-    probs = rng.dirichlet(np.ones(3), size=(people, turns))
-    probs[over] = np.nan
-    return Trace(
-        person=np.arange(people),
-        levels=np.zeros((people, 1), np.int32),
-        length=length.astype(np.int16),
-        stimuli=np.zeros((people, turns, 1), np.float32),
-        actions=np.where(over, -1, actions).astype(np.int16),
-        answers=np.where(over, -1, answers).astype(np.int16),
-        rewards=np.zeros((people, turns)),
-        action_probs=probs,
-        teacher_actions=np.full((people, turns), -1, np.int16),
-        teacher_probs=np.full((people, turns, 3), np.nan),
-        belief=np.zeros((people, 0, 0, 0), np.float32),
-        context=np.zeros((people, 0), np.float32),
-        interview_stats=np.zeros((people, over.shape[1] + 1, 0)),
-        answer_mass=np.full(over.shape, np.nan),
-    )
+    rng, size = generator(seed), (len(length), 5)
+    answers, actions = rng.integers(3, size=(2, *size))
+    probs = rng.dirichlet(np.ones(3), size=size)
+    return make_trace(answers, probs, actions=actions, length=length)
 
 
 def by_hand(without: Trace, quirky: Trace) -> dict[str, tuple[float, float, float]]:

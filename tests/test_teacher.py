@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from functools import cache
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import generator, play
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
-from acquaint_gym.agents.core import Agent, best, sample
+from acquaint_gym.agents.core import best, sample
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.population import PersonStreams, Population
+from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
-from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.trace import Trace
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
@@ -64,21 +61,6 @@ def transcript(stimuli, answers, turn):
         np.where(answered, 0, -1),
         np.where(answered, answers, -1),
     )
-
-
-def play(agent: Agent, people: int, teacher: Agent | None = None, **settings) -> Trace:
-    """The first people of the test split meet an agent."""
-    env = gym.make_vec(
-        IPIP50,
-        num_envs=people,
-        autoreset_mode=AutoresetMode.DISABLED,
-        split="test",
-        **settings,
-    ).unwrapped
-    assert isinstance(env, UserVectorEnv)
-    person = np.arange(people)
-    uniform = PersonStreams(0, "agents", 50).uniform(person)
-    return rollout(env, agent, teacher or agent, person, uniform)
 
 
 @cache
@@ -314,7 +296,7 @@ def test_samples_follow_their_probabilities_and_never_take_an_impossible_action(
 # The cache must not be seen.
 
 ASKED = np.arange(50)[None].repeat(4, axis=0)
-LIVES = np.random.Generator(np.random.Philox(11)).integers(5, size=(6, 50))
+LIVES = generator(11).integers(5, size=(6, 50))
 FEW = 14  # turns, as many as the histories below need
 
 

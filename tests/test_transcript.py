@@ -6,19 +6,18 @@ import ast
 import pickle
 import re
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import ROOT
 from numpy.testing import assert_array_equal
 
 from acquaint_gym.envs.contract.play import batch, meet
 from acquaint_gym.envs.observations import example_transcripts, observation_space
 from acquaint_gym.envs.transcript import Transcript
 
-ROOT = Path(__file__).parent.parent
 TASKS = {
     "predicts": ("acquaint/Questionnaire-v0", {"num_turns": 5}),
     "context": ("acquaint/Flights-v0", {"context": "answers:3"}),
