@@ -45,7 +45,14 @@ class Agent(ABC):
     Args:
         task: what the agent believes the task to be; its arguments may differ from the
             environment's, so that simulator and agent can disagree.
+
+    Attributes:
+        task: as given.
+        tolerance: by how much a probability may differ where sums are taken in another order, as in
+            a batch of another size; float32 weights need more than the default of 1e-9.
     """
+
+    tolerance: float = 1e-9
 
     def __init__(self, task: UserTask) -> None:
         self.task = task

@@ -24,6 +24,10 @@ class HalfSure(BayesTeacher):
         return decision._replace(action_probs=decision.action_probs / 2)
 
 
+class Vague(BayesTeacher):
+    tolerance = 0.5
+
+
 class ActsInWords(BayesTeacher):
     def act(self, observation, uniform):
         decision = super().act(observation, uniform)
@@ -193,6 +197,7 @@ BAD_AGENTS = (
     BadAgent(contract.check_decision, "divide by the sum", HalfSure),
     BadAgent(contract.check_decision, "expected whole numbers", ActsInWords),
     BadAgent(contract.check_decision, "rules out", IgnoresMasks, Masked),
+    BadAgent(contract.check_decision, "states a tolerance of 0.5", Vague),
     BadAgent(contract.check_belief, "expected [5, 2, 3]", FlatBelief),
     BadAgent(contract.check_belief, "different beliefs", TwoMinds),
     BadAgent(contract.check_belief, "a later call changed", RewritesBelief),

@@ -94,8 +94,7 @@ def test_the_posterior_stands_at_the_end_of_the_prompt(folder):
 
 
 @pytest.mark.parametrize("mode", ["prompt", "fusion"])
-def test_it_keeps_the_contract(mode, folder, monkeypatch):
-    monkeypatch.setattr(contract, "TOLERANCE", CLOSE)
+def test_it_keeps_the_contract(mode, folder):
     for check in contract.CHECKS:
         check(
             lambda task: HybridAgent(task, folder, mode=mode),

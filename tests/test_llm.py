@@ -124,9 +124,7 @@ def test_people_at_different_turns_are_scored_together() -> None:
         np.testing.assert_allclose(found[:, row], expected[turns, row], atol=CLOSE)
 
 
-def test_the_contract_of_an_agent_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Sums in another order differ by more than in float64, and by less than this.
-    monkeypatch.setattr(contract, "TOLERANCE", CLOSE)
+def test_the_contract_of_an_agent_holds() -> None:
     for env_id, settings in (
         ("acquaint/Questionnaire-v0", {"num_turns": 4, "order": "shuffled"}),
         ("acquaint/FlightChoice-v0", {"feedback": "accept", "num_turns": 3}),
@@ -138,7 +136,6 @@ def test_the_contract_of_an_agent_holds(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_contract_notices_a_cache_that_does_not_compare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contract, "TOLERANCE", CLOSE)
     monkeypatch.setattr(slots, "common_prefix", lambda one, other: min(len(one), len(other)))
     with pytest.raises(AssertionError, match="met people before"):
         contract.check_no_memory(agent_of, "acquaint/Questionnaire-v0", num_turns=4)

@@ -37,6 +37,8 @@ class ChoiceAgent(Agent):
         replies: `A` replies as token ids.
     """
 
+    tolerance = 1e-4  # weights are in float32, or shorter types
+
     def __init__(
         self,
         task: UserTask,
