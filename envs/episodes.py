@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium import spaces
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
@@ -20,8 +21,6 @@ NUM_NUMBERS = 2**62
 Rows = slice | npt.NDArray[np.int64]
 EVERYONE = slice(None)
 OPTIONS = ("person", "reset_mask")
-# Random numbers of people drawn at a time: what is worked out from them stays in a core's cache.
-_AT_ONCE = 2**17
 
 
 class Episodes:
@@ -98,13 +97,22 @@ class Episodes:
         known = self.source.num_people or NUM_NUMBERS
         return (self.person[rows] % known + self.source.stride) % known
 
-    def begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
-        """Puts new people behind some of the screens."""
+    def begin(
+        self, rows: Rows, person: npt.NDArray[np.int64], numbers_at_once: int = 2**17
+    ) -> None:
+        """Puts new people on some of the lanes.
+
+        Args:
+            rows: the lanes, n of them.
+            person: `[n]` the people's numbers.
+            numbers_at_once: about how many random numbers are drawn at a time: what is worked out
+                from them then stays in a core's cache. No result depends on it.
+        """
         numbers = len(person) * max(self.task.num_uniforms, self._stimuli[0].size)
-        at_once = max(1, -(-len(person) // (1 + numbers // _AT_ONCE)))
+        at_once = max(1, -(-len(person) // (1 + numbers // numbers_at_once)))
         for start in range(0, len(person), at_once):
-            some = slice(start, start + at_once)
-            self._begin(some if isinstance(rows, slice) else rows[some], person[some])
+            part = slice(start, start + at_once)
+            self._begin(part if isinstance(rows, slice) else rows[part], person[part])
 
     def _begin(self, rows: Rows, person: npt.NDArray[np.int64]) -> None:
         users, turns = self.source.draw(person), self.task.num_turns
@@ -166,7 +174,7 @@ class Episodes:
         return np.zeros((len(self.person), 0))
 
     def observe(self) -> dict[str, Floats]:
-        """A new copy of what the agent sees, see `envs.observations.observation_space`."""
+        """A new copy of what the agent sees, see `observation_space`."""
         if not self._latest_only:
             return dict(self.transcript())
         size = self._stimuli.shape[-1]
@@ -254,3 +262,25 @@ def _described(action: npt.NDArray[Any]) -> str:
     """Shape, type and range of what came, for a message."""
     span = f", {action.min()}..{action.max()}" if action.size and action.dtype.kind in "iuf" else ""
     return f"{action.dtype} {list(action.shape)}{span}"
+
+
+def observation_space(task: UserTask, form: str) -> spaces.Dict:
+    """Space of the `transcript` observation of one person, or of this `turn` only."""
+    low = np.minimum(task.stimulus_low, -1).astype(np.float32)
+    high = task.stimulus_high.astype(np.float32)
+    turns = task.num_turns
+    last_action, last_answer = float(len(task.actions) - 1), float(len(task.categories) - 1)
+    parts: dict[str, spaces.Space[object]] = {"turn": spaces.Box(0, turns, (1,), np.float32)}
+    if form == "turn":
+        parts["stimulus"] = spaces.Box(low, high, dtype=np.float32)
+        parts["action"] = spaces.Box(-1, last_action, (1,), np.float32)
+        parts["answer"] = spaces.Box(-1, last_answer, (1,), np.float32)
+    else:
+        parts["stimuli"] = spaces.Box(np.tile(low, turns), np.tile(high, turns))
+        parts["actions"] = spaces.Box(-1, last_action, (turns,), np.float32)
+        parts["answers"] = spaces.Box(-1, last_answer, (turns,), np.float32)
+    if task.context is not None:
+        parts["context"] = task.context.space
+    if task.agent_asks:
+        parts["action_mask"] = spaces.Box(0, 1, (len(task.actions),), np.float32)
+    return spaces.Dict(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +50,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def locate(path: str) -> Path:
+    """A file of data: where it says, or else below the folder that ACQUAINT_DATA names."""
+    folder = os.environ.get("ACQUAINT_DATA")
+    if folder and not Path(path).exists():
+        places = sorted(Path(folder).glob(f"**/{path}"))
+        return places[0] if places else Path(path)
+    return Path(path)

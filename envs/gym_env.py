@@ -11,9 +11,15 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from acquaint_gym.envs.episodes import EVERYONE, Episodes, Rows, checked_action, next_people
+from acquaint_gym.envs.episodes import (
+    EVERYONE,
+    Episodes,
+    Rows,
+    checked_action,
+    next_people,
+    observation_space,
+)
 from acquaint_gym.envs.names import resolve
-from acquaint_gym.envs.observations import observation_space
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.users.people import Users, UserSource

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.files import locate
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.humans import load_respondents, split_rows
 from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.envs.users.quirks import Quirks
-
-
-def locate(path: str) -> Path:
-    """A file of respondents: where it says, or else below the folder that ACQUAINT_DATA names."""
-    folder = os.environ.get("ACQUAINT_DATA")
-    if folder and not Path(path).exists():
-        found = sorted(Path(folder).glob(f"**/{path}"))
-        return found[0] if found else Path(path)
-    return Path(path)
 
 
 class Respondents:
@@ -30,7 +20,8 @@ class Respondents:
 
     Args:
         task: a task with an item bank.
-        path: the file, see `locate`, in a format that `envs.users.humans.load_respondents` reads.
+        path: the file, see `envs.files.locate`, in a format that
+            `envs.users.humans.load_respondents` reads.
         split: `train`, `dev` or `all`.
         suite_seed: fixes the order of items where the task shuffles them.
 

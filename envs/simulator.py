@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.transcript import Transcript
+from acquaint_gym.envs.users.fast_draws import PersonStreams, evenly
 from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.population import SPLITS, PersonStreams, evenly
+from acquaint_gym.envs.users.population import SPLITS
 from acquaint_gym.envs.users.quirks import Drift
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -110,3 +112,23 @@ class Simulator:
             now = slice(t, t + 1)
             answers.append(model.sample(levels[types], stimuli[:, now], uniform[:, now]))
         return types, np.concatenate(answers, axis=1)
+
+
+def example_transcripts(task: UserTask, users: Users, turn: Ints) -> Transcript:
+    """Transcripts of B people after `turn` `[B]` turns, without an environment or an agent.
+
+    The actions are right ones; where people only accept or reject them, every other one is wrong.
+    Where agents choose what to ask, every person is asked in another order.
+    """
+    turn = np.minimum(turn, users.length)
+    stimuli, answers, column = users.stimuli, users.answers, np.arange(task.num_turns)
+    if task.agent_asks:
+        order = np.random.Generator(np.random.Philox(0)).permutation(answers.shape[1])
+        actions = order[(np.arange(len(turn))[:, None] + column) % len(order)]
+        answers = np.take_along_axis(answers, actions, axis=1)
+        stimuli = np.take_along_axis(stimuli, actions[..., None], axis=1)
+    else:
+        actions = (answers + task.binary_feedback * (column % 2)) % len(task.actions)
+    shown = task.feedback_of(actions, answers, users.would_accept)
+    context = None if task.context is None else users.context
+    return Transcript.of(turn, stimuli, actions, shown, context=context).at(turn, task)

@@ -28,9 +28,8 @@ from threadpoolctl import threadpool_limits
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import environment_spec, environments, make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.speed.interviews import bench_interviews
 
 ENV = "acquaint/Questionnaire-v0"

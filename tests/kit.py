@@ -13,8 +13,8 @@ import numpy as np
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.contract.play import batch
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.item_bank import ItemBank
-from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.trace import Trace
 

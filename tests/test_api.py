@@ -22,9 +22,8 @@ from acquaint_gym.agents.api.cache import AnswerCache, digest
 from acquaint_gym.agents.api.reply import Message, by_opening, by_text, read_message
 from acquaint_gym.agents.contract import CHECKS
 from acquaint_gym.agents.registry import parse_agent
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.run import main
 
 TASK = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"

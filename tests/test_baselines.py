@@ -8,9 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import HeuristicAgent
 from acquaint_gym.agents.registry import parse_agent
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.envs.tasks.flight_choice import FlightChoice
 from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire

@@ -6,9 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.run import main
 
 FLIGHTS = "acquaint_gym.envs.tasks.flights:Flights"

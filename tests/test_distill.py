@@ -18,8 +18,7 @@ from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.observations import example_transcripts
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.train import distill as command
 from acquaint_gym.train.collect import main as collect
 from acquaint_gym.train.distill import Distill, distill, main

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from acquaint_gym.envs.episodes import EVERYONE, Episodes
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.flight_choice import FlightChoice
@@ -15,7 +16,8 @@ from acquaint_gym.envs.tasks.forced_choice import ForcedChoice
 from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
 from acquaint_gym.envs.tasks.option_sets import OptionSets
 from acquaint_gym.envs.tasks.shop_choice import FEATURES, ShopChoice
-from acquaint_gym.envs.users.population import SPLITS, PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams, fibonacci_hash, smallest
+from acquaint_gym.envs.users.population import SPLITS
 from acquaint_gym.envs.users.profiles import load_profiles
 from acquaint_gym.envs.users.response_models import ResponseModel
 from acquaint_gym.envs.users.statements import Triples
@@ -239,19 +241,36 @@ def test_utilities_that_all_but_tie_are_left_to_the_general_sampler():
     assert 0.1 < general.mean() < 0.9
 
 
-def test_many_people_at_once_are_the_same_as_few(monkeypatch):
+def test_many_people_at_once_are_the_same_as_few():
     """Environments draw a part of their people at a time; which part makes no difference."""
-    import gymnasium as gym
 
-    from acquaint_gym.envs import episodes
+    def shown(numbers_at_once: int) -> list[np.ndarray]:
+        task = make_task(FLIGHT, quirks="impatience:0.3")
+        episodes = Episodes(task, Simulator(task, "train", 0), 40, "transcript")
+        columns = []
+        for first in (3, 60):
+            episodes.begin(EVERYONE, first + np.arange(40), numbers_at_once)
+            columns += [*episodes.observe().values(), *map(np.copy, episodes.users)]
+            while not episodes.over().all():
+                live = np.flatnonzero(~episodes.over())
+                episodes.advance(live, np.zeros(len(live), dtype=np.int64))
+                columns += episodes.observe().values()
+        return columns
 
-    def shown() -> list[np.ndarray]:
-        env = gym.make_vec("acquaint/FlightChoice-v0", num_envs=40, quirks="impatience:0.3")
-        told = [env.reset(seed=3)[0]]
-        told += [env.step(np.zeros(40, dtype=np.int64))[0] for _ in range(20)]
-        return [value for observation in told for value in observation.values()]
-
-    whole = shown()
-    monkeypatch.setattr(episodes, "_AT_ONCE", 500)
-    for one, other in zip(whole, shown(), strict=True):
+    for one, other in zip(shown(2**17), shown(500), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_neighbours_lie_far_apart_in_the_hash():
+    places = fibonacci_hash(np.arange(5)) / 2.0**64
+    np.testing.assert_allclose(places, [0.0, 0.618, 0.236, 0.854, 0.472], atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [3, 5, 36])
+def test_the_smallest_are_those_of_a_stable_sort(rows):
+    drawn = numbers(rows, 400)
+    drawn[:, :40] = drawn[:1, :40]  # equal numbers: the first row comes first
+    plain, aside = drawn.copy(), np.arange(400) % 3 == 0
+    plain[1, aside] = 2
+    expected = np.argsort(plain, axis=0, kind="stable")[:2]
+    np.testing.assert_array_equal(smallest(drawn, 2, [(1, aside)]), expected)

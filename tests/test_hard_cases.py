@@ -14,8 +14,8 @@ from numpy.testing import assert_array_equal
 from acquaint_gym.envs.data import FOLDER, write_table
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
+from acquaint_gym.envs.users.fast_draws import PersonStreams, evenly
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
-from acquaint_gym.envs.users.population import PersonStreams, evenly
 from acquaint_gym.eval import bench
 from acquaint_gym.eval.run import main
 from acquaint_gym.eval.runs.store import load_runs

@@ -20,8 +20,8 @@ from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.contract.play import batch, meet
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.scoring import STATISTICS
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import GradedParameters
 from acquaint_gym.eval.metrics import all_metrics

@@ -20,9 +20,8 @@ from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import environment_spec, make_task, task_keys
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.train import micro
 from acquaint_gym.train.embedded import build as micro_build

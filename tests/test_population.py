@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from acquaint_gym.envs.users.population import SPLITS, PersonStreams, Population
+from acquaint_gym.envs.users.fast_draws import PersonStreams
+from acquaint_gym.envs.users.population import SPLITS, Population
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=100)
 TRAITS = ("E", "A", "C", "ES", "O")

@@ -9,9 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.contract.play import generator
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 
 ANSWERS = np.array([[0.0, 1, 2, 3], [4, 3, 2, 1], [2, 2, 0, 0]])
 STIMULI = generator().random((3, 4, 2))

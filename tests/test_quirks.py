@@ -16,9 +16,8 @@ from acquaint_gym.envs.contract import (
     check_same_person,
     check_vector,
 )
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.quirks import DistortedModel, Drift, Quirks
 from acquaint_gym.envs.users.response_models import ResponseModel

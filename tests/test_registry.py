@@ -28,8 +28,8 @@ from acquaint_gym.envs.respondents import Respondents
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.hindsight import Hindsight
 from acquaint_gym.eval.run import parser
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan

@@ -22,7 +22,7 @@ from acquaint_gym.agents.networks.features import VIEWS, make_view
 from acquaint_gym.agents.networks.policy import PolicyAgent
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.command import InputError

@@ -17,8 +17,8 @@ from acquaint_gym.envs.core import PROBABILITY_FLOOR
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.population import PersonStreams
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.trace import Trace

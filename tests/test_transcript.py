@@ -15,7 +15,8 @@ from kit import ROOT
 from numpy.testing import assert_array_equal
 
 from acquaint_gym.envs.contract.play import batch, meet
-from acquaint_gym.envs.observations import example_transcripts, observation_space
+from acquaint_gym.envs.episodes import observation_space
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 
 TASKS = {

@@ -11,9 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.observations import example_transcripts
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.speed.llm import train_tokenizer
 
 QUESTIONNAIRE = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"

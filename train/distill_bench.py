@@ -29,7 +29,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import People, plan

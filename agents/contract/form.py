@@ -14,7 +14,7 @@ from acquaint_gym.agents.contract.play import (
     several,
     uniforms,
 )
-from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.users.response_models import Floats
 
 # Distributions are normalised in float64, whatever they were computed in.

@@ -10,7 +10,7 @@ import numpy as np
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.envs.contract.play import batch, generator, meet
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats

@@ -14,7 +14,7 @@ from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.core import Context, UserTask
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 
 FILE = "adapter.json"
 # People whose prompts stand for all; of a large file so many blocks, evenly spread, stand for it.

@@ -10,8 +10,8 @@ from gymnasium import spaces
 
 from acquaint_gym.agents.posterior import Posterior
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.episodes import observation_space
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.observations import observation_space
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 

@@ -12,7 +12,7 @@ from scipy.stats import chi2, norm
 
 from acquaint_gym.envs.contract.play import batch, generator, meet, scalar
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.observations import example_transcripts
+from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, ResponseModel

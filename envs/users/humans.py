@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.users.fast_draws import fibonacci_hash
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints
 
@@ -61,9 +62,9 @@ class Recorded:
 def split_rows(row: Ints, split: str) -> Bools:
     """Which respondents belong to a split, by a hash of the published row number.
 
-    A row's place is the fractional part of row * 0x9E3779B97F4A7C15 / 2**64 (Fibonacci hashing,
-    Knuth, The Art of Computer Programming 3, 6.4), so a person is on the same side in the published
-    file and in any part of it that keeps `row_id`. Train is the places below 0.8, dev the rest.
+    A row's place is its `fibonacci_hash` as a fraction of 2**64, so a person is on the same side in
+    the published file and in any part of it that keeps `row_id`. Train is the places below 0.8, dev
+    the rest.
 
     Args:
         row: `[N]` published row numbers.
@@ -78,10 +79,8 @@ def split_rows(row: Ints, split: str) -> Bools:
     if split not in SPLITS:
         raise ValueError(f"Unknown split {closest(split, SPLITS)}")
     low, high = SPLITS[split]
-    # Unsigned products wrap around, which is the remainder modulo 2**64 that the hash asks for; the
-    # upper 32 bits are all that is kept, since they are exact as a float.
-    place = (row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    fraction = place / 2.0**32
+    # The upper 32 bits are all that is kept, since they are exact as a float.
+    fraction = (fibonacci_hash(row) >> np.uint64(32)) / 2.0**32
     member: Bools = (fraction >= low) & (fraction < high)
     return member
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import pairwise
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import multivariate_normal
 
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -19,8 +16,6 @@ SPLIT_SHARES = (0.72, 0.08, 0.20)
 # With fewer types a split could not stand for the population: all splits then share the types, and
 # only the people in them differ.
 FEWEST_TYPES_TO_SPLIT = 100
-# Random numbers drawn at a time, so that they stay in a core's cache between the passes.
-_AT_ONCE = 2**15
 
 
 @dataclass(frozen=True)
@@ -143,79 +138,6 @@ class Population:
         """Cumulative prior of each split's types, float32 as the random numbers are."""
         sums = {split: np.cumsum(self.prior[types]) for split, types in self.splits.items()}
         return {split: (total / total[-1]).astype(np.float32) for split, total in sums.items()}
-
-
-def evenly(suite_seed: int, purpose: str, person: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """`[B]` numbers in [0, 1) of the people `[B]` that any run of consecutive people spread evenly.
-
-    The multiples of the golden section modulo 1, shifted by a random number of the suite seed and
-    the purpose, words that tell splits apart (a Kronecker sequence; Niederreiter, 1992, Random
-    Number Generation and Quasi-Monte Carlo Methods). Types of people drawn with them are in their
-    right proportions in every panel, so that panels differ less than independent draws would.
-    """
-    shift = _seeded(suite_seed, purpose, 1)[0]
-    # Unsigned products wrap around, which is the remainder that is asked for.
-    place = person.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + shift
-    return (place >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
-
-
-@lru_cache
-def _seeded(suite_seed: int, purpose: str, count: int) -> npt.NDArray[Any]:
-    """`[count]` random words that belong to a suite seed and a purpose."""
-    words = [suite_seed, *purpose.encode()]
-    return np.random.SeedSequence(words).generate_state(count, np.uint64)
-
-
-class _Key(np.random.SeedSequence):
-    """A key in the form in which Philox takes it without gathering entropy of its own first."""
-
-    def __init__(self, key: npt.NDArray[np.uint64]) -> None:
-        super().__init__(0)
-        self._key = key
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> npt.NDArray[Any]:
-        """The key, the only state that Philox asks for."""
-        return self._key
-
-
-class PersonStreams:
-    """Random numbers that belong to people: the same however people are cut into batches.
-
-    One counter-based generator (Philox; Salmon et al., 2011) per suite seed and purpose, in which
-    person s owns a block of the counter, so a run of consecutive people is one vectorised draw.
-
-    Args:
-        suite_seed: >= 0; another number is another world of people.
-        purpose: words that name the stream, e.g. a split; streams of other words are independent.
-        width: how many numbers a person owns.
-    """
-
-    # One Philox counter gives four 64-bit words, that is eight 32-bit floats.
-    _PER_COUNTER = 8
-
-    def __init__(self, suite_seed: int, purpose: str, width: int) -> None:
-        """Fixes the key of the stream."""
-        self._key = _Key(_seeded(suite_seed, purpose, 2))
-        self._counters = -(-width // self._PER_COUNTER)
-        self.width = width
-
-    def uniform(self, person: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """`[B, width]` multiples of 2^-24 in [0, 1), evenly drawn, of the people `[B]` >= 0."""
-        numbers = np.empty((len(person), self.width), dtype=np.float32)
-        gaps = np.flatnonzero(person[1:] != person[:-1] + 1) + 1
-        at_once = max(1, _AT_ONCE // (1 + self.width))
-        edges = [0, *gaps.tolist(), len(person)] if len(person) else []
-        for start, stop in pairwise(edges):
-            stream = np.random.Philox(self._key)
-            stream.advance(int(person[start]) * self._counters)
-            for first in range(start, stop, at_once):
-                some = numbers[first : min(first + at_once, stop)]
-                words = stream.random_raw(len(some) * self._counters * self._PER_COUNTER // 2)
-                # Two numbers of a word, as `Generator.random` draws them, at less than its price.
-                bits = words.astype("<u8", copy=False).view("<u4").reshape(len(some), -1)
-                np.copyto(some, (bits[:, : self.width] >> 8).view(np.int32), casting="unsafe")
-                some *= np.float32(2**-24)
-        return numbers
 
 
 def grid_marginals(weights: Floats, levels: int) -> list[Floats]:

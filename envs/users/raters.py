@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.files import locate
+from acquaint_gym.envs.users.fast_draws import fibonacci_hash
 from acquaint_gym.envs.users.humans import load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -40,7 +41,7 @@ def load_raters(bank: ItemBank, path: str, num: int) -> Raters:
 
     Args:
         bank: the items; who left one out is no rater.
-        path: the file, see `envs.respondents.locate`.
+        path: the file, see `envs.files.locate`.
         num: R; 0 for all of them.
 
     Raises:
@@ -57,7 +58,7 @@ def load_raters(bank: ItemBank, path: str, num: int) -> Raters:
             f"every item of {bank.name}; at least 2 are needed."
         )
     # By the hash that splits the rows: neighbouring rows lie far apart in it.
-    order = np.argsort(row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))[: num or None]
+    order = np.argsort(fibonacci_hash(row))[: num or None]
     chosen = order[np.argsort(row[order])]
     return Raters(answers[chosen], row[chosen])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from acquaint_gym.envs.users.fast_draws import smallest
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
 
@@ -99,19 +100,9 @@ class Triples:
             uniform: n * `num_uniforms` numbers, multiples of 2^-24 in [0, 1).
         """
         numbers = np.ascontiguousarray(uniform.reshape(-1, self.num_uniforms).T)
-        reverse, bits = numbers[0] >= 0.5, self._traits.bit_length()
-        # The first three of F sorted numbers, as whole numbers with the trait in their last bits.
-        whole = (numbers[1:-3] * np.float32(2**24)).astype(np.int32)
-        whole <<= bits
-        whole |= np.arange(self._traits, dtype=np.int32)[:, None]
-        order = list(whole)
-        for keying, trait in self._none:
-            order[trait][reverse == keying] = np.iinfo(np.int32).max
-        for place in range(3):
-            for later in range(place + 1, self._traits):
-                one, two = order[place], order[later]
-                order[place], order[later] = np.minimum(one, two), np.maximum(one, two)
-        group = (np.stack(order[:3]) & (2**bits - 1)) + self._traits * reverse
+        reverse = numbers[0] >= 0.5
+        left_out = [(trait, reverse == keying) for keying, trait in self._none]
+        group = smallest(numbers[1:-3], 3, left_out) + self._traits * reverse
         which = (numbers[-3:] * self._known.take(group)).astype(np.intp)
         items = self._items.take(group * self._items.shape[1] + which)
         return np.ascontiguousarray(items.T)

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec, agent_keys, parse_agent
+from acquaint_gym.envs.files import locate
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import (
@@ -28,9 +29,8 @@ from acquaint_gym.envs.registration import (
     task_class,
     task_keys,
 )
-from acquaint_gym.envs.respondents import locate
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.fingerprint import modules_of, of_code, of_modules, of_settings
 from acquaint_gym.eval.runs.store import Store

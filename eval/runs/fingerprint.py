@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.files import locate
 
 # Of this module's own package only the loop decides traces; reports may change freely.
 _DECIDE = (

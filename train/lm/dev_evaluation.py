@@ -11,7 +11,7 @@ from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.envs.registration import import_package, task_class
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan

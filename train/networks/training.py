@@ -23,7 +23,7 @@ from acquaint_gym.agents.networks.gru import NetworkAgent
 from acquaint_gym.agents.networks.recurrent import FILE, WEIGHTS, Ensemble, reads
 from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.registration import import_package
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import People, plan

@@ -14,8 +14,7 @@ from rich.console import Console
 
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.data import write_table
-from acquaint_gym.envs.files import atomic
-from acquaint_gym.envs.respondents import locate
+from acquaint_gym.envs.files import atomic, locate
 from acquaint_gym.envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec
-from acquaint_gym.envs.users.population import PersonStreams
+from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
