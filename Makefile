@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: tests run several processes side by side.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo humans micro test test-slow check types clean help
+.PHONY: demo humans micro test test-slow check types docs clean help
 
 help:       ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -44,6 +44,9 @@ types: $(BIN)/.dev  ## types only
 	for part in acquaint_gym/*.py agents configs envs eval train; do \
 		ln -sfn ../../../$$part build/types/acquaint_gym/; done
 	$(BIN)/mypy
+
+docs: $(BIN)/.dev  ## write the list of public names anew, docs/public.md
+	$(BIN)/python tests/public_page.py
 
 clean:      ## remove the environment and the results
 	rm -rf $(VENV) runs build *.egg-info

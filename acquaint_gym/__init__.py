@@ -12,4 +12,4 @@ except ImportError as error:
         "`source .venv/bin/activate` after `make demo` or `make test`, or `pip install -e .`"
     ) from error
 
-__all__ = ["envs"]
+__all__ = ["agents", "envs", "eval", "train"]

@@ -1,1 +1,13 @@
 """Anyone who plays: functions from transcripts to distributions over actions."""
+
+__all__ = [
+    "api",
+    "baselines",
+    "contract",
+    "core",
+    "interviewers",
+    "llm",
+    "networks",
+    "registry",
+    "teacher",
+]

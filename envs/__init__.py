@@ -1,6 +1,29 @@
 """Gymnasium environments for getting to know a hidden person. Importing registers every id."""
 
+from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import register_task
+from acquaint_gym.envs.transcript import Transcript
+
+__all__ = [
+    "Transcript",
+    "UserTask",
+    "check",
+    "contract",
+    "core",
+    "data",
+    "gym_env",
+    "inference",
+    "interviews",
+    "names",
+    "prompt",
+    "register_task",
+    "registration",
+    "respondents",
+    "simulator",
+    "tasks",
+    "transcript",
+    "users",
+]
 
 register_task("acquaint/FlightChoice-v0", "acquaint_gym.envs.tasks.flight_choice:FlightChoice")
 register_task("acquaint/HotelChoice-v0", "acquaint_gym.envs.tasks.hotel_choice:HotelChoice")

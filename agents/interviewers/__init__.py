@@ -1,1 +1,3 @@
 """Agents that choose what to ask."""
+
+__all__ = ["base", "infomax", "psychometric"]

@@ -3,4 +3,4 @@
 from acquaint_gym.agents.llm.agent import LLMAgent
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 
-__all__ = ["ChoiceAgent", "LLMAgent"]
+__all__ = ["ChoiceAgent", "LLMAgent", "dialogue", "scorer"]

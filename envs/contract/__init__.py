@@ -78,6 +78,7 @@ __all__ = [
 ]
 
 Check = Callable[..., None]
+"""Takes the id of an environment and arguments of it; an `AssertionError` says what is broken."""
 
 RESPONDENT_CHECKS: tuple[Check, ...] = (
     check_manual,

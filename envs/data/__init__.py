@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["available", "numbers", "read_table", "write_table"]
+
 FOLDER = Path(__file__).parent
 
 

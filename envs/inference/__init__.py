@@ -1,1 +1,3 @@
 """Exact Bayesian inference about a person."""
+
+__all__ = ["posterior"]

@@ -1,1 +1,3 @@
 """Agents that see the truth; they live with the evaluator."""
+
+__all__ = ["clairvoyant", "hindsight"]

@@ -1,1 +1,3 @@
 """Tables, plots and files that show metrics."""
+
+__all__ = ["report"]

@@ -1,1 +1,3 @@
 """What `eval.bench` measures."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """How the embedded model is made from nothing."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """How language models learn from traces."""
+
+__all__: list[str] = []

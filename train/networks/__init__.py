@@ -1,1 +1,3 @@
 """How small networks learn from traces."""
+
+__all__ = ["recipe"]

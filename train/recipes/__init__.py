@@ -1,1 +1,3 @@
 """What trainings take: keys, checks, folders."""
+
+__all__ = ["language_model"]
