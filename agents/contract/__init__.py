@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 Check = Callable[..., None]
+"""Takes how an agent is built, the id of an environment and arguments of it."""
 
 CHECKS: tuple[Check, ...] = (
     check_decision,
