@@ -92,7 +92,8 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
                 raise ValueError(
                     f"--need {agent}:{number}: at most {task.num_turns} questions are asked."
                 )
-    run_all(runs, users, options, console)
+    if not run_all(runs, users, options, console):
+        return
     traces = {run.evaluation.agent.label: run.trace(users) for run in runs}
     traces = same_people(options.env[0], traces)
     curves = {agent: learned(trace) for agent, trace in traces.items()}

@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
         runs, users = prepare(options)
-    run_all(runs, users, options, console)
+    if not run_all(runs, users, options, console):
+        return
     traces: dict[str, dict[str, Trace]] = {}
     evaluations = [run.evaluation for run in runs]
     for run, evaluation in zip(runs, evaluations, strict=True):

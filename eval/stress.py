@@ -135,7 +135,8 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         strengths = chosen(options.quirks)
         cases, notes = prepare(options, strengths)
     users = options.users
-    run_all([case.run for case in cases], users, options, console)
+    if not run_all([case.run for case in cases], users, options, console):
+        return
     meta = provenance(command, options, users, cases[0].run.evaluation.people)
     meta["strengths"] = [asdict(strength) for strength in strengths]
     report = StressReport(meta, [], notes)

@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
         points = prepare(options)
-    run_all([point.run for point in points], options.users, options, console)
+    if not run_all([point.run for point in points], options.users, options, console):
+        return
     metric = metric_named(options.metric)
     rows: list[dict[str, Any]] = []
     for point in points:

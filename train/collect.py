@@ -79,10 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, console: Console) -> None:
     with input_errors():
         work = prepare(options)
+    complete = True
     for split, (runs, users) in work.items():
         console.print(f"{split}: {users:,} people", highlight=False)
-        run_all(runs, users, options, console)
-    for split in work:
+        complete &= run_all(runs, users, options, console)
+    for split in work if complete else []:
         for form in options.export:
             for path in export(form, Path(options.out) / split, options.with_levels):
                 console.print(f"{form}: {path}", highlight=False, soft_wrap=True)

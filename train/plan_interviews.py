@@ -82,7 +82,8 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         work = prepare(options)
     for split, (runs, users) in work.items():
         console.print(f"{split}: {users:,} people", highlight=False)
-        run_all(runs, users, options, console)
+        if not run_all(runs, users, options, console):
+            continue
         traces = {options.env: {run.evaluation.agent.label: run.trace(users) for run in runs}}
         meta = provenance(command, options, users, runs[0].evaluation.people)
         report = build_report(meta, traces, teacher="")

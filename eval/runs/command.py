@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from acquaint_gym.envs.console import program
-from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.names import parse_settings, resolve
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.eval.runs.evaluation import People
 
@@ -154,7 +155,28 @@ def add_options(cli: argparse.ArgumentParser, out: str) -> None:
     cli.add_argument(
         "--batch-size", type=int, default=512, metavar="B", help="people at a time (512)"
     )
-    cli.add_argument("--workers", type=int, default=1, metavar="W", help="processes (1)")
+    cli.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="W",
+        help="processes (1); with accelerators each sees one of them, in turn",
+    )
+    cli.add_argument(
+        "--executor",
+        metavar="MODULE:FACTORY",
+        help="instead of processes: workers of a cluster, as whatever concurrent.futures.Executor "
+        "the factory makes, called without arguments, e.g. distributed.Client(address)"
+        ".get_executor(pure=False); see eval.runs.executors. Give each worker its own accelerator, "
+        "e.g. start it with CUDA_VISIBLE_DEVICES=0",
+    )
+    cli.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="compute the K-th of N parts, for batch schedulers and one shared --out, e.g. "
+        "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT of an array 1-N; whoever finishes last "
+        "writes the report",
+    )
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -167,11 +189,36 @@ def check_options(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < smallest:
             raise ValueError(f"--{name.replace('_', '-')} {value}: expected at least {smallest}.")
+    shard, shards = parse_shard(options.shard)
+    if options.fresh and shards > 1:
+        raise ValueError(
+            f"--fresh --shard {shard}/{shards}: each shard would remove what the others have done; "
+            "choose another --out, or remove what lies there."
+        )
+    if options.executor is not None:
+        resolve(options.executor, "--executor")
+        if options.workers > 1:
+            raise ValueError("--workers, --executor: name one; an executor brings its own workers.")
     for package in options.packages:
         import_package(package)
     for kind, names in (("--agent", options.agent), ("--env", options.env)):
         if len(set(names)) < len(names):
             raise ValueError(f"{kind} {' '.join(names)}: each may be named once.")
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """`K/N` as K and N; 1 and 1 for none.
+
+    Raises:
+        ValueError: another form, or K out of 1..N.
+    """
+    if text is None:
+        return 1, 1
+    found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    shard, shards = (int(number) for number in found.groups()) if found else (0, 0)
+    if not 1 <= shard <= shards:
+        raise ValueError(f"--shard {text}: expected K/N with K in 1..N, e.g. 1/4 to 4/4.")
+    return shard, shards
 
 
 def command_line(module: str, given: Sequence[str]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import gymnasium as gym
@@ -18,7 +18,6 @@ from gymnasium.vector import AutoresetMode
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec, agent_keys, parse_agent
-from acquaint_gym.envs.files import locate
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import (
@@ -32,7 +31,13 @@ from acquaint_gym.envs.registration import (
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.fingerprint import modules_of, of_code, of_modules, of_settings
+from acquaint_gym.eval.runs.fingerprint import (
+    modules_of,
+    of_code,
+    of_modules,
+    of_respondents,
+    of_settings,
+)
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -61,20 +66,7 @@ class People:
             return {**known, "data": {"people": self.source, "code": code}}
         if self.data is None:
             return {**known, "data": None}
-        file = locate(self.data)
-        try:
-            state = file.stat()
-        except OSError as error:
-            raise ValueError(f"{file}: no such file ({error.strerror}).") from error
-        digest = _digest(file, state.st_size, state.st_mtime_ns)
-        return {**known, "data": {"file": Path(self.data).name, "sha256": digest}}
-
-
-@lru_cache(maxsize=4)
-def _digest(file: Path, size: int, changed: int) -> str:
-    """Digest of a file, worked out again only when its size or its time of change is another."""
-    with file.open("rb") as whole:
-        return hashlib.file_digest(whole, "sha256").hexdigest()
+        return {**known, "data": of_respondents(self.data)}
 
 
 @dataclass(frozen=True)
@@ -200,10 +192,11 @@ class Evaluation:
             one.act(observation, np.zeros(1))
 
     def evaluate(self, out: Path, first: int, end: int) -> None:
-        """Meets people `[first, end)` and writes their trace; in whatever process."""
+        """Meets people `[first, end)` and writes their trace; in whatever process or thread."""
         for package in self.packages:
             import_package(package)
-        trace = _player(self).play(np.arange(first, end))
+        with _playing:
+            trace = _player(self).play(np.arange(first, end))
         Store(out, self.config()).save(first, end, trace)
 
 
@@ -227,7 +220,7 @@ class Player:
         return self._evaluation.agents()
 
     def environment(self, num_envs: int) -> UserVectorEnv:
-        """See `Evaluation.environment`; the one of the last batch if that was as large."""
+        """See `Evaluation.environment`; kept for another batch of the same size."""
         if self._env is None or self._env.num_envs != num_envs:
             self._env = None  # first: two files of respondents at once may not fit into memory
             self._env = self._evaluation.environment(num_envs)
@@ -251,13 +244,18 @@ class Player:
             ValueError: see `Evaluation.environment` and `Evaluation.agents`.
         """
         env = self.environment(len(person))
-        agent = agent if agent is not None else self.agents[0]
-        teacher = teacher if teacher is not None else self.agents[1]
+        agent, teacher = agent or self.agents[0], teacher or self.agents[1]
         streams = PersonStreams(self._evaluation.people.suite_seed, "agents", env.task.num_turns)
         return rollout(env, agent, teacher, person, streams.uniform(person))
 
 
 _players: dict[str, Player] = {}  # of this process: one at most
+_playing = Lock()  # threads take turns: they share the one player
+
+
+def forget() -> None:
+    """Lets go of environments and agents, so that other processes have room for theirs."""
+    _players.clear()
 
 
 def _player(evaluation: Evaluation) -> Player:

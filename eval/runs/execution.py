@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.eval.rollout import BrokenAgentError
-from acquaint_gym.eval.runs.command import input_errors
-from acquaint_gym.eval.runs.evaluation import Evaluation
+from acquaint_gym.eval.runs.command import InputError, input_errors, parse_shard
+from acquaint_gym.eval.runs.evaluation import Evaluation, forget
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -59,18 +58,33 @@ class PlannedRun:
 
 def run_all(
     runs: Sequence[PlannedRun], users: int, options: argparse.Namespace, console: Console
-) -> None:
+) -> bool:
     """Computes the traces that are not there yet, with a progress bar; with `--fresh`, all.
 
+    Of several shards (`--shard K/N`) each computes a part, and says in the end what others have
+    still to do.
+
+    Args:
+        runs: what is to be computed.
+        users: how many people each of them meets.
+        options: see `add_options`.
+        console: for the bar, and for what is missing.
+
+    Returns:
+        Whether all traces are there now: then it is time for the report.
+
     Raises:
-        InputError: an agent breaks its contract, or cannot go on.
+        InputError: an agent breaks its contract or cannot go on, or a worker dies.
     """
     for run in runs if options.fresh else []:  # only now: a refused command loses nothing
         run.store.clear()
-    parts = [
+    parts = _missing(runs, users, options.batch_size)
+    shard, shards = parse_shard(options.shard)
+    # A part's place does not move when others of the same batch size are done meanwhile.
+    own = [
         (run, first, end)
-        for run in runs
-        for first, end in run.store.missing(users, options.batch_size)
+        for run, first, end in parts
+        if (runs.index(run) + first // options.batch_size) % shards == shard - 1
     ]
     with progress(console) as bar, input_errors(BrokenAgentError, OutsideError):
         rows = {
@@ -79,31 +93,64 @@ def run_all(
         }
         for run, first, end in parts:
             bar.advance(rows[run.label], first - end)
-        for run, people in _done(parts, options.workers):
+        for run, people in _done(own, options.workers, options.executor):
             bar.advance(rows[run.label], people)
+    left = _missing(runs, users, options.batch_size)
+    if left:
+        run, first, end = left[0]
+        console.print(
+            f"Shard {options.shard} is done. Missing are {len(left)} parts of other shards, e.g. "
+            f"{run.label}, people {first}..{end - 1}. Whoever finishes last writes the report.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return not left
+
+
+def _missing(
+    runs: Sequence[PlannedRun], users: int, batch_size: int
+) -> list[tuple[PlannedRun, int, int]]:
+    """Batches of people `[first, end)` whose traces are not there."""
+    return [
+        (run, first, end) for run in runs for first, end in run.store.missing(users, batch_size)
+    ]
 
 
 def _done(
-    parts: list[tuple[PlannedRun, int, int]], workers: int
+    parts: Sequence[tuple[PlannedRun, int, int]], workers: int, executor: str | None
 ) -> Iterator[tuple[PlannedRun, int]]:
-    """Meets everybody, here or in several processes; yields each run with how many were met."""
-    if workers == 1:
+    """Meets everybody, here or elsewhere; yields each run with how many people were met."""
+    if not parts:
+        return
+    if executor is None and workers == 1:
         for run, first, end in parts:
             run.evaluation.evaluate(run.out, first, end)
             yield run, end - first
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {
-            pool.submit(run.evaluation.evaluate, run.out, first, end): (run, end - first)
+    # Imported here: most runs need one process, and a short start.
+    from acquaint_gym.eval.runs.executors import executor_of, processes
+
+    forget()
+    with input_errors():
+        pool = processes(workers) if executor is None else executor_of(executor)
+    with pool:
+        # A worker may have another working directory.
+        futures = {
+            pool.submit(run.evaluation.evaluate, run.out.resolve(), first, end): (run, end - first)
             for run, first, end in parts
         }
         try:
-            for future in as_completed(running):
+            for future in as_completed(futures):
                 future.result()
-                yield running[future]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+                yield futures[future]
+        except BrokenExecutor as error:
+            raise InputError(
+                f"A worker died ({error}), perhaps for want of memory. Nothing that was done is "
+                f"lost: the same command goes on with what is missing."
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,27 @@ def _of_modules(modules: tuple[str, ...]) -> str:
             origin = Path(spec.origin)
             files |= {origin} if name in _DECIDE else set(origin.parent.glob("*.py"))
     return of_files(files)
+
+
+def of_respondents(data: str) -> dict[str, str]:
+    """Name and digest of a file of respondents, wherever it lies.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = locate(data)
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise ValueError(f"{file}: no such file ({error.strerror}).") from error
+    return {"file": Path(data).name, "sha256": _sha256(file, state.st_size, state.st_mtime_ns)}
+
+
+@lru_cache(maxsize=4)
+def _sha256(file: Path, size: int, changed: int) -> str:
+    """Digest of a file, worked out again only when its size or its time of change is another."""
+    with file.open("rb") as whole:
+        return hashlib.file_digest(whole, "sha256").hexdigest()
 
 
 def of_settings(settings: Iterable[Any]) -> dict[str, str]:
