@@ -7,7 +7,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from registered import at_hand, cases, from_the_hub, ids, to_be_trained, words
+from registered import (
+    AGENTS,
+    ENVIRONMENTS,
+    at_hand,
+    cases,
+    from_the_hub,
+    ids,
+    to_be_trained,
+    words,
+)
 
 from acquaint_gym.agents.contract import CHECKS
 from acquaint_gym.agents.core import Agent
@@ -19,11 +28,9 @@ from acquaint_gym.envs.users.people import Users
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.oracles.hindsight import Hindsight
 
-AGENTS = 17
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
 FROM_THE_HUB = 12
 TO_BE_TRAINED = 4  # gru, ppo-flightchoice, ppo-interview, ppo-questionnaire
-ENVIRONMENTS = 13
 # Agents that cannot be had on an environment: `cheapest` where nothing has a price (three
 # environments and five settings of one of them), `shortest` where nothing takes time (and one);
 # who predicts (7 agents) where agents ask (4 cases), and who asks (6) where they predict (16);

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 import gymnasium as gym
 import numpy as np
 import pytest
-from registered import ids
+from registered import ENVIRONMENTS, ids
 
 GOLDEN = Path(__file__).parent / "golden"
 # Beside the defaults: one transcript for each thing that a prompt can contain.
@@ -60,7 +60,7 @@ def printed(env_id: str, settings: dict[str, object], turns: int = 3) -> str:
 
 
 def test_there_is_one_for_every_environment():
-    assert len(transcripts()) == 13 + 10
+    assert len(transcripts()) == ENVIRONMENTS + 10
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(transcripts())
 
 
