@@ -25,7 +25,6 @@ class PriorAgent(Agent):
     """The marginal answer to each stimulus: what the teacher says before it has seen anything."""
 
     def __init__(self, task: UserTask) -> None:
-        """Prepares the prior predictive."""
         super().__init__(predicting(task))
         self._inference = task.inference()
 
@@ -69,14 +68,13 @@ class HeuristicAgent(Agent):
     def __init__(
         self, task: UserTask, feature: str, direction: str = "lowest", slip: float = 0.01
     ) -> None:
-        """Asks the task for the feature of one stimulus, so that what does not fit is said now."""
         super().__init__(predicting(task))
         if direction not in ("lowest", "highest"):
             raise ValueError(f"Unknown direction {closest(direction, ('lowest', 'highest'))}")
         if not 0 <= slip < 1:
             raise ValueError(f"slip={slip}; expected a number in [0, 1).")
         self._feature, self._sign, self._slip = feature, 1 if direction == "lowest" else -1, slip
-        try:
+        try:  # of one stimulus: what does not fit is an error now, not in the first turn
             task.feature(feature, task.stimulus_low[None])
         except ValueError as error:
             raise ValueError(

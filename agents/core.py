@@ -100,14 +100,14 @@ def predicting(task: UserTask) -> UserTask:
     return task
 
 
-def best(action_probs: Floats) -> Ints:
-    """`[B]` first action within 1e-9 of the most probable.
+def best(scores: Floats) -> Ints:
+    """`[B]` first action within 1e-9 of the highest score, e.g. of the highest probability.
 
     Exact ties are common in symmetric models; without the margin rounding would break them
     differently in batches of different size.
     """
-    top = action_probs.max(axis=-1, keepdims=True)
-    return (action_probs >= top - 1e-9).argmax(axis=-1)
+    top = scores.max(axis=-1, keepdims=True)
+    return (scores >= top - 1e-9).argmax(axis=-1)
 
 
 def decide(

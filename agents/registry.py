@@ -44,14 +44,14 @@ class AgentSpec:
         )
 
     def build(self, make_task: Callable[..., UserTask], environment: Mapping[str, Any]) -> Agent:
-        """The agent, believing in the environment's task except where it was told otherwise.
+        """The agent, which believes in the environment's task but for its own arguments of it.
 
-        Of the people's quirks it knows nothing, unless it is told `quirks=known`, or others.
+        Of the people's quirks it knows nothing, unless its arguments say `quirks=known`, or others.
         """
-        told = {**environment, "quirks": "none", **self.task_arguments}
-        if told["quirks"] == "known":
-            told["quirks"] = environment.get("quirks", "none")
-        believed = make_task(**told)
+        arguments = {**environment, "quirks": "none", **self.task_arguments}
+        if arguments["quirks"] == "known":
+            arguments["quirks"] = environment.get("quirks", "none")
+        believed = make_task(**arguments)
         agent: Agent = resolve(self.target, "Agent")(believed, **self.arguments)
         return agent
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from kit import call
 from tiny_llm import questionnaire, seen
 
 from acquaint_gym.agents.contract import CHECKS
@@ -47,13 +45,8 @@ def run(folder: Path, *words: str) -> dict[tuple[str, str], float]:
     shutil.copytree(PACKAGE, folder / "site" / "outsider")
     desk = folder / "desk"
     desk.mkdir()
-    path = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH")]))
-    environ = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "acquaint_gym.eval.run", *words, "--out", "out"]
-    made = subprocess.run(
-        command, cwd=desk, env=environ, text=True, capture_output=True, check=False, timeout=300
-    )
-    assert made.returncode == 0, made.stderr
+    command = ("python", "-m", "acquaint_gym.eval.run", *words, "--out", "out")
+    call(*command, cwd=desk, PYTHONPATH=str(folder / "site"))
     rows = json.loads((desk / "out" / "report.json").read_text("utf-8"))["rows"]
     return {(row["agent"], row["metric"]): row["mean"] for row in rows}
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from sb3_contrib.common.maskable.utils import get_action_masks
 
 from acquaint_gym.agents.contract import CHECKS
-from acquaint_gym.agents.networks.features import VIEWS, make_view
+from acquaint_gym.agents.networks.features import VIEWS, make_features
 from acquaint_gym.agents.networks.policy import PolicyAgent
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.agents.teacher import BayesTeacher
@@ -77,7 +77,7 @@ def lanes(env_id: str, view: str, num: int = 5, **settings):
     env = gym.make_vec(
         env_id, num_envs=num, autoreset_mode=AutoresetMode.DISABLED, **settings
     ).unwrapped
-    return env, UserVecEnv(env, make_view(view, env.task))
+    return env, UserVecEnv(env, make_features(view, env.task))
 
 
 # Views.
@@ -96,19 +96,19 @@ def lanes(env_id: str, view: str, num: int = 5, **settings):
 )
 def test_a_view_is_a_function_of_the_transcript(view, env_id, settings):
     task, users = people(env_id, 6, **settings)
-    kept = make_view(view, task)
+    kept = make_features(view, task)
     order = np.array([4, 1, 5, 0, 3, 2])
     for turn in (0, 1, 2, 2, users.length - 1, users.length, np.array([0, 1, 2, 3, 1, 0]), 1):
         shown = example_transcripts(task, users, np.broadcast_to(turn, 6))
         numbers = kept.numbers(shown)
-        fresh = make_view(view, task).numbers(shown.rows(order))
+        fresh = make_features(view, task).numbers(shown.rows(order))
         np.testing.assert_allclose(numbers[order], fresh, rtol=0, atol=1e-12)
         assert gym.vector.utils.batch_space(kept.space, 6).contains(kept.observe(shown))
 
 
 def test_belief_is_the_teachers_beside_the_item_and_the_share_of_turns():
     task, users = people(ITEMS, 6, order="shuffled", num_turns=8)
-    view, teacher = make_view("belief", task), BayesTeacher(task)
+    view, teacher = make_features("belief", task), BayesTeacher(task)
     for turn in (0, 3, 7):
         shown = example_transcripts(task, users, np.full(6, turn))
         marginals, share, item = np.split(view.numbers(shown), [25, 26], axis=1)
@@ -126,12 +126,12 @@ def test_belief_is_the_teachers_beside_the_item_and_the_share_of_turns():
 def test_this_turn_shows_the_last_action_and_answer_and_scaled_options():
     task, users = people(FLIGHTS, 6)
     shown = example_transcripts(task, users, np.full(6, 2))
-    numbers = make_view("turn", task).numbers(shown)
+    numbers = make_features("turn", task).numbers(shown)
     np.testing.assert_array_equal(numbers[:, :3].argmax(axis=1), shown["actions"][:, 1])
     np.testing.assert_array_equal(numbers[:, 3:6].argmax(axis=1), shown["answers"][:, 1])
     assert (numbers[:, :6].sum(axis=1) == 2).all()
     np.testing.assert_allclose(numbers[:, 7:], shown.present_stimulus)
-    first = make_view("turn", task).numbers(
+    first = make_features("turn", task).numbers(
         example_transcripts(task, users, np.zeros(6, dtype=int))
     )
     assert not first[:, :6].any()
@@ -161,8 +161,8 @@ def test_earlier_turns_are_what_was_shown_then():
 def test_thousands_of_unordered_types_are_refused():
     task, _ = people(ITEMS, 1, population="classes", num_turns=2)
     with pytest.raises(ValueError, match=r"view=belief: .* view=turn or view=transcript"):
-        make_view("belief", task)
-    assert make_view("turn", task).space.shape == (5 + 5 + 1 + 50,)
+        make_features("belief", task)
+    assert make_features("turn", task).space.shape == (5 + 5 + 1 + 50,)
 
 
 # Our environments as Stable-Baselines3's.
@@ -179,7 +179,7 @@ def test_lanes_are_the_scalar_environments_and_reset_at_once(view):
     earned, ended, left = np.zeros(3), 0, 0
 
     def seen(observation):
-        return make_view(view, task).observe(Transcript(as_batch(observation)))
+        return make_features(view, task).observe(Transcript(as_batch(observation)))
 
     def as_batch(observation):
         return {key: part[None] for key, part in observation.items()}
@@ -218,7 +218,7 @@ def test_attributes_are_read_for_all_lanes_and_not_set():
     with pytest.raises(AttributeError, match="argument of the environment"):
         sb3.set_attr("task", None)
     with pytest.raises(ValueError, match="autoreset_mode=DISABLED"):
-        UserVecEnv(gym.make_vec(ITEMS, num_envs=2).unwrapped, make_view("turn", env.task))
+        UserVecEnv(gym.make_vec(ITEMS, num_envs=2).unwrapped, make_features("turn", env.task))
 
 
 # Training.
@@ -252,7 +252,7 @@ def test_the_agent_is_the_policy(trained):
     agent, policy = PolicyAgent(task, str(last)), run.model.policy
     env, view = gym.make_vec(run.recipe.env, num_envs=6, **run.recipe.settings), None
     observation, _ = env.reset(seed=5)
-    view, state = make_view(run.recipe.view, task), None
+    view, state = make_features(run.recipe.view, task), None
     for turn in range(task.num_turns):
         transcript = Transcript(observation)
         legal = task.legal(transcript)

@@ -26,7 +26,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
-from acquaint_gym.agents.networks.features import make_view
+from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.eval.bench import PEER, one_core, ratio
@@ -39,7 +39,7 @@ def ours(env_id: str, num_envs: int, view: str) -> VecEnv:
     """One of our environments, as `train.rl` makes it."""
     env = gym.make_vec(env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.DISABLED).unwrapped
     assert isinstance(env, UserVectorEnv)
-    return UserVecEnv(env, make_view(view, env.task))
+    return UserVecEnv(env, make_features(view, env.task))
 
 
 def trainer(env: VecEnv, options: argparse.Namespace) -> Callable[[], float]:

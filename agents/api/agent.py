@@ -60,7 +60,6 @@ class ApiAgent(Agent):
         price_in: float = 0.0,
         price_out: float = 0.0,
     ) -> None:
-        """Sends nothing yet."""
         super().__init__(task)
         if len({reply[0] for reply in task.replies}) < len(task.replies):
             if logprobs is True:
@@ -89,12 +88,12 @@ class ApiAgent(Agent):
         messages = self._model.ask([task.prompt(person) for person in people])
         read = by_opening if self._model.tells() else by_text
         pairs = zip(messages, legal, strict=True)
-        said = [read(some, task.replies, allowed) for some, allowed in pairs]
-        weights, mass, unparsed = (np.array(part) for part in zip(*said, strict=True))
-        self._server.usage.add(decisions=len(said), unparsed=int(unparsed.sum()))
+        readings = [read(sent, task.replies, allowed) for sent, allowed in pairs]
+        weights, mass, unparsed = (np.array(part) for part in zip(*readings, strict=True))
+        self._server.usage.add(decisions=len(readings), unparsed=int(unparsed.sum()))
         self._server.usage.save()
         decision = decide(legal, weights)
-        nothing = unparsed == [len(some) for some in messages]
+        nothing = unparsed == [len(sent) for sent in messages]
         drawn = sample(decision.action_probs, uniform)
         action = np.where(nothing, drawn, decision.action)
         return decision._replace(action=action, answer_mass=mass)

@@ -41,7 +41,6 @@ class AnswerCache:
     """
 
     def __init__(self, folder: str, name: str) -> None:
-        """Makes the folder."""
         # Two folders down: `eval.runs.fingerprint` looks at the entries of a folder that a setting
         # names, and an answer that is added must not change what it sees.
         home = Path(folder).expanduser() / "chat" / "completions"

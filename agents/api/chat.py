@@ -43,7 +43,6 @@ class ChatModel:
         max_tokens: int,
         extra: Any,
     ) -> None:
-        """Sends nothing yet."""
         if logprobs not in (True, False, "auto"):
             raise ValueError(f"logprobs={logprobs!r}; expected true, false or auto.")
         if not isinstance(extra, dict | None):

@@ -73,7 +73,6 @@ class ChatServer:
         price_in: float,
         price_out: float,
     ) -> None:
-        """Makes the folder; sends nothing."""
         if not re.fullmatch(r"https?://[^/@\s]+(/[^?#\s]*)?", base_url):
             raise ValueError(f"base_url={base_url!r}; expected e.g. http://localhost:8000/v1.")
         at_least(1, concurrency=concurrency)
@@ -102,8 +101,8 @@ class ChatServer:
         bodies = {key: body for key, (body, _) in zip(keys, requests, strict=True)}
         try:
             with ThreadPoolExecutor(self._concurrency) as pool:
-                found = pool.map(self._answer, bodies, bodies.values())
-                answers = dict(zip(bodies, found, strict=True))
+                messages = pool.map(self._answer, bodies, bodies.values())
+                answers = dict(zip(bodies, messages, strict=True))
         finally:
             self.usage.save()
         return [answers[key] for key in keys]
@@ -136,14 +135,14 @@ class ChatServer:
         """A completion from the server, with what the request asked for in it."""
         status, raw = self._send(body)
         if status != 200:
-            said = f"HTTP {status}, {self._said(raw)}"
-            raise RefusedError(f"{self.url}: {said}. {self._hint(status)}")
+            reason = f"HTTP {status}, {self._words(raw)}"
+            raise RefusedError(f"{self.url}: {reason}. {self._hint(status)}")
         try:
             response = json.loads(raw)
             message = read_message(response)
         except ValueError as error:
-            said = f"{error}: {self._said(raw)}"
-            raise OutsideError(f"{self.url}: {said}. {self._hint(404)}") from error
+            reason = f"{error}: {self._words(raw)}"
+            raise OutsideError(f"{self.url}: {reason}. {self._hint(404)}") from error
         prompt, written = message.tokens or (0, 0)
         self.usage.add(requests=1, prompt_tokens=prompt, completion_tokens=written)
         self.usage.add(without_usage=message.tokens is None)
@@ -163,7 +162,7 @@ class ChatServer:
                     status, raw, wish = response.status, response.read(), response.headers
                 if status < 500 and status not in (408, 429):
                     return status, raw
-                problem = f"HTTP {status}, {self._said(raw)}"
+                problem = f"HTTP {status}, {self._words(raw)}"
                 advice = "Fewer requests at a time (concurrency) or more retries may help."
                 pause = _seconds(wish.get("Retry-After"), pause)
             except (OSError, HTTPException) as error:
@@ -194,17 +193,17 @@ class ChatServer:
             raise ValueError(f"{self._key_variable}: holds characters that no key can have.")
         return key
 
-    def _said(self, raw: bytes) -> str:
+    def _words(self, raw: bytes) -> str:
         """A server's own words in one line, without the key."""
         text = raw.decode("utf-8", "replace")
         try:
-            found = json.loads(text)
+            content = json.loads(text)
         except ValueError:
-            found = text
-        while isinstance(found, dict):
-            parts = (found[name] for name in ("error", "message", "detail") if found.get(name))
-            found = next(parts, str(found))
-        line, key = " ".join(str(found).split()), self._key()
+            content = text
+        while isinstance(content, dict):
+            parts = (content[name] for name in ("error", "message", "detail") if content.get(name))
+            content = next(parts, str(content))
+        line, key = " ".join(str(content).split()), self._key()
         line = line.replace(key, "[key]") if key else line
         return line[:300].rstrip(".") or "without a word"
 

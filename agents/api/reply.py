@@ -69,8 +69,8 @@ def read_message(response: Any) -> Message:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"no chat completion ({type(error).__name__}: {error})") from error
     # An empty message has no first token, and so no alternatives to it.
-    told = steps is not None and (not steps or steps[0]["top_logprobs"])
-    return Message(text, openings if told else None, tokens)
+    has_openings = steps is not None and (not steps or steps[0]["top_logprobs"])
+    return Message(text, openings if has_openings else None, tokens)
 
 
 def _token(entry: Any) -> tuple[str, float]:
@@ -114,8 +114,8 @@ def by_text(
     """
     weights, unparsed = np.zeros(len(replies)), 0
     for message in messages:
-        said = message.text.rpartition("</think>")[2].strip()
-        meant = legal & [reply in (said, said.removesuffix(".")) for reply in replies]
+        words = message.text.rpartition("</think>")[2].strip()
+        meant = legal & [reply in (words, words.removesuffix(".")) for reply in replies]
         weights += meant if meant.any() else legal / legal.sum()
         unparsed += not meant.any()
     if len(messages) > 1:

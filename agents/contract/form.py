@@ -32,9 +32,9 @@ def check_decision(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
         f"{name}: states a tolerance of {agent.tolerance}; expected 0..{MOST_TOLERANCE}, no more "
         "than sums in another order may differ by."
     )
-    for shown in several(task, users):
-        action, probs, *_ = agent.act(shown, uniforms())
-        legal, everyone = task.legal(shown), np.arange(PEOPLE)
+    for transcripts in several(task, users):
+        action, probs, *_ = agent.act(transcripts, uniforms())
+        legal, everyone = task.legal(transcripts), np.arange(PEOPLE)
         came = f"{np.asarray(action).dtype.kind} {list(np.shape(action))}"
         assert came in (f"i [{PEOPLE}]", f"u [{PEOPLE}]"), (
             f"{name}: the actions are of kind {came}; expected whole numbers, one a person."
@@ -67,10 +67,10 @@ def check_belief(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     name, population = type(agent).__name__, agent.task.population
     shape = (PEOPLE, len(population.factors), population.num_levels)
     kept: list[tuple[Floats, Floats]] = []
-    for shown in [*several(task, users), example_transcripts(task, users, users.length)]:
-        belief = agent.believe(shown)
-        if (shown.turn < users.length).all():
-            assert equal(agent.act(shown, uniforms()).belief, belief, agent.tolerance), (
+    for transcripts in [*several(task, users), example_transcripts(task, users, users.length)]:
+        belief = agent.believe(transcripts)
+        if (transcripts.turn < users.length).all():
+            assert equal(agent.act(transcripts, uniforms()).belief, belief, agent.tolerance), (
                 f"{name}: act() and believe() report different beliefs about the same transcripts."
             )
         if belief is None:

@@ -26,11 +26,11 @@ def check_batch(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     """Deciding for a batch is deciding for one person after the other."""
     task, users = meet_people(env_id, **settings)
     agent = make_agent(task)
-    for shown in several(task, users):
-        together = agent.act(shown, uniforms())
+    for transcripts in several(task, users):
+        together = agent.act(transcripts, uniforms())
         for row in range(PEOPLE):
             rows = slice(row, row + 1)
-            alone = agent.act(shown.rows(rows), uniforms()[rows])
+            alone = agent.act(transcripts.rows(rows), uniforms()[rows])
             part = difference(alone, part_of(together, rows), agent.tolerance)
             assert not part, (
                 f"{type(agent).__name__}: alone and in a batch a person meets another decision "
@@ -42,9 +42,11 @@ def check_order(make_agent: MakeAgent, env_id: str, **settings: Any) -> None:
     """People in another order meet the same decisions in that order."""
     task, users = meet_people(env_id, **settings)
     agent, order = make_agent(task), np.array([3, 0, 4, 2, 1])
-    for shown in several(task, users):
-        moved = agent.act(shown.rows(order), uniforms()[order])
-        part = difference(moved, part_of(agent.act(shown, uniforms()), order), agent.tolerance)
+    for transcripts in several(task, users):
+        moved = agent.act(transcripts.rows(order), uniforms()[order])
+        part = difference(
+            moved, part_of(agent.act(transcripts, uniforms()), order), agent.tolerance
+        )
         assert not part, (
             f"{type(agent).__name__}: the decision about a person depends on the place in the "
             f"batch ({part})."
@@ -56,12 +58,12 @@ def check_inputs_kept(make_agent: MakeAgent, env_id: str, **settings: Any) -> No
     task, users = meet_people(env_id, **settings)
     agent = make_agent(task)
     name = type(agent).__name__
-    for shown in several(task, users):
-        given, uniform = deepcopy(shown), uniforms()
+    for transcripts in several(task, users):
+        given, uniform = deepcopy(transcripts), uniforms()
         agent.act(given, uniform)
         agent.believe(given)
         for key, value in {**given, "uniform": uniform}.items():
-            before = uniforms() if key == "uniform" else shown[key]
+            before = uniforms() if key == "uniform" else transcripts[key]
             assert np.array_equal(value, before), f"{name}: changed `{key}`; work on a copy."
             value.flags.writeable = False
         try:
@@ -76,10 +78,10 @@ def check_repeatable(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
     """The same transcripts and the same random numbers give the same decision, in any instance."""
     task, users = meet_people(env_id, **settings)
     agent = make_agent(task)
-    for shown in several(task, users):
-        decision = agent.act(shown, uniforms())
+    for transcripts in several(task, users):
+        decision = agent.act(transcripts, uniforms())
         for again in (agent, make_agent(task)):
-            part = difference(again.act(shown, uniforms()), decision, agent.tolerance)
+            part = difference(again.act(transcripts, uniforms()), decision, agent.tolerance)
             assert not part, (
                 f"{type(agent).__name__}: decides otherwise when asked again ({part}); take all "
                 "chance from `uniform`, and keep nothing that changes."
@@ -97,10 +99,12 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
         other_order.stimuli[:, :2] = late.stimuli[:, 1::-1]
     reused = deepcopy(early)
 
-    def ask(words: str, shown: Transcript) -> None:
-        uniform, fresh = uniforms(shown.num_people), make_agent(task)
-        part = difference(agent.act(shown, uniform), fresh.act(shown, uniform), agent.tolerance)
-        if not equal(agent.believe(shown), fresh.believe(shown), agent.tolerance):
+    def ask(words: str, transcripts: Transcript) -> None:
+        uniform, fresh = uniforms(transcripts.num_people), make_agent(task)
+        part = difference(
+            agent.act(transcripts, uniform), fresh.act(transcripts, uniform), agent.tolerance
+        )
+        if not equal(agent.believe(transcripts), fresh.believe(transcripts), agent.tolerance):
             part = "believe()"
         assert not part, (
             f"{type(agent).__name__}: an agent that has met people before decides otherwise than a "
@@ -131,9 +135,9 @@ def check_no_peeking(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
     # The people are drawn; their model, which an agent may use, is the same again.
     other.task.population = env.task.population
     agent, elsewhere = make_agent(env.task), make_agent(other.task)
-    for shown in several(env.task, env.users):
-        decision = agent.act(shown, uniforms())
-        part = difference(elsewhere.act(shown, uniforms()), decision, agent.tolerance)
+    for transcripts in several(env.task, env.users):
+        decision = agent.act(transcripts, uniforms())
+        part = difference(elsewhere.act(transcripts, uniforms()), decision, agent.tolerance)
         assert not part, (
             f"{type(agent).__name__}: decides otherwise about a person of another type who said "
             f"the same ({part}); use nothing but the observation and the task's model."
@@ -150,9 +154,9 @@ def check_generators(make_agent: MakeAgent, env_id: str, **settings: Any) -> Non
 
     before = state()
     agent = make_agent(task)
-    for shown in several(task, users):
-        agent.act(shown, uniforms())
-        agent.believe(shown)
+    for transcripts in several(task, users):
+        agent.act(transcripts, uniforms())
+        agent.believe(transcripts)
     assert state() == before, (
         f"{type(agent).__name__}: draws from a global random generator; take `uniform` instead, or "
         "a numpy Generator of a fixed seed in the constructor."

@@ -30,8 +30,8 @@ def several(task: UserTask, users: Users) -> list[Transcript]:
     """Transcripts that wait for an action: after none, one, half, all but one, unequal answers."""
     last = users.length - 1
     unequal = last * np.arange(PEOPLE) // (PEOPLE - 1)
-    some = (0 * last, np.minimum(1, last), last // 2, last, unequal)
-    return [example_transcripts(task, users, turn) for turn in some]
+    turns = (0 * last, np.minimum(1, last), last // 2, last, unequal)
+    return [example_transcripts(task, users, turn) for turn in turns]
 
 
 def uniforms(number: int = PEOPLE) -> Floats:

@@ -18,7 +18,7 @@ from acquaint_gym.envs.users.fast_draws import PersonStreams
 
 FILE = "adapter.json"
 # People whose prompts stand for all; of a large file so many blocks, evenly spread, stand for it.
-_PEOPLE, _BLOCKS, _BLOCK = 3, 256, 2**16
+_PEOPLE, _BLOCKS = 3, 256
 # What a config.json says beside the architecture.
 _PASSING = {"transformers_version", "dtype", "torch_dtype", "_name_or_path"}
 
@@ -142,8 +142,8 @@ def fixed_prompts(task: UserTask) -> list[Messages]:
 
     They depend on what is asked and how it is written, not on how people answer.
     """
-    told = _transcripts(task)
-    return [task.prompt(told.person(row)) for row in range(_PEOPLE)]
+    transcripts = _transcripts(task)
+    return [task.prompt(transcripts.person(row)) for row in range(_PEOPLE)]
 
 
 def prompt_digest(task: UserTask) -> str:
@@ -156,8 +156,13 @@ def token_digest(task: UserTask, dialogue: Dialogue) -> str:
     return _short(json.dumps([dialogue.encode(m).ids for m in fixed_prompts(task)]).encode())
 
 
-def weights_digest(model: str, revision: str | None = None) -> str:
-    """Digest of a model's weights as they lie on disk; of large files 256 blocks of 64 KiB each.
+def weights_digest(model: str, revision: str | None = None, block: int = 2**16) -> str:
+    """Digest of a model's weights as they lie on disk; of large files 256 blocks.
+
+    Args:
+        model: a folder, or a hub id that is on this disk.
+        revision: of a hub model.
+        block: bytes of a block, by default 64 KiB. Digests with other blocks are others.
 
     Raises:
         ValueError: there are none.
@@ -171,9 +176,9 @@ def weights_digest(model: str, revision: str | None = None) -> str:
         size = file.stat().st_size
         digest.update(f"{file.name} {size}\n".encode())
         with file.open("rb") as content:
-            for start in np.linspace(0, max(0, size - _BLOCK), _BLOCKS).astype(np.int64):
+            for start in np.linspace(0, max(0, size - block), _BLOCKS).astype(np.int64):
                 content.seek(int(start))
-                digest.update(content.read(_BLOCK))
+                digest.update(content.read(block))
     return digest.hexdigest()[:16]
 
 
@@ -233,8 +238,8 @@ def _transcripts(task: UserTask) -> Transcript:
 
 def _known(context: Context) -> Any:
     """`[P, C * (S' + 1)]` the beginning of another task with the same made-up people."""
-    told = _transcripts(context.task)
-    return context.pack(told.stimuli, told["answers"].astype(np.int64))
+    transcripts = _transcripts(context.task)
+    return context.pack(transcripts.stimuli, transcripts["answers"].astype(np.int64))
 
 
 def _pattern(turns: int, step: int, number: int) -> Any:

@@ -92,7 +92,6 @@ class SlotCache(Cache):
     """
 
     def __init__(self, layers: int, slots: int) -> None:
-        """Reserves nothing yet: the first pass knows shapes and type."""
         self._window = _Window(slots)
         self._kept = [_Layer(self._window) for _ in range(layers)]
         super().__init__(layers=[*self._kept])

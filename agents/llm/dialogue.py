@@ -44,7 +44,6 @@ class Dialogue:
     """
 
     def __init__(self, tokenizer: Any, name: str) -> None:
-        """Tries the template."""
         self._tokenizer, self._name = tokenizer, name
         self._pieces: dict[tuple[str, ...], tuple[str, list[int]]] = {}
         self._lengths: set[int] = set()
@@ -156,7 +155,6 @@ class Dialogue:
     def _compare(
         self, opening: Sequence[str], later: Sequence[str], text: str, ids: list[int]
     ) -> None:
-        """Raises a `ValueError` unless text and ids are those of the conversation as a whole."""
         whole = self._rendered(opening, later)
         if whole != text:
             at = common(whole, text)
@@ -168,7 +166,7 @@ class Dialogue:
         tokens = self._tokens(whole)
         if tokens != ids:
             at = common(tokens, ids)
-            ours, theirs = (self._tokenizer.decode(some[at : at + 3]) for some in (ids, tokens))
+            ours, theirs = (self._tokenizer.decode(part[at : at + 3]) for part in (ids, tokens))
             raise ValueError(
                 f"The tokenizer of {self._name} joins a reply with the text around it: {theirs!r} "
                 f"instead of {ours!r}. Let the template set replies apart, e.g. by special tokens."

@@ -150,7 +150,7 @@ class HuggingFaceScorer:
     conversations, token by token, with what is known of them, and computes the rest: the new turns
     of conversations that went on, and once for all what the others begin with. Results are those
     of encoding everything anew. The order of people is to be kept from call to call, though some
-    may leave; otherwise nothing is found, and everything computed.
+    may leave; otherwise nothing is known of them, and everything is computed.
 
     Memory: each conversation of a call takes 2 x layers x key-value heads x head size numbers per
     token until a call with more of them, and up to a quarter beside. `batch_size` bounds what a

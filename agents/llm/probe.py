@@ -34,7 +34,6 @@ class LevelsProbe(Probe):
     """Asks for each trait where the person stands: the distribution over levels is the report."""
 
     def __init__(self, task: UserTask) -> None:
-        """Puts the levels into words."""
         grid = _grid(task)
         self.replies = tuple(str(number) for number in range(1, len(grid) + 1))
         levels = "\n".join(
@@ -62,7 +61,6 @@ class ItemsProbe(Probe):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Asks in the task's own words."""
         grid, model = _grid(task), task.model
         if task.bank is None or not model.separable:
             raise ValueError("probe='items' needs a task with items that inform one trait each.")

@@ -16,7 +16,7 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
-class View(ABC):
+class Features(ABC):
     """A function of transcripts alone, so that a policy behind it is one too.
 
     Args:
@@ -29,7 +29,6 @@ class View(ABC):
     space: spaces.Space[object]
 
     def __init__(self, task: UserTask) -> None:
-        """Keeps the task."""
         self.task = task
 
     @abstractmethod
@@ -41,24 +40,23 @@ class View(ABC):
         return self.numbers(observation).astype(np.float32)
 
 
-class TranscriptFeatures(View):
+class TranscriptFeatures(Features):
     """The environment's own observation, part after part."""
 
     def __init__(self, task: UserTask) -> None:
-        """Takes the environment's own space."""
         super().__init__(task)
         self.space = self._parts = observation_space(task, "transcript")
 
     def numbers(self, observation: Transcript) -> Floats:
-        """See `View.numbers`: in the order in which `MultiInputPolicy` joins the parts."""
+        """See `Features.numbers`: in the order in which `MultiInputPolicy` joins the parts."""
         return np.concatenate([observation[key] for key in self._parts], axis=1).astype(np.float64)
 
     def observe(self, observation: Transcript) -> object:
-        """See `View.observe`: a plain dict, as it came."""
+        """See `Features.observe`: a plain dict, as it came."""
         return dict(observation)
 
 
-class TurnFeatures(View):
+class TurnFeatures(Features):
     """This turn, for policies that remember: the last action and answer, and what is asked.
 
     `[A]` the last action and `[K]` the last answer one-hot, the share of turns that are over, and
@@ -67,7 +65,6 @@ class TurnFeatures(View):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Counts the numbers."""
         super().__init__(task)
         self._codes = {
             "actions": _one_hot(len(task.actions)),
@@ -84,11 +81,11 @@ class TurnFeatures(View):
     def _before(self) -> int:
         """How many numbers tell what was before."""
         context = self.task.context
-        told = 0 if context is None else context.space.shape[0]
-        return told + sum(code.shape[1] for code in self._codes.values())
+        known = 0 if context is None else context.space.shape[0]
+        return known + sum(code.shape[1] for code in self._codes.values())
 
     def numbers(self, observation: Transcript) -> Floats:
-        """See `View.numbers`."""
+        """See `Features.numbers`."""
         turn = observation.turn
         # Before the first turn nothing stands at the first place, which is the nearest one.
         last = [
@@ -121,7 +118,6 @@ class BeliefFeatures(TurnFeatures):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Builds the engine of inference."""
         if task.population.grid is None:
             raise ValueError(
                 "view=belief: these people are of unordered types, whose posterior is too large to "
@@ -135,7 +131,7 @@ class BeliefFeatures(TurnFeatures):
         return len(self.task.population.factors) * self.task.population.num_levels
 
     def numbers(self, observation: Transcript) -> Floats:
-        """See `View.numbers`."""
+        """See `Features.numbers`."""
         turn = observation.turn
         marginals = self._posterior.marginals(observation)
         assert marginals is not None  # the levels are ordered
@@ -143,14 +139,14 @@ class BeliefFeatures(TurnFeatures):
         return np.concatenate([known, *self._now(observation, turn)], axis=1)
 
 
-VIEWS: dict[str, type[View]] = {
+VIEWS: dict[str, type[Features]] = {
     "transcript": TranscriptFeatures,
     "turn": TurnFeatures,
     "belief": BeliefFeatures,
 }
 
 
-def make_view(name: str, task: UserTask) -> View:
+def make_features(name: str, task: UserTask) -> Features:
     """A view by name.
 
     Raises:

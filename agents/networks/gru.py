@@ -23,7 +23,6 @@ class NetworkAgent(Agent):
     """
 
     def __init__(self, task: UserTask, networks: Any) -> None:
-        """Remembers nobody yet."""
         super().__init__(task)
         self._networks = networks
         self._cache = PrefixCache()
@@ -38,13 +37,13 @@ class NetworkAgent(Agent):
         from acquaint_gym.agents.networks.recurrent import events
 
         turn = observation.turn
-        told, nothing = events(observation, self._networks.form), turn[:, None][:, :0]
-        since, state = self._cache.take(turn, [told], nothing)
+        past, nothing = events(observation, self._networks.form), turn[:, None][:, :0]
+        since, state = self._cache.take(turn, [past], nothing)
         if state is None:
             state = self._networks.start(len(turn))
         last = int(turn.max(initial=0))
-        state = self._networks.remember(told[:, since:last], turn - since, state)
-        self._cache.keep(turn, [told], nothing, state)
+        state = self._networks.remember(past[:, since:last], turn - since, state)
+        self._cache.keep(turn, [past], nothing, state)
         return state
 
 
@@ -61,7 +60,6 @@ class GruAgent(NetworkAgent):
     """
 
     def __init__(self, task: UserTask, path: str, made_by: str = "python -m train.gru") -> None:
-        """Loads the networks."""
         if not Path(path).is_dir():
             raise ValueError(f"There are no networks {path!r} yet; make it with: {made_by}")
         try:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, decide
-from acquaint_gym.agents.networks.features import make_view
+from acquaint_gym.agents.core import Agent, Decision, best, decide
+from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.agents.networks.policy_net import PolicyNet, read_policy
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.transcript import Transcript
@@ -35,11 +35,10 @@ class PolicyAgent(Agent):
     def __init__(
         self, task: UserTask, path: str, made_by: str = "python -m train.rl --help"
     ) -> None:
-        """Reads the weights."""
         super().__init__(task)
         folder = ROOT / path if not Path(path).is_dir() and (ROOT / path).is_dir() else Path(path)
         card, weights = read_policy(folder, task, made_by)
-        self._view = make_view(card["view"], task)
+        self._view = make_features(card["view"], task)
         self._net = PolicyNet(weights, card["activation"])
         self._greedy: float | None = card["greedy"]
 
@@ -48,12 +47,12 @@ class PolicyAgent(Agent):
         legal = self.task.legal(observation)
         read = self._remembered if self._net.remembers else self._view.numbers
         scores = np.where(legal, self._net.scores(read(observation)), -np.inf)
-        best = scores.max(axis=1, keepdims=True)
         if self._greedy is None:
-            probs = np.exp(scores - best)
+            probs = np.exp(scores - scores.max(axis=1, keepdims=True))
         else:  # values of actions: the best, or now and then any
+            highest = np.arange(scores.shape[1]) == best(scores)[:, None]
             free = legal / legal.sum(axis=1, keepdims=True)
-            probs = self._greedy * (scores == best) + (1 - self._greedy) * free
+            probs = self._greedy * highest + (1 - self._greedy) * free
         return decide(legal, probs / probs.sum(axis=1, keepdims=True))
 
     def _remembered(self, observation: Transcript) -> Floats:
@@ -62,7 +61,7 @@ class PolicyAgent(Agent):
         state = self._net.start(len(turn))
         remembered = state[0]
         for then in range(int(turn.max()) + 1):
-            shown = observation.at(np.minimum(then, turn), self.task)
-            state = self._net.remember(self._view.numbers(shown), state)
+            past = observation.at(np.minimum(then, turn), self.task)
+            state = self._net.remember(self._view.numbers(past), state)
             remembered = np.where((turn == then)[:, None], state[0], remembered)
         return remembered

@@ -36,7 +36,6 @@ class PolicyNet:
     """
 
     def __init__(self, weights: Mapping[str, Floats], activation: str) -> None:
-        """Lays the weights out in float64."""
         self._weights = {name: part.astype(np.float64) for name, part in weights.items()}
         self._activation = ACTIVATIONS[activation]
         self.remembers = "memory.weight_ih" in weights

@@ -42,7 +42,7 @@ def reads(task: UserTask) -> dict[str, Any]:
 def events(observation: Transcript, form: Mapping[str, Any]) -> Floats:
     """`[B, T, S + 1]` each turn's stimulus and what followed; without meaning from `turn` on.
 
-    What followed is the person's answer; where only acceptance is told, twice the agent's action
+    What followed is the person's answer; where only acceptance is shown, twice the agent's action
     plus whether it was accepted. Nowhere else is the agent's own action read: it says nothing of
     the person, and a student that reads its teacher's is lost among its own.
     """
@@ -75,6 +75,9 @@ class Network(nn.Module):
         blocks: residual layers between memory and guess.
         dropout: share of numbers left out at random in training.
         ordinal: the categories of answers to items are in order, see `polynomials`.
+
+    Raises:
+        ValueError: `ordinal` where no items are answered.
     """
 
     low: Tensor
@@ -90,11 +93,6 @@ class Network(nn.Module):
         dropout: float,
         ordinal: bool = False,
     ) -> None:
-        """Draws the weights.
-
-        Raises:
-            ValueError: `ordinal` where no items are answered.
-        """
         super().__init__()
         self.items = len(form["items"] or ())
         self.actions = len(form["actions"])
@@ -132,39 +130,39 @@ class Network(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.say = nn.Linear(width, max(self.items, 1) * self.actions)
 
-    def follow(self, told: Tensor, state: Tensor) -> Tensor:
+    def follow(self, events: Tensor, state: Tensor) -> Tensor:
         """`[B, t, W]` the memory after each of `[B, t, S + 1]` events, which was `[B, W]`."""
-        written = self._written(told)
+        written = self._written(events)
         if self.memory is None:
             return state[:, None] + written.cumsum(1)
         after: Tensor = self.memory(self.drop(written), state[None].contiguous())[0]
         return after
 
-    def before(self, told: Tensor, turn: Tensor) -> Tensor:
+    def before(self, events: Tensor, turn: Tensor) -> Tensor:
         """`[B, P, W]` the memory before turns `[B, P]` of whole conversations `[B, T, S + 1]`."""
         if self.memory is None:  # of few turns this is faster than of all
-            past = (torch.arange(told.shape[1]) < turn[..., None]).to(self.start.dtype)
+            past = (torch.arange(events.shape[1]) < turn[..., None]).to(self.start.dtype)
             if not self.items:
-                return self.start + past @ self._written(told)
-            code = self._code(told)[:, None].expand(past.shape)
+                return self.start + past @ self._written(events)
+            code = self._code(events)[:, None].expand(past.shape)
             count = past.new_zeros(*turn.shape, self.items * self.outcomes)
             return self.start + count.scatter_add(2, code, past) @ self._vectors()
-        begin = self.start.expand(len(told), -1)
-        every = torch.cat([begin[:, None], self.follow(told, begin)], dim=1)
+        begin = self.start.expand(len(events), -1)
+        every = torch.cat([begin[:, None], self.follow(events, begin)], dim=1)
         return every.gather(1, turn[..., None].expand(-1, -1, every.shape[2]))
 
-    def _written(self, told: Tensor) -> Tensor:
+    def _written(self, events: Tensor) -> Tensor:
         """`[B, t, W]` events as vectors."""
         if self.items:
-            return nn.functional.embedding(self._code(told), self._vectors())
-        followed = told[..., -1].long().clamp_min(0)
-        told_apart = nn.functional.one_hot(followed, self.outcomes).to(self.start.dtype)
-        written: Tensor = self.event(torch.cat([self._scaled(told[..., :-1]), told_apart], dim=-1))
+            return nn.functional.embedding(self._code(events), self._vectors())
+        followed = events[..., -1].long().clamp_min(0)
+        outcome = nn.functional.one_hot(followed, self.outcomes).to(self.start.dtype)
+        written: Tensor = self.event(torch.cat([self._scaled(events[..., :-1]), outcome], dim=-1))
         return written
 
-    def _code(self, told: Tensor) -> Tensor:
+    def _code(self, events: Tensor) -> Tensor:
         """`[B, t]` which answer to which item events are."""
-        item, followed = told[..., 0].long(), told[..., -1].long()
+        item, followed = events[..., 0].long(), events[..., -1].long()
         return item.clamp_min(0) * self.outcomes + followed.clamp_min(0)
 
     def _vectors(self) -> Tensor:
@@ -183,14 +181,14 @@ class Network(nn.Module):
             inside = self.join(torch.cat([known, asked], dim=-1))
         for block in self.blocks:
             inside = inside + block(inside)
-        said: Tensor = self.say(self.drop(self.norm(inside)))
+        scores: Tensor = self.say(self.drop(self.norm(inside)))
         if self.items:
-            said = said.reshape(-1, self.items, self.actions)
+            scores = scores.reshape(-1, self.items, self.actions)
             if self.basis is not None:
-                said = said @ self.basis.T
+                scores = scores @ self.basis.T
             item = stimulus[..., :1].long().clamp_min(0).expand(-1, -1, self.actions)
-            said = said.gather(1, item)
-        return said.log_softmax(-1)
+            scores = scores.gather(1, item)
+        return scores.log_softmax(-1)
 
     def _scaled(self, stimulus: Tensor) -> Tensor:
         """Numbers between -1 and 1, where they lie between their bounds."""
@@ -208,7 +206,6 @@ class Ensemble(nn.Module):
     """
 
     def __init__(self, form: Mapping[str, Any], networks: int, **sizes: Any) -> None:
-        """Draws the weights of each."""
         super().__init__()
         self.form, self.sizes = dict(form), {"networks": networks, **sizes}
         self.members = nn.ModuleList(Network(form, **sizes) for _ in range(networks))
@@ -220,15 +217,15 @@ class Ensemble(nn.Module):
 
     @torch.no_grad()
     def start(self, num: int) -> Tensor:
-        """`[M, B, W]` the memories of M networks before anything was told."""
+        """`[M, B, W]` the memories of M networks before the first event."""
         return torch.stack([member.start.expand(num, -1) for member in self.each])
 
     @torch.no_grad()
-    def remember(self, told: Floats, count: Ints, state: Tensor) -> Tensor:
+    def remember(self, events: Floats, count: Ints, state: Tensor) -> Tensor:
         """`[M, B, W]` the memories after each person's first `count` `[B]` of `[B, t, S + 1]`."""
-        some = torch.as_tensor(told)
-        for step in range(told.shape[1]):
-            one = some[:, step : step + 1]
+        steps = torch.as_tensor(events)
+        for step in range(events.shape[1]):
+            one = steps[:, step : step + 1]
             after = torch.stack(
                 [m.follow(one, s)[:, 0] for m, s in zip(self.each, state, strict=True)]
             )
@@ -239,8 +236,8 @@ class Ensemble(nn.Module):
     def guess(self, state: Tensor, stimulus: Floats) -> Floats:
         """`[B, A]` float64 distributions over the answers to `[B, S]`."""
         asked = torch.as_tensor(stimulus)[:, None]
-        said = [m(s, asked)[:, 0].exp() for m, s in zip(self.each, state, strict=True)]
-        probs: Floats = torch.stack(said).mean(0).numpy().astype(np.float64)
+        guesses = [m(s, asked)[:, 0].exp() for m, s in zip(self.each, state, strict=True)]
+        probs: Floats = torch.stack(guesses).mean(0).numpy().astype(np.float64)
         return probs
 
 
@@ -252,13 +249,13 @@ def load(folder: Path, task: UserTask) -> Ensemble:
     """
     try:
         made = json.loads((folder / FILE).read_text("utf-8"))
-        found, sizes = dict(made["reads"]), dict(made["sizes"])
+        trained_on, sizes = dict(made["reads"]), dict(made["sizes"])
         names = ", ".join(env["env"] for env in made["environments"])
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"{folder}: no networks of train.gru ({error!r}); train again.") from error
     form = reads(task)
-    differing = [key for key in form if found.get(key) != form[key]]
+    differing = [key for key in form if trained_on.get(key) != form[key]]
     if differing:
         raise ValueError(
             f"{folder}: trained on {names}, whose {' and '.join(differing)} are not those of "

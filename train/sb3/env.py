@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from acquaint_gym.agents.networks.features import View
+from acquaint_gym.agents.networks.features import Features
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.transcript import Transcript
 
@@ -35,7 +35,7 @@ class UserVecEnv(VecEnv):
         ValueError: an environment that resets its lanes itself.
     """
 
-    def __init__(self, env: UserVectorEnv, view: View) -> None:
+    def __init__(self, env: UserVectorEnv, view: Features) -> None:
         """Begins with empty sums."""
         if env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
             raise ValueError("UserVecEnv resets ended lanes itself: autoreset_mode=DISABLED.")

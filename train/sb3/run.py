@@ -20,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import LinearSchedule
 
-from acquaint_gym.agents.networks.features import make_view
+from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.agents.networks.policy_net import CARD, WEIGHTS, task_shape
 from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.gym_env import UserVectorEnv
@@ -77,7 +77,7 @@ class Run:
         ).unwrapped
         assert isinstance(env, UserVectorEnv)
         self.task = env.task
-        self.model = self._model(UserVecEnv(env, make_view(recipe.view, env.task)))
+        self.model = self._model(UserVecEnv(env, make_features(recipe.view, env.task)))
         self.examine = DevEvaluator(recipe)
 
     def _model(self, env: UserVecEnv) -> Any:
