@@ -33,14 +33,14 @@ def model(tmp_path_factory):
 @pytest.fixture
 def trained(model, tmp_path):
     """A folder as training leaves it, without weights."""
-    from acquaint_gym.train.distill import Distill
-    from acquaint_gym.train.lm.base_models import load_base, provenance
-    from acquaint_gym.train.sources import sources
+    from acquaint_gym.train.lm.base_models import adapter_card, load_base
+    from acquaint_gym.train.recipes.language_model import Distill
+    from acquaint_gym.train.sources import load_sources
 
     folder = traces(tmp_path / "traces", users=3)
     recipe = Distill(traces=[str(folder)], model=str(model), out=str(tmp_path))
     net, words = load_base(recipe)
-    made = provenance("distill", recipe, sources([str(folder)]), Dialogue(words, "x"), net)
+    made = adapter_card("distill", recipe, load_sources([str(folder)]), Dialogue(words, "x"), net)
     (tmp_path / "adapter.json").write_text(json.dumps(made))
     return tmp_path
 
@@ -265,7 +265,7 @@ def test_networks_do_not_go_on_with_other_traces(finished, tmp_path, capsys, mon
     folder, out = traces(tmp_path / "traces", users=4), tmp_path / "out"
     with monkeypatch.context() as patch:
         if not finished:
-            patch.setattr(gru_training.Training, "_finish", interrupted)
+            patch.setattr(gru_training.Training, "finish", interrupted)
         assert gru(folder, out) == (0 if finished else 130)
     traces(folder, "--fresh", users=3)
     capsys.readouterr()

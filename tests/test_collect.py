@@ -15,7 +15,7 @@ from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.train import collect
 from acquaint_gym.train.collect import main
-from acquaint_gym.train.sources import sources
+from acquaint_gym.train.sources import load_sources
 
 SHORT = ["--set", "num_turns=3", "--users", "4"]
 
@@ -66,7 +66,7 @@ def test_numbers_of_people_are_five_a_profile():
 def test_a_line_of_json_is_a_conversation_without_what_nobody_may_see(folder):
     [file] = (folder / "dev" / "export" / "jsonl").iterdir()
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    [source] = sources([str(folder / "dev")])
+    [source] = load_sources([str(folder / "dev")])
     trace = source.run.trace
     assert [line["person"] for line in lines] == trace.person.tolist()
     for row, line in enumerate(lines):
@@ -166,7 +166,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
-from acquaint_gym.train.collect import main
+from acquaint_gym.train.collect import (main)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -180,7 +180,7 @@ def test_collecting_needs_nothing_of_language_models(tmp_path):
 def test_traces_of_several_environments_lie_side_by_side(tmp_path):
     ids = ["acquaint/FlightChoice-v0", "acquaint/HotelChoice-v0"]
     assert main(["--env", *ids, "--users", "3", "--split", "train", "--out", str(tmp_path)]) == 0
-    found = sources([str(tmp_path)])
+    found = load_sources([str(tmp_path)])
     assert [source.run.env for source in found] == ids
     for source in found:
         target = environment_spec(source.run.env).kwargs["task"].partition(":")[2]
@@ -189,4 +189,4 @@ def test_traces_of_several_environments_lie_side_by_side(tmp_path):
 
 def test_a_folder_without_traces_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"holds none; python -m train.collect --out"):
-        sources([str(tmp_path)])
+        load_sources([str(tmp_path)])

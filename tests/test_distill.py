@@ -9,24 +9,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from scipy.special import rel_entr, softmax
 from tiny_llm import naive, random_model, tokenizer
-from tiny_train import SETTINGS, TURNS, base, recipe, taught, traces
-from transformers import TrainingArguments
+from tiny_train import SETTINGS, TURNS, base, examples_of, recipe, traces
 
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
-from acquaint_gym.train import distill as command
 from acquaint_gym.train.collect import main as collect
-from acquaint_gym.train.distill import Distill, distill, main
+from acquaint_gym.train.distill import distill, main, plan
 from acquaint_gym.train.lm.batches import ByLength, Collator, choices
-from acquaint_gym.train.lm.examples import lessons, reports
-from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, kl, scored
-from acquaint_gym.train.lm.token_choices import Replies
-from acquaint_gym.train.sources import sources, transcripts
+from acquaint_gym.train.lm.examples import belief_examples, training_examples
+from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, kl, student_choices
+from acquaint_gym.train.lm.token_choices import ReplyTrie
+from acquaint_gym.train.recipes import language_model
+from acquaint_gym.train.recipes.language_model import Distill
+from acquaint_gym.train.sources import load_sources, transcripts
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def model(tmp_path_factory):
 
 def recipe_of(folder, model, out, **given):
     settings = {"traces": str(folder), "model": str(model), "out": str(out), **given}
-    return recipe(Distill, TrainingArguments, **settings)
+    return recipe(Distill, **settings)
 
 
 def losses(made):
@@ -65,20 +66,20 @@ def weights(out):
 
 
 def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     dialogue, observation = Dialogue(tokenizer(), "tiny"), transcripts(source)
-    for row, lesson in enumerate(lessons(source, dialogue)):
-        assert len(lesson.positions) == TURNS
+    for row, example in enumerate(training_examples(source, dialogue)):
+        assert len(example.positions) == TURNS
         for turn in range(TURNS):
             past = observation.at(np.full(observation.num_people, turn), source.task)
             messages = source.task.prompt(past.person(row))
             alone = dialogue.encode(messages).ids
-            assert lesson.positions[turn] == len(alone) - 1
-            assert lesson.ids[: len(alone)].tolist() == alone
+            assert example.positions[turn] == len(alone) - 1
+            assert example.ids[: len(alone)].tolist() == alone
             if turn:
-                [said] = lesson.replies.tokens[lesson.given[turn - 1]]
-                assert lesson.ids[lesson.positions[turn - 1] + 1] == said
-        assert len(lesson.ids) == lesson.positions[-1] + 1  # nothing follows that nobody predicts
+                [said] = example.replies.tokens[example.given[turn - 1]]
+                assert example.ids[example.positions[turn - 1] + 1] == said
+        assert len(example.ids) == example.positions[-1] + 1  # nothing follows that nobody predicts
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_positions_are_those_of_every_turn_encoded_by_itself(folder):
 def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
     if "context=acquaint/FlightChoice-v0:2" in arguments:
         arguments = [*arguments[:-1], "context=acquaint/Flights-v0:2"]
-    [source] = sources([str(traces(tmp_path, *arguments, users=5))])
+    [source] = load_sources([str(traces(tmp_path, *arguments, users=5))])
     trace, task = source.run.trace, source.task
     users = Simulator(task, "train", 0).draw(trace.person)
     told = transcripts(source)
@@ -115,28 +116,28 @@ def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
 def test_a_reply_of_several_tokens_is_said_token_by_token(interviews):
     """What the loss adds up is the log-probability that the scorer gives the whole reply."""
     net, compared = random_model().double(), 0
-    for lesson in taught(interviews):
-        batch = Collator(0)([[lesson]])
+    for example in examples_of(interviews):
+        batch = Collator(0)([[example]])
         with torch.no_grad():
             logits = net(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
         wanted = choices(batch)
-        said = scored(logits, wanted)
-        cells = kl(said, wanted) + said.elsewhere * wanted.target.sum(1)
+        said = student_choices(logits, wanted)
+        cells = kl(said, wanted) + said.legal_nll * wanted.target.sum(1)
         turn = (wanted.begins.cumsum(0) - 1).numpy()
         # The teacher's own conversations: its choices stand in the transcript.
-        assert np.array_equal(lesson.given, lesson.action)
+        assert np.array_equal(example.given, example.action)
         for number, (position, reply) in enumerate(
-            zip(lesson.positions, lesson.given, strict=True)
+            zip(example.positions, example.given, strict=True)
         ):
-            tokens = lesson.replies.tokens[reply]
+            tokens = example.replies.tokens[reply]
             assert len(tokens) == len(str(reply + 1)) + 1 == (turn == number).sum()
-            said_then = lesson.ids[position + 1 : position + 1 + len(tokens)].tolist()
+            said_then = example.ids[position + 1 : position + 1 + len(tokens)].tolist()
             # Of the last reply nothing is read that predicts nothing.
             assert said_then == tokens[: len(said_then)]
-            [alone] = naive(net, lesson.ids[: position + 1].tolist(), [tokens])
+            [alone] = naive(net, example.ids[: position + 1].tolist(), [tokens])
             assert cells.numpy()[turn == number].sum() == pytest.approx(-alone, abs=1e-6)
             compared += 1
-        assert len(lesson.ids) == lesson.positions[-1] + len(tokens)
+        assert len(example.ids) == example.positions[-1] + len(tokens)
     assert compared == 4 * 3
 
 
@@ -145,11 +146,11 @@ def test_a_language_model_is_taught_to_ask(interviews, model, tmp_path):
     first = made["history"][0]
     # Of all four people, by the base: an adapter begins as nothing.
     net, whole = random_model(), []
-    for lesson in taught(interviews):
-        for position, reply in zip(lesson.positions, lesson.given, strict=True):
-            tokens = lesson.replies.tokens[reply]
-            whole += [-naive(net, lesson.ids[: position + 1].tolist(), [tokens])[0]]
-        assert (lesson.answer == -1).all()  # people's answers are no replies
+    for example in examples_of(interviews):
+        for position, reply in zip(example.positions, example.given, strict=True):
+            tokens = example.replies.tokens[reply]
+            whole += [-naive(net, example.ids[: position + 1].tolist(), [tokens])[0]]
+        assert (example.answer == -1).all()  # people's answers are no replies
     assert len(whole) == 4 * 3
     assert first["loss"] == pytest.approx(np.mean(whole), rel=1e-4)
     assert first["kl"] + first["elsewhere"] == pytest.approx(first["loss"], rel=1e-4)
@@ -174,10 +175,10 @@ def test_objectives_that_make_no_sense_of_asking_are_refused(
 
 
 def test_questions_are_those_of_the_probe(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     dialogue = Dialogue(tokenizer(), "tiny")
     rng = np.random.default_rng(0)
-    groups = list(reports(source, dialogue, 3, rng))
+    groups = list(belief_examples(source, dialogue, 3, rng))
     assert [len(group) for group in groups] == [3] * 8
     asked: list[list[int]] = []
 
@@ -192,13 +193,13 @@ def test_questions_are_those_of_the_probe(folder):
         agent.believe(told.at(np.full(8, turn), source.task))
     heard = {tuple(ids) for ids in asked}
     for row, group in enumerate(groups):
-        for lesson in group:
-            assert tuple(lesson.ids.tolist()) in heard
-            assert lesson.positions.tolist() == [len(lesson.ids) - 1]
-            assert lesson.report
+        for example in group:
+            assert tuple(example.ids.tolist()) in heard
+            assert example.positions.tolist() == [len(example.ids) - 1]
+            assert example.asks_belief
             every = source.run.trace.belief[row].reshape(-1, 5)
-            assert np.abs(every - lesson.target[0]).max(axis=1).min() < 1e-6
-    again = list(reports(source, dialogue, 3, np.random.default_rng(0)))
+            assert np.abs(every - example.target[0]).max(axis=1).min() < 1e-6
+    again = list(belief_examples(source, dialogue, 3, np.random.default_rng(0)))
     assert all(np.array_equal(a.ids, b.ids) for a, b in zip(groups[3], again[3], strict=True))
 
 
@@ -207,15 +208,15 @@ def test_a_level_of_several_tokens_is_asked_for_along_the_most_probable_one(fold
         def replies(self, texts):
             return [[reply, 1, 2] for [reply] in super().replies(texts)]
 
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     spelled, plain = (
-        list(reports(source, kind(tokenizer(), "tiny"), 1, np.random.default_rng(0)))
+        list(belief_examples(source, kind(tokenizer(), "tiny"), 1, np.random.default_rng(0)))
         for kind in (Spelling, Dialogue)
     )
     for [long], [short] in zip(spelled, plain, strict=True):
         most = long.target[0].argmax()
         assert long.ids.tolist() == [*short.ids.tolist(), short.replies.tokens[most][0], 1]
-        steps = long.replies.steps(long)
+        steps = long.replies.choices(long)
         assert steps.positions.tolist() == [long.positions[0] + n for n in range(3)]
         assert steps.target[1:].sum(axis=1) == pytest.approx(long.target[0, most])
 
@@ -224,20 +225,20 @@ def test_a_level_of_several_tokens_is_asked_for_along_the_most_probable_one(fold
 
 
 def test_the_collator_pads_what_no_position_sees(folder):
-    some = taught(folder)
+    some = examples_of(folder)
     shorter = [
-        lesson._replace(
-            ids=lesson.ids[: lesson.positions[turn] + 1],
-            positions=lesson.positions[: turn + 1],
-            given=lesson.given[: turn + 1],
-            legal=lesson.legal[: turn + 1],
-            target=lesson.target[: turn + 1],
-            action=lesson.action[: turn + 1],
-            answer=lesson.answer[: turn + 1],
+        example._replace(
+            ids=example.ids[: example.positions[turn] + 1],
+            positions=example.positions[: turn + 1],
+            given=example.given[: turn + 1],
+            legal=example.legal[: turn + 1],
+            target=example.target[: turn + 1],
+            action=example.action[: turn + 1],
+            answer=example.answer[: turn + 1],
         )
-        for lesson, turn in zip(some, (3, 2, 0, 1), strict=False)
+        for example, turn in zip(some, (3, 2, 0, 1), strict=False)
     ]  # fmt: skip
-    batch = Collator(pad=7)([[lesson] for lesson in shorter])
+    batch = Collator(pad=7)([[example] for example in shorter])
     wanted, mask = choices(batch), batch["answer_mask"]
     assert batch["input_ids"].shape == mask.shape == (4, max(len(s.ids) for s in shorter))
     assert mask.sum(1).tolist() == [4, 3, 1, 2]
@@ -245,49 +246,51 @@ def test_the_collator_pads_what_no_position_sees(folder):
     net, at = random_model().double(), 0
     with torch.no_grad():
         logits = net(batch["input_ids"], logits_to_keep=mask).logits
-    said = scored(logits, wanted)
+    said = student_choices(logits, wanted)
     divergence = kl(said, wanted)
-    for lesson in shorter:
-        replies = lesson.replies.tokens
-        for turn, position in enumerate(lesson.positions):
-            alone = naive(net, lesson.ids[: position + 1].tolist(), replies)
-            assert (said.among[at] - said.elsewhere[at]).numpy() == pytest.approx(alone, abs=1e-9)
-            brute = rel_entr(lesson.target[turn].astype(float), softmax(alone)).sum()
+    for example in shorter:
+        replies = example.replies.tokens
+        for turn, position in enumerate(example.positions):
+            alone = naive(net, example.ids[: position + 1].tolist(), replies)
+            assert (said.log_probs[at] - said.legal_nll[at]).numpy() == pytest.approx(
+                alone, abs=1e-9
+            )
+            brute = rel_entr(example.target[turn].astype(float), softmax(alone)).sum()
             assert divergence[at].item() == pytest.approx(brute, abs=1e-9)
             at += 1
     assert at == len(logits)
 
 
 def test_fewer_options_than_others_in_a_batch_are_not_legal_beyond(folder):
-    lesson = taught(folder)[0]
-    three = lesson._replace(
-        replies=Replies(lesson.replies.tokens[:3]),
-        given=lesson.given % 3,
-        action=lesson.action % 3,
-        answer=lesson.answer % 3,
-        legal=lesson.legal[:, :3],
-        target=lesson.target[:, :3] / lesson.target[:, :3].sum(1, keepdims=True),
+    example = examples_of(folder)[0]
+    three = example._replace(
+        replies=ReplyTrie(example.replies.tokens[:3]),
+        given=example.given % 3,
+        action=example.action % 3,
+        answer=example.answer % 3,
+        legal=example.legal[:, :3],
+        target=example.target[:, :3] / example.target[:, :3].sum(1, keepdims=True),
     )
     alone = Collator(0)([[three]])
-    batch = Collator(0)([[lesson], [three]])
+    batch = Collator(0)([[example], [three]])
     assert batch["legal"][TURNS:].tolist() == [[True] * 3 + [False] * 2] * TURNS
     torch.manual_seed(0)
     logits = torch.randn(2 * TURNS, len(tokenizer()))
     for name in ("kl", "reverse-kl"):
-        both = OBJECTIVES[name](scored(logits, choices(batch)), choices(batch))[TURNS:]
-        own = OBJECTIVES[name](scored(logits[TURNS:], choices(alone)), choices(alone))
+        both = OBJECTIVES[name](student_choices(logits, choices(batch)), choices(batch))[TURNS:]
+        own = OBJECTIVES[name](student_choices(logits[TURNS:], choices(alone)), choices(alone))
         assert torch.allclose(both, own, atol=1e-6)
 
 
 def test_a_persons_questions_weigh_as_much_as_their_replies(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     dialogue = Dialogue(tokenizer(), "tiny")
-    asked = reports(source, dialogue, 2, np.random.default_rng(0))
-    groups = [[a, *b] for a, b in zip(lessons(source, dialogue), asked, strict=True)][:3]
+    asked = belief_examples(source, dialogue, 2, np.random.default_rng(0))
+    groups = [[a, *b] for a, b in zip(training_examples(source, dialogue), asked, strict=True)][:3]
     batch = Collator(0, belief_weight=0.5)(groups)
-    assert batch["reports"].sum() == 6
-    assert batch["weight"][batch["reports"]].tolist() == [0.5 * TURNS / 2] * 6
-    assert batch["weight"][~batch["reports"]].tolist() == [1.0] * 3 * TURNS
+    assert batch["asks_belief"].sum() == 6
+    assert batch["weight"][batch["asks_belief"]].tolist() == [0.5 * TURNS / 2] * 6
+    assert batch["weight"][~batch["asks_belief"]].tolist() == [1.0] * 3 * TURNS
 
 
 def test_neighbours_are_of_similar_length_and_the_order_is_that_of_seed_and_epoch():
@@ -317,7 +320,7 @@ def toy(target=((0.8, 0.2),), dtype=torch.float64):
         action=torch.tensor([0]),
         answer=torch.tensor([1]),
         weight=torch.ones(1),
-        reports=torch.zeros(1, dtype=torch.bool),
+        asks_belief=torch.zeros(1, dtype=torch.bool),
         begins=torch.ones(1, dtype=torch.bool),
     )
     return logits, known
@@ -335,36 +338,36 @@ def test_objectives_are_what_they_are_by_hand(name):
         "ce-teacher": -np.log(student[0]),
         "ce-user": -np.log(student[1]),
     }
-    said = scored(logits, known)
+    said = student_choices(logits, known)
     assert OBJECTIVES[name](said, known).item() == pytest.approx(expected[name], abs=1e-12)
     mass = softmax([1, 2, 0.5, -1])[[1, 2]].sum()
-    assert said.elsewhere.item() == pytest.approx(-np.log(mass), abs=1e-12)
+    assert said.legal_nll.item() == pytest.approx(-np.log(mass), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_objective_moves_replies_only_and_the_mass_moves_all_tokens(name):
     logits, known = toy()
-    OBJECTIVES[name](scored(logits, known), known).sum().backward()
+    OBJECTIVES[name](student_choices(logits, known), known).sum().backward()
     assert logits.grad[0, [0, 3]].tolist() == [0, 0]
     assert logits.grad[0, 1] == pytest.approx(-logits.grad[0, 2])
     assert logits.grad[0, 1].abs() > 0.01
     logits, known = toy()
-    scored(logits, known).elsewhere.sum().backward()
+    student_choices(logits, known).legal_nll.sum().backward()
     assert (logits.grad[0, [0, 3]] > 0).all()
     assert (logits.grad[0, [1, 2]] < 0).all()
 
 
 def test_the_command_knows_the_objectives_without_torch():
-    assert tuple(OBJECTIVES) == command.OBJECTIVES
+    assert tuple(OBJECTIVES) == language_model.OBJECTIVES
 
 
 def test_with_weight_one_the_sum_is_the_cross_entropy_minus_the_teachers_entropy():
     logits, known = toy()
-    said, target = scored(logits, known), known.target.double()
+    said, target = student_choices(logits, known), known.target.double()
     whole = logits.log_softmax(1).gather(1, known.options)
     cross_entropy = -(target * whole).sum()
     entropy = -(target * target.log()).sum()
-    assert (kl(said, known) + said.elsewhere).item() == pytest.approx(
+    assert (kl(said, known) + said.legal_nll).item() == pytest.approx(
         (cross_entropy - entropy).item()
     )
 
@@ -373,7 +376,7 @@ def test_a_reply_that_is_not_legal_gets_nothing_and_gives_nothing():
     for name, objective in OBJECTIVES.items():
         logits, known = toy(target=((1.0, 0.0),))
         known = known._replace(legal=torch.tensor([[True, False]]), answer=torch.tensor([0]))
-        said = scored(logits, known)
+        said = student_choices(logits, known)
         objective(said, known).sum().backward()
         assert objective(said, known).item() == pytest.approx(0, abs=1e-7), name
         assert torch.isfinite(logits.grad).all(), name
@@ -381,13 +384,13 @@ def test_a_reply_that_is_not_legal_gets_nothing_and_gives_nothing():
 
 def test_a_teacher_who_is_certain_costs_reverse_kl_no_infinity():
     logits, known = toy(target=((1.0, 0.0),))
-    OBJECTIVES["reverse-kl"](scored(logits, known), known).sum().backward()
+    OBJECTIVES["reverse-kl"](student_choices(logits, known), known).sum().backward()
     assert torch.isfinite(logits.grad).all()
 
 
 def test_kl_of_a_model_is_that_of_the_loop(folder):
     """The loss on the teacher's transcripts, against the agent's decisions on the same."""
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     dialogue, net = Dialogue(tokenizer(), "tiny"), random_model()
     agent = ChoiceAgent(source.task, dialogue, HuggingFaceScorer(net))
     told, teacher = transcripts(source), source.run.trace.teacher_probs
@@ -397,14 +400,14 @@ def test_kl_of_a_model_is_that_of_the_loop(folder):
         decision = agent.act(told.at(np.full(8, turn), source.task), np.zeros(8))
         cells[:, turn] = rel_entr(teacher[:, turn], decision.action_probs).sum(1)
         mass[:, turn] = decision.answer_mass
-    batch = Collator(0)([[lesson] for lesson in lessons(source, dialogue)])
+    batch = Collator(0)([[example] for example in training_examples(source, dialogue)])
     with torch.no_grad():
         whole = net(batch["input_ids"]).logits[batch["answer_mask"]]
         kept = net(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
     assert torch.allclose(whole, kept, atol=1e-5)
-    said = scored(kept, choices(batch))
+    said = student_choices(kept, choices(batch))
     assert kl(said, choices(batch)).numpy() == pytest.approx(cells.ravel(), abs=1e-5)
-    assert said.elsewhere.numpy() == pytest.approx(-np.log(mass.ravel()), abs=1e-4)
+    assert said.legal_nll.numpy() == pytest.approx(-np.log(mass.ravel()), abs=1e-4)
 
 
 # A few steps.
@@ -417,12 +420,12 @@ def test_a_little_of_the_teachers_choice_is_added(folder, model, tmp_path):
         losses(distill(recipe_of(folder, model, tmp_path / str(w), choice_weight=w, **settings)))[0]
         for w in (0.0, 0.5)
     ]
-    batch = Collator(0)([[lesson] for lesson in taught(folder)])
+    batch = Collator(0)([[example] for example in examples_of(folder)])
     wanted = choices(batch)
     with torch.no_grad():
         logits = random_model()(batch["input_ids"], logits_to_keep=batch["answer_mask"]).logits
-    said = scored(logits, wanted)
-    chosen = -said.among.gather(1, wanted.action[:, None]).mean().item()
+    said = student_choices(logits, wanted)
+    chosen = -said.log_probs.gather(1, wanted.action[:, None]).mean().item()
     assert first[1] - first[0] == pytest.approx(0.5 * chosen, rel=1e-3)
 
 
@@ -460,7 +463,7 @@ def test_examined_people_are_scored_as_the_saved_adapter_is(folder, model, tmp_p
 
     from acquaint_gym.eval.rollout import rollout
     from acquaint_gym.eval.runs.evaluation import People, plan
-    from acquaint_gym.train.lm.dev_evaluation import summary
+    from acquaint_gym.train.dev_evaluation import summary
 
     out = tmp_path / "out"
     settings = {"eval_strategy": "steps", "eval_steps": 3, "eval_users": 4, "max_steps": 3}
@@ -504,27 +507,27 @@ def test_batches_cut_otherwise_give_the_same_weights(folder, model, tmp_path):
             assert torch.allclose(value, found[name][key], atol=1e-5), (name, key)
 
 
-def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
-    folder, model, tmp_path, monkeypatch
-):
+def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(folder, model, tmp_path):
     from transformers import TrainerCallback
-
-    from acquaint_gym.train.lm import session
 
     settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "lora_dropout": 0.1}
     straight = tmp_path / "straight" / "out"
     distill(recipe_of(folder, model, straight, **settings))
 
-    class Interrupts(session._Beside, TrainerCallback):
+    class Interrupts(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 5:
                 raise KeyboardInterrupt
 
     broken = tmp_path / "broken" / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(session, "_Beside", Interrupts)
-        with pytest.raises(KeyboardInterrupt):
-            distill(recipe_of(folder, model, broken, **settings))
+    interrupted = plan(
+        recipe_of(folder, model, broken, **settings),
+        False,
+        Console(stderr=True),
+        callbacks=[Interrupts()],
+    )
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.run()
     assert sorted(path.name for path in broken.glob("checkpoint-*")) == ["checkpoint-3"]
     assert json.loads((broken / "checkpoint-3" / "adapter.json").read_text())["steps"] == 3
     assert not (broken / "adapter.json").exists()
@@ -752,15 +755,15 @@ def test_a_missing_key_is_named(capsys):
 def test_a_choice_of_another_agent_can_be_imitated(tmp_path):
     whose = ["--agent", "bayes-discounted"]
     folder = traces(tmp_path, *whose)
-    teacher, agent = taught(folder), taught(folder, imitate="agent")
-    [source] = sources([str(folder)])
+    teacher, agent = examples_of(folder), examples_of(folder, imitate="agent")
+    [source] = load_sources([str(folder)])
     assert np.allclose(teacher[0].target, source.run.trace.teacher_probs[0])
     assert np.allclose(agent[0].target, source.run.trace.action_probs[0])
     assert not np.allclose(teacher[0].target, agent[0].target)
     dialogue = Dialogue(tokenizer(), "tiny")
     # Both hear the same questions; what is right to say differs.
     asked = [
-        list(reports(one, dialogue, 2, np.random.default_rng(0)))
+        list(belief_examples(one, dialogue, 2, np.random.default_rng(0)))
         for one in (source, replace(source, imitate="agent"))
     ]
     pairs = [(a, b) for groups in zip(*asked, strict=True) for a, b in zip(*groups, strict=True)]
@@ -769,9 +772,9 @@ def test_a_choice_of_another_agent_can_be_imitated(tmp_path):
 
 
 def test_the_teacher_has_beliefs_about_whoever_was_talked_to(tmp_path):
-    [source] = sources([str(traces(tmp_path, "--agent", "random"))])
+    [source] = load_sources([str(traces(tmp_path, "--agent", "random"))])
     dialogue, told = Dialogue(tokenizer(), "tiny"), transcripts(source)
-    groups = list(reports(source, dialogue, 3, np.random.default_rng(0)))
+    groups = list(belief_examples(source, dialogue, 3, np.random.default_rng(0)))
     turns = range(TURNS + 1)
     every = np.stack(
         [
@@ -781,13 +784,15 @@ def test_the_teacher_has_beliefs_about_whoever_was_talked_to(tmp_path):
         axis=1,
     )
     for row, group in enumerate(groups):
-        for lesson in group:
-            off = np.abs(every[row].reshape(-1, 5) - lesson.target[0]).max(axis=1)
+        for example in group:
+            off = np.abs(every[row].reshape(-1, 5) - example.target[0]).max(axis=1)
             assert off.min() < 1e-6
     with pytest.raises(ValueError, match="'random' recorded no beliefs"):
-        next(reports(replace(source, imitate="agent"), dialogue, 1, np.random.default_rng(0)))
+        next(
+            belief_examples(replace(source, imitate="agent"), dialogue, 1, np.random.default_rng(0))
+        )
 
 
 def test_traces_differ_enough_to_tell_turns_and_people_apart(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     assert len(np.unique(source.run.trace.teacher_probs.reshape(-1, 5).round(6), axis=0)) > 5

@@ -13,7 +13,7 @@ from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.train import distill_bench
 from acquaint_gym.train.distill_bench import OURS, PLAIN, main, memory_of, next_tokens, recorded
-from acquaint_gym.train.lm.examples import lessons
+from acquaint_gym.train.lm.examples import training_examples
 
 
 def test_both_ways_are_timed_and_weighed(monkeypatch, capsys):
@@ -41,7 +41,7 @@ PARTS = ("given", "legal", "target", "action", "answer")
 
 def test_plain_tuning_learns_every_next_token_but_the_padding():
     source = recorded(3, 3)
-    found = [[lesson] for lesson in lessons(source, Dialogue(tokenizer(), "tiny"))]
+    found = [[example] for example in training_examples(source, Dialogue(tokenizer(), "tiny"))]
     shorter = found[1][0]  # one ends a turn earlier than the others
     cut = {name: getattr(shorter, name)[:2] for name in PARTS}
     end = shorter.positions[1] + 1
@@ -50,10 +50,10 @@ def test_plain_tuning_learns_every_next_token_but_the_padding():
     with torch.no_grad():
         loss = model(**next_tokens(found)).loss.item()
     losses: list[Floats] = []
-    for (lesson,) in found:
+    for (example,) in found:
         with torch.no_grad():
-            logs = model(torch.tensor(lesson.ids[None].astype(np.int64))).logits[0].log_softmax(-1)
-        losses += [-logs[n, b].item() for n, (_, b) in enumerate(pairwise(lesson.ids.tolist()))]
+            logs = model(torch.tensor(example.ids[None].astype(np.int64))).logits[0].log_softmax(-1)
+        losses += [-logs[n, b].item() for n, (_, b) in enumerate(pairwise(example.ids.tolist()))]
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 

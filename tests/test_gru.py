@@ -29,11 +29,12 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.run import main as run
 from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.train.gru import main, prepare
-from acquaint_gym.train.lm.dev_evaluation import summary
-from acquaint_gym.train.networks.dataset import cost, parted, shuffled, taught
-from acquaint_gym.train.networks.recipe import parse
-from acquaint_gym.train.sources import sources, transcripts
+from acquaint_gym.train.dev_evaluation import summary
+from acquaint_gym.train.gru import main
+from acquaint_gym.train.gru import plan as plan_training
+from acquaint_gym.train.networks.dataset import batch_of, holdout_split, loss, shuffled
+from acquaint_gym.train.networks.recipe import GruRecipe
+from acquaint_gym.train.sources import load_sources, transcripts
 
 QUESTIONNAIRE, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 TINY = {"width": 8, "epochs": 4, "batch_size": 4, "eval_users": 4, "learning_rate": 0.02}
@@ -51,11 +52,11 @@ def folder(tmp_path_factory):
 
 
 def recipe(folder, out, **given):
-    return parse({"traces": [str(folder)], "out": str(out), **TINY, **given}, "test")
+    return GruRecipe.parse({"traces": [str(folder)], "out": str(out), **TINY, **given}, "test")
 
 
 def trained(folder, out, fresh=False, **given):
-    return prepare(recipe(folder, out, **given), fresh, Console(quiet=True))()
+    return plan_training(recipe(folder, out, **given), fresh, Console(quiet=True)).run()
 
 
 def random_networks(task, **sizes):
@@ -91,7 +92,7 @@ def test_contract(check, env_id, settings):
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("ordinal", [False, True])
 def test_the_memory_from_turn_to_turn_is_that_of_the_whole_conversation(memory, ordinal, folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     told = transcripts(source)
     networks = random_networks(source.task, memory=memory, ordinal=ordinal)
     agent, form = NetworkAgent(source.task, networks), reads(source.task)
@@ -125,7 +126,7 @@ def test_the_memory_before_a_turn_is_what_was_followed_so_far(memory, env_id, se
 
 
 def test_a_sum_forgets_the_order_and_gated_units_do_not(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     told = transcripts(source)
     back = deepcopy(told)
     for key in ("stimuli", "answers"):
@@ -165,7 +166,7 @@ def test_polynomials_are_orthogonal_and_each_of_its_degree():
 
 
 def test_answers_in_order_are_read_and_said_as_polynomials(folder):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     network = random_networks(source.task, networks=1, memory="sum", ordinal=True).each[0]
     for degree in reversed(range(5)):
         for weight in (network.event.weight, network.say.weight, network.say.bias):
@@ -185,10 +186,10 @@ def test_answers_in_order_are_read_and_said_as_polynomials(folder):
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("ordinal", [False, True])
 def test_the_loss_is_the_divergence_in_the_loop(memory, ordinal, folder, tmp_path):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     told, teacher = transcripts(source), source.run.trace.teacher_probs
     networks = random_networks(source.task, networks=1, memory=memory, ordinal=ordinal)
-    agent, batch = NetworkAgent(source.task, networks), taught([source], [np.arange(8)])
+    agent, batch = NetworkAgent(source.task, networks), batch_of([source], [np.arange(8)])
     task = source.task
     decisions = [agent.act(told.at(np.full(8, t), task), np.zeros(8)) for t in range(TURNS)]
     cells = [rel_entr(teacher[:, t], d.action_probs).sum(1) for t, d in enumerate(decisions)]
@@ -198,15 +199,15 @@ def test_the_loss_is_the_divergence_in_the_loop(memory, ordinal, folder, tmp_pat
     ]
     at = torch.arange(TURNS).expand(8, -1)
     for weight in (0.0, 0.5):
-        found = cost(networks.each[0], batch, at, recipe(folder, tmp_path, choice_weight=weight))
+        found = loss(networks.each[0], batch, at, recipe(folder, tmp_path, choice_weight=weight))
         wanted = np.mean(cells) + weight * np.mean(chosen)
         assert found.item() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_people_themselves_teach_all_their_later_answers(folder, tmp_path):
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     network = random_networks(source.task, networks=1).each[0]
-    batch = taught([source], [np.arange(8)])
+    batch = batch_of([source], [np.arange(8)])
     batch = batch._replace(length=torch.tensor([5, 3, 5, 1, 0, 5, 5, 2]))
     at = (torch.arange(8)[:, None] * 2 % 5).expand(-1, 1)
     rows = []
@@ -215,39 +216,39 @@ def test_people_themselves_teach_all_their_later_answers(folder, tmp_path):
             begin, turn, end = network.start[None], int(at[n, 0]), int(batch.length[n])
             if turn >= end:
                 continue
-            memory = torch.cat([begin[:, None], network.follow(batch.told[n : n + 1], begin)], 1)
+            memory = torch.cat([begin[:, None], network.follow(batch.events[n : n + 1], begin)], 1)
             said = network(memory[:, turn], batch.stimuli[n : n + 1])[0]
             rows.append(-said[torch.arange(turn, end), batch.answers[n, turn:end]].mean())
-    found = cost(network, batch, at, recipe(folder, tmp_path, objective="answers"))
+    found = loss(network, batch, at, recipe(folder, tmp_path, objective="answers"))
     assert len(rows) == 5
     assert found.item() == pytest.approx(torch.stack(rows).mean().item(), abs=1e-9)
 
 
 def test_another_order_is_of_the_same_answers_and_what_did_not_happen_stays_last(folder):
-    [source] = sources([str(folder)])
-    batch = taught([source], [np.arange(8)])
+    [source] = load_sources([str(folder)])
+    batch = batch_of([source], [np.arange(8)])
     length = torch.tensor([5, 3, 5, 1, 0, 5, 5, 2])
     again = shuffled(batch._replace(length=length), np.random.default_rng(0))
-    assert not torch.equal(again.told, batch.told)
+    assert not torch.equal(again.events, batch.events)
     for n, end in enumerate(length.tolist()):
-        assert torch.equal(again.told[n, end:], batch.told[n, end:])
-        pairs = [sorted(map(tuple, b.told[n, :end].tolist())) for b in (batch, again)]
+        assert torch.equal(again.events[n, end:], batch.events[n, end:])
+        pairs = [sorted(map(tuple, b.events[n, :end].tolist())) for b in (batch, again)]
         assert pairs[0] == pairs[1]
-        assert torch.equal(again.told[n, :end, 0], again.stimuli[n, :end, 0])
-        assert torch.equal(again.told[n, :end, -1].long(), again.answers[n, :end])
+        assert torch.equal(again.events[n, :end, 0], again.stimuli[n, :end, 0])
+        assert torch.equal(again.events[n, :end, -1].long(), again.answers[n, :end])
 
 
 def test_the_last_epochs_meet_people_as_they_were_asked(folder, tmp_path, monkeypatch):
     from acquaint_gym.train.networks import training as gru_training
 
     calls, epochs = [], []
-    whole = gru_training.Training._epoch
+    whole = gru_training.Training.train_epoch
     monkeypatch.setattr(
         gru_training, "shuffled", lambda batch, rng: calls.append(epochs[-1]) or batch
     )
     monkeypatch.setattr(
         gru_training.Training,
-        "_epoch",
+        "train_epoch",
         lambda self, epoch, optimizer: epochs.append(epoch) or whole(self, epoch, optimizer),
     )
     given = {"objective": "answers", "shuffle": True, "eval_users": 0}
@@ -292,7 +293,7 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
     before = torch.random.get_rng_state()
     trained(folder, straight, **settings)
     assert torch.equal(torch.random.get_rng_state(), before)
-    whole = gru_training.Training._epoch
+    whole = gru_training.Training.train_epoch
 
     def interrupted(self, epoch, optimizer):
         if epoch == 3:
@@ -300,7 +301,7 @@ def test_a_run_that_was_interrupted_gives_the_weights_of_one_that_was_not(
         return whole(self, epoch, optimizer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(gru_training.Training, "_epoch", interrupted)
+        patch.setattr(gru_training.Training, "train_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             trained(folder, broken, **settings)
     assert not (broken / WEIGHTS).exists()
@@ -326,8 +327,8 @@ def test_real_people_teach_and_those_held_out_examine(tmp_path, monkeypatch):
     folder = traces(tmp_path / "traces", *data, users=20)
     given = {"objective": "answers", "memory": "sum", "holdout": 0.25, "eval_users": 0}
     made = trained(folder, tmp_path / "out", **given)
-    [source] = sources([str(folder)])
-    kept, held = parted(source, 0.25)
+    [source] = load_sources([str(folder)])
+    kept, held = holdout_split(source, 0.25)
     assert len(held) == 5
     assert sorted([*kept, *held]) == list(range(20))
     assert np.diff(held).tolist() == [4, 4, 4, 4]
@@ -435,7 +436,7 @@ def test_a_missing_key_is_named(capsys):
 )
 def test_damaged_networks_are_refused_in_one_line(made, folder, tmp_path):
     trained(folder, tmp_path, epochs=1)
-    [source] = sources([str(folder)])
+    [source] = load_sources([str(folder)])
     file = tmp_path / "gru.json"
     if made and made != "{" and "reads" not in made:
         made = json.loads(file.read_text()) | made

@@ -20,7 +20,7 @@ from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.train import plan_interviews
-from acquaint_gym.train.sources import sources, transcripts
+from acquaint_gym.train.sources import load_sources, transcripts
 
 IDENTIFY, INTERVIEW = "acquaint/Identify-v0", "acquaint/Interview-v0"
 TASKS = [
@@ -238,7 +238,7 @@ def test_every_plan_is_an_agent_with_another_first_question(folder):
 
 
 def test_a_student_is_taught_the_plans_or_the_teacher(folder):
-    for source in sources([str(folder[0])], imitate="agent"):
+    for source in load_sources([str(folder[0])], imitate="agent"):
         (target, action), trace = source.target, source.run.trace
         happened = trace.happened
         assert_array_equal(target[happened].argmax(axis=1), action[happened])
@@ -246,7 +246,7 @@ def test_a_student_is_taught_the_plans_or_the_teacher(folder):
         told = transcripts(source)
         assert_array_equal(told["actions"][happened], trace.actions[happened])
         assert_array_equal(told["answers"][happened], trace.answers[happened])
-    taught = sources([str(folder[0])])[0].target[1]
+    taught = load_sources([str(folder[0])])[0].target[1]
     assert (taught[:, 0] == taught[0, 0]).all()  # before any answer infomax asks everybody the same
 
 

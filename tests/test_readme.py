@@ -15,8 +15,9 @@ from acquaint_gym.envs.registration import task_keys
 from acquaint_gym.eval import belief, questions, stress, sweep
 from acquaint_gym.eval.run import parser
 from acquaint_gym.eval.runs.evaluation import People, plan
-from acquaint_gym.train import collect, fit_items, fit_population, plan_interviews, rl
-from acquaint_gym.train.recipes import language_model as recipes
+from acquaint_gym.train import collect, fit_items, fit_population, plan_interviews
+from acquaint_gym.train.recipes import command as recipes
+from acquaint_gym.train.sb3.recipe import RLRecipe
 
 README = (ROOT / "README.md").read_text("utf-8")
 RESULTS = (ROOT / "eval" / "RESULTS.md").read_text("utf-8")
@@ -116,7 +117,7 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
             assert {Path(folder) for folder in traces} <= recorded, words
     for words in typed("train.rl"):
         config = str(ROOT / words[words.index("--config") + 1])
-        assert rl.parse(recipes.read(config), config)
+        assert RLRecipe.parse(recipes.read(config), config)
     for words in typed("eval.questions"):
         options = questions.parser().parse_args(words)
         assert all(need.rpartition(":")[0] in options.agent for need in options.need)

@@ -13,18 +13,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, rel_entr, xlogy
 
 from acquaint_gym.train.lm.batches import Collator, choices
-from acquaint_gym.train.lm.objectives import cross_entropy, kl, scored
-from acquaint_gym.train.lm.token_choices import Lesson, Replies
+from acquaint_gym.train.lm.objectives import cross_entropy, kl, student_choices
+from acquaint_gym.train.lm.token_choices import ReplyTrie, TrainingExample
 
 # 1, 2, 10, 11, 12, 2 followed by another end: digits, and tokens that end a turn.
 TOKENS = [[1, 9], [2, 9], [1, 0, 9], [1, 1, 9], [1, 2, 9], [2, 8]]
 VOCABULARY = 10
 
 
-def lesson(tokens, given_, target, legal=None, action=None, answer=None):
+def example(tokens, given_, target, legal=None, action=None, answer=None):
     """Replies at turns that begin at 10, 20, ...: the token at p predicts the one at p + 1."""
-    turns, replies = len(given_), Replies(tokens)
-    return Lesson(
+    turns, replies = len(given_), ReplyTrie(tokens)
+    return TrainingExample(
         ids=np.arange(10 * turns + 1 + len(tokens[given_[-1]]) - 1, dtype=np.int32),
         positions=10 * (1 + np.arange(turns)),
         replies=replies,
@@ -50,8 +50,8 @@ def says(logits, reply):
 
 
 def heard(logits, some):
-    """The student's logits at the positions of a lesson, in float64."""
-    steps = some.replies.steps(some)
+    """The student's logits at the positions of an example, in float64."""
+    steps = some.replies.choices(some)
     rows = []
     for position in steps.positions:
         turn = np.searchsorted(some.positions, position, side="right") - 1
@@ -63,8 +63,8 @@ def heard(logits, some):
 def loss(logits, some, mass_weight=1.0):
     """`[P]` of the trainer: divergence, and what is said elsewhere."""
     own, wanted = heard(logits, some)
-    said = scored(own, wanted)
-    return (kl(said, wanted) + mass_weight * said.elsewhere * wanted.target.sum(1)).numpy()
+    said = student_choices(own, wanted)
+    return (kl(said, wanted) + mass_weight * said.legal_nll * wanted.target.sum(1)).numpy()
 
 
 @st.composite
@@ -84,7 +84,7 @@ def test_on_the_teachers_own_reply_it_is_the_cross_entropy_of_the_whole_reply(to
     rng = np.random.Generator(np.random.Philox(seed))
     logits = {key: np.append(value, rng.normal()) for key, value in student(tokens, seed).items()}
     reply = int(rng.integers(len(tokens)))
-    some = lesson(tokens, [reply], np.eye(len(tokens))[[reply]])
+    some = example(tokens, [reply], np.eye(len(tokens))[[reply]])
     assert_allclose(loss(logits, some).sum(), -says(logits, tokens[reply]), rtol=1e-9)
 
 
@@ -97,7 +97,7 @@ def test_over_all_places_it_is_the_divergence_from_the_teacher(tokens, seed):
     target = rng.dirichlet(np.ones(len(tokens))).astype(np.float32)
     seen: dict[tuple[int, ...], float] = {}
     for reply, said in enumerate(tokens):
-        some = lesson(tokens, [reply], target[None])
+        some = example(tokens, [reply], target[None])
         cells = loss(logits, some)
         assert len(cells) == len(said)  # the teacher may give each of them
         for n, cell in enumerate(cells):
@@ -110,8 +110,8 @@ def test_over_all_places_it_is_the_divergence_from_the_teacher(tokens, seed):
 
 def test_single_tokens_are_the_replies_themselves():
     target = np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125]])
-    some = lesson([[4], [7], [2]], [2, 0], target, action=[0, 1], answer=[2, -1])
-    steps = some.replies.steps(some)
+    some = example([[4], [7], [2]], [2, 0], target, action=[0, 1], answer=[2, -1])
+    steps = some.replies.choices(some)
     assert steps.options.tolist() == [[4, 7, 2]] * 2
     assert_array_equal(steps.target, target)
     assert steps.positions.tolist() == [10, 20]
@@ -123,8 +123,8 @@ def test_single_tokens_are_the_replies_themselves():
 def test_places_are_those_on_the_way_of_what_was_given_where_the_teacher_may_pass():
     # 10 was given twice; the teacher wants 1, 11 or 2 at first, and 2 alone then.
     target = np.array([[0.25, 0.25, 0, 0.5, 0, 0], [0, 1, 0, 0, 0, 0]])
-    some = lesson(TOKENS, [2, 2], target, action=[3, 1], answer=[2, 4])
-    steps = some.replies.steps(some)
+    some = example(TOKENS, [2, 2], target, action=[3, 1], answer=[2, 4])
+    steps = some.replies.choices(some)
     # 1 or 2; after 1: end, 0, 1, 2; after 10 an answer ends. In the second turn 1 or 2, then
     # only the answer, 12, passes by.
     assert steps.positions.tolist() == [10, 11, 12, 20, 21]
@@ -142,8 +142,8 @@ def test_places_are_those_on_the_way_of_what_was_given_where_the_teacher_may_pas
 
 def test_what_no_legal_reply_goes_on_with_is_not_legal():
     legal = np.array([[True, False, True, False, True, False]])  # 1, 10, 12
-    some = lesson(TOKENS, [4], np.eye(6)[[4]], legal=legal)
-    steps = some.replies.steps(some)
+    some = example(TOKENS, [4], np.eye(6)[[4]], legal=legal)
+    steps = some.replies.choices(some)
     assert steps.legal.tolist() == [
         [True, False, False, False],
         [True, True, False, True],
@@ -151,7 +151,7 @@ def test_what_no_legal_reply_goes_on_with_is_not_legal():
     ]
     logits = student(TOKENS, 0)
     own, wanted = heard(logits, some)
-    said = scored(own, wanted)
+    said = student_choices(own, wanted)
     # Among the legal ones 12 is sure of its first and last token.
     assert kl(said, wanted).tolist()[::2] == [0, 0]
     among = log_softmax(logits[1,][[9, 0, 2]])[2]
@@ -159,9 +159,9 @@ def test_what_no_legal_reply_goes_on_with_is_not_legal():
 
 
 def test_a_choice_that_does_not_pass_costs_nothing():
-    some = lesson(TOKENS, [2], np.full((1, 6), 1 / 6), action=[5], answer=[2])
+    some = example(TOKENS, [2], np.full((1, 6), 1 / 6), action=[5], answer=[2])
     own, wanted = heard(student(TOKENS, 1), some)
-    said = scored(own, wanted)
+    said = student_choices(own, wanted)
     action, answer = cross_entropy(said, wanted.action), cross_entropy(said, wanted.answer)
     assert action[0] > 0
     assert action[1:].tolist() == [0, 0]
@@ -170,7 +170,7 @@ def test_a_choice_that_does_not_pass_costs_nothing():
 
 def test_lessons_of_several_tokens_stand_in_one_batch_with_those_of_one():
     target = np.full((1, 6), 1 / 6)
-    many, few = lesson(TOKENS, [2], target), lesson([[4], [7]], [1], [[0.5, 0.5]])
+    many, few = example(TOKENS, [2], target), example([[4], [7]], [1], [[0.5, 0.5]])
     batch = Collator(0)([[many], [few]])
     assert batch["options"].shape == (4, 4)
     assert batch["begins"].tolist() == [True, False, False, True]
@@ -178,9 +178,24 @@ def test_lessons_of_several_tokens_stand_in_one_batch_with_those_of_one():
     wanted = choices(batch)
     torch.manual_seed(0)
     logits = torch.randn(4, VOCABULARY, dtype=torch.float64)
-    both = kl(scored(logits, wanted), wanted)
+    both = kl(student_choices(logits, wanted), wanted)
     alone = choices(Collator(0)([[few]]))
-    assert both[3].item() == pytest.approx(kl(scored(logits[3:], alone), alone).item())
+    assert both[3].item() == pytest.approx(kl(student_choices(logits[3:], alone), alone).item())
     # Options 4 and 7 alike: the divergence of a coin from the student's coin.
     student_ = np.exp(log_softmax(logits[3, [4, 7]].numpy()))
     assert both[3].item() == pytest.approx(rel_entr([0.5, 0.5], student_).sum(), abs=1e-7)
+
+
+def test_the_worked_examples_of_the_docstrings_add_up():
+    """Those of `train.lm.token_choices` and of `train.lm.trainer`, to their four digits."""
+    target, probs = np.array([0.5, 0.3, 0.2]), np.full((2, VOCABULARY), 1e-12)
+    probs[0, [7, 1, 0]] = 0.54, 0.36, 0.1  # 0 is no reply
+    probs[1, [2, 5]] = 0.5
+    logits = {(): np.log(probs[0]), (1,): np.log(probs[1])}
+    twelve = example([[7], [1, 2], [1, 5]], [1], target[None])
+    assert loss(logits, twelve, mass_weight=0.0).round(4).tolist() == [0.0204, 0.0101]
+    assert loss(logits, twelve).round(4).tolist() == [0.1258, 0.0101]
+    q = np.array([0.6, 0.4 * 0.5, 0.4 * 0.5])
+    assert rel_entr(target, q).sum().round(4) == 0.0305
+    seven = example([[7], [1, 2], [1, 5]], [0], target[None])
+    assert loss(logits, seven, mass_weight=0.0).round(4).tolist() == [0.0204]

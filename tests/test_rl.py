@@ -27,10 +27,10 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.run import main as evaluate
 from acquaint_gym.eval.runs.command import InputError
 from acquaint_gym.train import rl_bench
-from acquaint_gym.train.rl import main
+from acquaint_gym.train.rl import main, plan
 from acquaint_gym.train.sb3.env import UserVecEnv
-from acquaint_gym.train.sb3.recipe import parse
-from acquaint_gym.train.sb3.run import Run
+from acquaint_gym.train.sb3.recipe import RLRecipe
+from acquaint_gym.train.sb3.training import Training
 
 ITEMS, FLIGHTS = "acquaint/Questionnaire-v0", "acquaint/FlightChoice-v0"
 ASKING = "acquaint/Interview-v0"
@@ -50,18 +50,18 @@ def recipe_of(way: str, out: Path, **changes):
     given = {**SMALL, **TURNS, "total_steps": 80, **WAYS[way], **changes}
     if way == "dqn":
         del given["n_epochs"]
-    return parse({"algo": way.partition("-")[0], "out": str(out), **given}, "a test")
+    return RLRecipe.parse({"algo": way.partition("-")[0], "out": str(out), **given}, "a test")
 
 
-def run_of(way: str, out: Path, **changes) -> Run:
-    return Run(recipe_of(way, out, **changes), False, Console(quiet=True))
+def run_of(way: str, out: Path, **changes) -> Training:
+    return plan(recipe_of(way, out, **changes), False, Console(quiet=True))
 
 
 @pytest.fixture(scope="module", params=WAYS)
-def trained(request, tmp_path_factory) -> Run:
+def trained(request, tmp_path_factory) -> Training:
     """A finished run of each way of learning, with its policy still in memory."""
     run = run_of(request.param, tmp_path_factory.mktemp(request.param))
-    run.carry_out()
+    run.run()
     return run
 
 
@@ -225,7 +225,7 @@ def test_attributes_are_read_for_all_lanes_and_not_set():
 
 
 def test_a_run_leaves_the_best_policy_and_its_curve(trained):
-    out, recipe = trained.out, trained.recipe
+    out, recipe = trained.folder.path, trained.recipe
     made = json.loads((out / "policy.json").read_text())
     assert made["recipe"] == recipe.plain() == yaml.safe_load((out / "recipe.yaml").read_text())
     with (out / "learning_curve.csv").open() as file:
@@ -282,28 +282,28 @@ def test_the_agent_is_the_policy(trained):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(check, trained):
-    path = str(trained.out)
+    path = str(trained.folder.path)
     check(lambda task: PolicyAgent(task, path), trained.recipe.env, **trained.recipe.settings)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     changes = {"total_steps": 120, "learning_rate": "lin_1e-2", "clip_range": 0.3}
     whole = run_of("ppo", tmp_path / "whole", **changes)
-    whole.carry_out()
+    whole.run()
     broken = run_of("ppo", tmp_path / "broken", **changes)
-    evaluated = broken.examine
+    evaluated = broken.evaluator
 
     def interrupted(folder):
         if folder.name == "checkpoint-80":
             raise KeyboardInterrupt
         return evaluated(folder)
 
-    monkeypatch.setattr(broken, "examine", interrupted)
+    monkeypatch.setattr(broken, "evaluator", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        broken.carry_out()
+        broken.run()
     assert [folder.name for folder in broken.checkpoints()] == ["checkpoint-0", "checkpoint-40"]
     assert not (tmp_path / "broken" / "policy.json").exists()
-    run_of("ppo", tmp_path / "broken", **changes).carry_out()
+    run_of("ppo", tmp_path / "broken", **changes).run()
     for name in ("checkpoint-80", "checkpoint-120"):
         ours, theirs = (
             load_file(tmp_path / way / name / "policy.safetensors") for way in ("broken", "whole")
@@ -336,9 +336,9 @@ def test_it_learns(tmp_path):
         gae_lambda=0.0,
         ent_coef=0.02,
     )
-    run.carry_out()
+    run.run()
     made = json.loads((tmp_path / "policy.json").read_text())["dev"]
-    assert made["low"] > run.examine.beside["random"]["high"] + 0.5
+    assert made["low"] > run.evaluator.beside["random"]["high"] + 0.5
 
 
 def test_wandb_is_written_to_offline_when_asked(tmp_path, monkeypatch):
@@ -347,7 +347,7 @@ def test_wandb_is_written_to_offline_when_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")
-    run_of("ppo", tmp_path / "out", report_to="wandb").carry_out()
+    run_of("ppo", tmp_path / "out", report_to="wandb").run()
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
@@ -398,7 +398,7 @@ def test_the_command_trains_an_agent_that_eval_run_scores(tmp_path, capsys, monk
         (["--settings", "{reward: log_score}"], "take reward=accuracy"),
         (["--learning-rate", "fast"], "learning_rate='fast' is text, expected a number"),
         (["--learning-rate", "lin_fast"], "learning_rate='lin_fast' is text"),
-        (["--net-arch", "wide"], "net_arch=['wide']; expected ints."),
+        (["--net-arch", "wide"], "net_arch='wide'; expected ints."),
         (["--num-envs", "0"], "num_envs=0; expected at least 1."),
         (["--batch-size", "1"], "batch_size=1; expected at least 2"),
         (["--gamma", ".nan"], "gamma=nan; expected at least 0"),
@@ -451,7 +451,7 @@ def test_shipped_recipes_make_the_shipped_agents(name, tmp_path, monkeypatch):
     arguments = parse_agent(f"ppo-{name}", []).arguments
     command, _, config = arguments["made_by"].rpartition(" ")
     assert command == "python -m train.rl --config"
-    recipe = parse(yaml.safe_load((ROOT / config).read_text()), config)
+    recipe = RLRecipe.parse(yaml.safe_load((ROOT / config).read_text()), config)
     assert (recipe.env, recipe.out) == (SHIPPED[name], arguments["path"])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("acquaint_gym.agents.networks.policy.ROOT", tmp_path)
@@ -461,7 +461,7 @@ def test_shipped_recipes_make_the_shipped_agents(name, tmp_path, monkeypatch):
 
 
 def test_a_policy_for_a_task_of_another_shape_is_refused(tmp_path):
-    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    run_of("ppo", tmp_path, total_steps=40).run()
     for env_id, settings, part in (
         (ITEMS, {"num_turns": 6}, "turns are 5; here they are 6"),
         (FLIGHTS, {"num_turns": 5}, "actions are 5: ['Very Inaccurate'"),
@@ -506,12 +506,12 @@ def test_a_file_is_no_folder_of_results(tmp_path, capsys):
 
 
 def test_fresh_removes_what_a_run_left_and_nothing_else(tmp_path):
-    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    run_of("ppo", tmp_path, total_steps=40).run()
     before = {file.name for file in tmp_path.iterdir()}
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "checkpoint-9999").mkdir()
     recipe = recipe_of("ppo", tmp_path, total_steps=80)
-    Run(recipe, True, Console(quiet=True)).carry_out()
+    plan(recipe, True, Console(quiet=True)).run()
     assert (tmp_path / "notes.txt").read_text() == "mine"
     left = {file.name for file in tmp_path.iterdir()}
     assert left == before | {"notes.txt", "checkpoint-80"}  # of the new run, and not the empty one
@@ -527,7 +527,7 @@ def test_fresh_removes_what_a_run_left_and_nothing_else(tmp_path):
     ],
 )
 def test_a_damaged_policy_is_refused_in_one_line(name, text, tmp_path):
-    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    run_of("ppo", tmp_path, total_steps=40).run()
     (tmp_path / name).write_text(text)
     task, _ = people(ITEMS, 1, num_turns=5)
     with pytest.raises(ValueError, match=r"no policy of train\.rl .*train again\.$"):
@@ -535,12 +535,12 @@ def test_a_damaged_policy_is_refused_in_one_line(name, text, tmp_path):
 
 
 def test_a_damaged_checkpoint_is_named_and_one_of_another_name_is_passed_over(tmp_path):
-    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    run_of("ppo", tmp_path, total_steps=40).run()
     (tmp_path / "policy.json").unlink()
     (tmp_path / "checkpoint-old").mkdir()
     (tmp_path / "checkpoint-old" / "state.pt").write_text("x")
-    run_of("ppo", tmp_path, total_steps=40).carry_out()
+    run_of("ppo", tmp_path, total_steps=40).run()
     (tmp_path / "policy.json").unlink()
     (tmp_path / "checkpoint-40" / "state.pt").write_bytes(b"PK")
     with pytest.raises(InputError, match="checkpoint-40: a damaged checkpoint"):
-        run_of("ppo", tmp_path, total_steps=40).carry_out()
+        run_of("ppo", tmp_path, total_steps=40).run()

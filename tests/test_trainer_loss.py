@@ -11,14 +11,14 @@ from scipy.special import logsumexp
 from transformers import TrainingArguments
 
 from acquaint_gym.train.lm.batches import Collator, choices
-from acquaint_gym.train.lm.objectives import kl, scored
-from acquaint_gym.train.lm.token_choices import Lesson, Replies
+from acquaint_gym.train.lm.objectives import kl, student_choices
+from acquaint_gym.train.lm.token_choices import ReplyTrie, TrainingExample
 from acquaint_gym.train.lm.trainer import DistillTrainer
 
 VOCABULARY, TURNS, BELIEF_WEIGHT = 11, 3, 0.5
 OPTIONS = np.array([7, 2, 5, 9])
-REPLIES = Replies(OPTIONS[:, None].tolist())
-REVERSED = Replies(OPTIONS[::-1, None].tolist())
+REPLIES = ReplyTrie(OPTIONS[:, None].tolist())
+REVERSED = ReplyTrie(OPTIONS[::-1, None].tolist())
 
 
 class Says(torch.nn.Module):
@@ -36,7 +36,7 @@ def conversation(rng):
     legal = np.ones((TURNS, 4), dtype=bool)
     legal[1, 2] = False
     target = rng.dirichlet(np.ones(4), TURNS) * legal
-    return Lesson(
+    return TrainingExample(
         ids=np.arange(9, dtype=np.int32),
         positions=np.array([2, 5, 8]),
         replies=REPLIES,
@@ -49,7 +49,7 @@ def conversation(rng):
 
 
 def question(rng):
-    return Lesson(
+    return TrainingExample(
         ids=np.arange(4, dtype=np.int32),
         positions=np.array([3]),
         replies=REVERSED,
@@ -58,7 +58,7 @@ def question(rng):
         target=rng.dirichlet(np.ones(4), 1).astype(np.float32),
         action=np.array([-1]),
         answer=np.array([-1]),
-        report=True,
+        asks_belief=True,
     )
 
 
@@ -69,7 +69,7 @@ def mixed():
 
 
 def said(groups):
-    positions = sum(len(lesson.positions) for group in groups for lesson in group)
+    positions = sum(len(example.positions) for group in groups for example in group)
     return 2 * np.random.default_rng(1).normal(size=(positions, VOCABULARY))
 
 
@@ -78,18 +78,18 @@ def by_hand(groups, mass_weight, choice_weight=0.0):
     total, logits = 0.0, iter(said(groups))
     for group in groups:
         questions = len(group) - 1
-        for lesson in group:
-            weight = BELIEF_WEIGHT * TURNS / questions if lesson.report else 1.0
-            for turn in range(len(lesson.positions)):
+        for example in group:
+            weight = BELIEF_WEIGHT * TURNS / questions if example.asks_belief else 1.0
+            for turn in range(len(example.positions)):
                 row = next(logits)
-                legal, tokens = lesson.legal[turn], np.ravel(lesson.replies.tokens)
+                legal, tokens = example.legal[turn], np.ravel(example.replies.tokens)
                 options = row[tokens[legal]]
                 among = options - logsumexp(options)
-                target = lesson.target[turn, legal].astype(float)
+                target = example.target[turn, legal].astype(float)
                 cell = sum(p * (np.log(p) - q) for p, q in zip(target, among, strict=True))
                 cell -= mass_weight * (logsumexp(options) - logsumexp(row))
-                if not lesson.report:
-                    chosen = row[tokens[lesson.action[turn]]]
+                if not example.asks_belief:
+                    chosen = row[tokens[example.action[turn]]]
                     cell -= choice_weight * (chosen - logsumexp(options))
                 total += weight * cell
     return total
@@ -105,7 +105,7 @@ def loss(tmp_path):
             objective=objective,
             mass_weight=mass_weight,
             choice_weight=choice_weight,
-            examine=None,
+            evaluator=None,
             lengths=[],
             model=net,
             args=TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"),
@@ -137,12 +137,12 @@ def test_the_choice_is_that_of_actions_only(choice_weight, loss):
     assert found == pytest.approx(by_hand(groups, 0.5, choice_weight) / (2 * TURNS), rel=1e-6)
     _, without = loss(batch, logits, 0.5)
     moved = np.abs(gradient - without).max(axis=1) > 1e-6
-    assert moved.tolist() == (~batch["reports"]).tolist()
+    assert moved.tolist() == (~batch["asks_belief"]).tolist()
 
 
 def test_questions_alone_have_no_choice(loss):
     whole = Collator(0, BELIEF_WEIGHT)(mixed())
-    asked, rows = whole["reports"], whole["answer_mask"].nonzero()[:, 0]
+    asked, rows = whole["asks_belief"], whole["answer_mask"].nonzero()[:, 0]
     assert asked.sum() == 3
     by_row = {"input_ids", "answer_mask", "tokens"}
     batch = {
@@ -165,10 +165,10 @@ SPELLED = [[7, 1], [7, 2], [5], [9, 3, 1]]
 def spelled():
     """Three turns, in which 7 2, 9 3 1 and 5 were given."""
     target = np.random.default_rng(2).dirichlet(np.ones(4), TURNS).astype(np.float32)
-    return Lesson(
+    return TrainingExample(
         ids=np.arange(11, dtype=np.int32),
         positions=np.array([1, 5, 10]),
-        replies=Replies(SPELLED),
+        replies=ReplyTrie(SPELLED),
         given=np.array([1, 3, 2]),
         legal=np.ones((TURNS, 4), dtype=bool),
         target=target,
@@ -179,17 +179,17 @@ def spelled():
 
 @pytest.mark.parametrize("mass_weight", [0.0, 0.5, 3.0])
 def test_replies_of_several_tokens_count_as_one_reply(mass_weight, loss):
-    lesson = spelled()
-    batch, total = Collator(0)([[lesson]]), 0.0
+    example = spelled()
+    batch, total = Collator(0)([[example]]), 0.0
     assert batch["answer_mask"].sum() == 2 + 3 + 1
     logits = 2 * np.random.default_rng(1).normal(size=(6, VOCABULARY))
     rows = iter(logits)
-    for turn, reply in enumerate(lesson.given):
+    for turn, reply in enumerate(example.given):
         for far in range(len(SPELLED[reply])):
             row, passing = next(rows), {}
             for number, tokens in enumerate(SPELLED):
                 if tokens[:far] == SPELLED[reply][:far] and len(tokens) > far:
-                    chance = float(lesson.target[turn, number])
+                    chance = float(example.target[turn, number])
                     passing[tokens[far]] = passing.get(tokens[far], 0.0) + chance
             mass, options = sum(passing.values()), row[list(passing)]
             among = options - logsumexp(options)
@@ -202,9 +202,9 @@ def test_replies_of_several_tokens_count_as_one_reply(mass_weight, loss):
 
 
 def test_the_log_counts_replies_and_questions_once_and_weighs_what_is_said_elsewhere(tmp_path):
-    lesson = spelled()
-    asked = lesson._replace(report=True)
-    batch = Collator(0)([[lesson, asked]])
+    example = spelled()
+    asked = example._replace(asks_belief=True)
+    batch = Collator(0)([[example, asked]])
     places = len(batch["weight"])
     logits = torch.from_numpy(np.random.default_rng(1).normal(size=(places, VOCABULARY)))
     net = Says(logits.numpy())
@@ -212,7 +212,7 @@ def test_the_log_counts_replies_and_questions_once_and_weighs_what_is_said_elsew
         objective="kl",
         mass_weight=1.0,
         choice_weight=0.0,
-        examine=None,
+        evaluator=None,
         lengths=[],
         model=net,
         args=TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"),
@@ -221,11 +221,12 @@ def test_the_log_counts_replies_and_questions_once_and_weighs_what_is_said_elsew
     trainer.compute_loss(net, batch)
     divergence, elsewhere, replies, _, questions, tokens = trainer._sums.tolist()
     assert (replies, questions, tokens) == (TURNS, TURNS, 2 * 11)
-    reply = ~batch["reports"]
+    reply = ~batch["asks_belief"]
     wanted = choices(batch)
-    mass = (scored(logits, wanted).elsewhere * wanted.target.sum(1))[reply].sum().item()
+    student = student_choices(logits, wanted)
+    mass = (student.legal_nll * wanted.target.sum(1))[reply].sum().item()
     assert elsewhere == pytest.approx(mass, rel=1e-5)
-    assert divergence == pytest.approx(kl(scored(logits, wanted), wanted)[reply].sum().item())
+    assert divergence == pytest.approx(kl(student, wanted)[reply].sum().item())
     assert wanted.target.sum(1)[reply].min() < 0.9  # there is something to weigh
 
 

@@ -11,15 +11,12 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from tiny_train import TURNS, base, recipe, taught, traces
-from transformers import TrainingArguments
-from trl import DPOConfig, SFTConfig
+from tiny_train import TURNS, base, examples_of, recipe, traces
 
 from acquaint_gym.train import dpo, sft
-from acquaint_gym.train.distill import Distill, distill
-from acquaint_gym.train.dpo import Dpo
-from acquaint_gym.train.recipes.language_model import parse, read
-from acquaint_gym.train.sft import Sft
+from acquaint_gym.train.distill import distill
+from acquaint_gym.train.recipes.command import read
+from acquaint_gym.train.recipes.language_model import Distill, Dpo, Sft
 
 CONSOLE = Console(stderr=True)
 
@@ -37,7 +34,6 @@ def test_fine_tuning_is_distillation_of_hard_labels(target, given, tmp_path):
     ours = distill(
         recipe(
             Distill,
-            TrainingArguments,
             **common,
             out=str(tmp_path / "ours"),
             objective=f"ce-{target}",
@@ -63,43 +59,41 @@ def test_whoever_asks_learns_whole_numbers(given, tmp_path):
     asking = ["--env", "acquaint/Interview-v0", "--set=num_turns=3"]
     folder = traces(tmp_path / "traces", *asking, users=4)
     settings = given | {"traces": str(folder), "max_steps": 1}
-    fit = sft.prepare(recipe(Sft, SFTConfig, **settings, out=str(tmp_path / "sft")), False, CONSOLE)
-    [trainer] = fit.args
-    for row, lesson in zip(trainer.train_dataset, taught(folder), strict=True):
-        wanted = [lesson.replies.tokens[reply] for reply in lesson.action]
+    fit = sft.plan(recipe(Sft, **settings, out=str(tmp_path / "sft")), False, CONSOLE)
+    trainer = fit.trainer
+    for row, example in zip(trainer.train_dataset, examples_of(folder), strict=True):
+        wanted = [example.replies.tokens[reply] for reply in example.action]
         assert [token for token in row["labels"] if token >= 0] == list(chain(*wanted))
-        for position, tokens in zip(lesson.positions, wanted, strict=True):
+        for position, tokens in zip(example.positions, wanted, strict=True):
             assert row["labels"][position + 1 : position + 1 + len(tokens)] == tokens
             assert row["input_ids"][position + 1 : position + 1 + len(tokens)] == tokens
-    fit()
+    fit.run()
     # Where others asked, the number that stands there is read, and the teacher's is wanted.
     others = traces(tmp_path / "others", *asking, "--agent", "random", users=4)
-    fit = sft.prepare(
-        recipe(Sft, SFTConfig, **settings | {"traces": str(others)}, out=str(tmp_path / "other")),
+    fit = sft.plan(
+        recipe(Sft, **settings | {"traces": str(others)}, out=str(tmp_path / "other")),
         False,
         CONSOLE,
     )
-    [trainer] = fit.args
+    trainer = fit.trainer
     ends = 0
-    for row, lesson in zip(trainer.train_dataset, taught(others), strict=True):
-        assert row["input_ids"][:-1] == lesson.ids.tolist()
+    for row, example in zip(trainer.train_dataset, examples_of(others), strict=True):
+        assert row["input_ids"][:-1] == example.ids.tolist()
         assert min(row["input_ids"]) >= 0
         ends += row["labels"][-1] == -100
-        first = [lesson.replies.tokens[reply][0] for reply in lesson.action]
-        assert [row["labels"][at + 1] for at in lesson.positions] == first
+        first = [example.replies.tokens[reply][0] for reply in example.action]
+        assert [row["labels"][at + 1] for at in example.positions] == first
     assert ends > 0  # the teacher's last number is another one
-    fit()
-    prefer = dpo.prepare(
-        recipe(Dpo, DPOConfig, **settings, out=str(tmp_path / "dpo")), False, CONSOLE
-    )
-    [trainer] = prefer.args
+    fit.run()
+    prefer = dpo.plan(recipe(Dpo, **settings, out=str(tmp_path / "dpo")), False, CONSOLE)
+    trainer = prefer.trainer
     for row in trainer.train_dataset:
         assert len(row["chosen_ids"]) > 1
         assert row["chosen_ids"] != row["rejected_ids"]
-    prefer()
+    prefer.run()
     with pytest.raises(ValueError, match="people's own answers are no replies to learn"):
-        sft.prepare(
-            recipe(Sft, SFTConfig, **settings, target="user", out=str(tmp_path / "no")),
+        sft.plan(
+            recipe(Sft, **settings, target="user", out=str(tmp_path / "no")),
             False,
             CONSOLE,
         )
@@ -118,9 +112,7 @@ SAME = (
 
 def test_preferences_move_the_teachers_choice_up(given, tmp_path):
     settings = given | {"out": str(tmp_path / "out"), "pairs": 2, "eval_strategy": "steps"}
-    made = dpo.prepare(
-        recipe(Dpo, DPOConfig, **settings, eval_steps=6, eval_users=2), False, dpo.Console()
-    )()
+    made = dpo.plan(recipe(Dpo, **settings, eval_steps=6, eval_users=2), False, CONSOLE).run()
     margins = [line["rewards/margins"] for line in made["history"] if "rewards/margins" in line]
     assert margins[0] == pytest.approx(0)  # the adapter begins as nothing
     assert margins[-1] > 0.05
@@ -131,16 +123,16 @@ def test_preferences_move_the_teachers_choice_up(given, tmp_path):
 
 def test_a_pair_is_a_transcript_the_teachers_choice_and_another_reply(given, tmp_path):
     settings = given | {"out": str(tmp_path / "out"), "pairs": 3}
-    [trainer] = dpo.prepare(recipe(Dpo, DPOConfig, **settings), False, dpo.Console()).args
+    trainer = dpo.plan(recipe(Dpo, **settings), False, CONSOLE).trainer
     rows = trainer.train_dataset
-    lessons = taught(given["traces"])
-    assert len(rows) == 3 * len(lessons)
+    examples = examples_of(given["traces"])
+    assert len(rows) == 3 * len(examples)
     for number, row in enumerate(rows):
-        lesson = lessons[number // 3]
-        [turn] = [t for t in range(TURNS) if lesson.positions[t] + 1 == len(row["prompt_ids"])]
-        assert row["prompt_ids"] == lesson.ids[: lesson.positions[turn] + 1].tolist()
-        assert row["chosen_ids"] == lesson.replies.tokens[lesson.action[turn]]
-        assert row["rejected_ids"] in lesson.replies.tokens
+        example = examples[number // 3]
+        [turn] = [t for t in range(TURNS) if example.positions[t] + 1 == len(row["prompt_ids"])]
+        assert row["prompt_ids"] == example.ids[: example.positions[turn] + 1].tolist()
+        assert row["chosen_ids"] == example.replies.tokens[example.action[turn]]
+        assert row["rejected_ids"] in example.replies.tokens
         assert row["rejected_ids"] != row["chosen_ids"]
 
 
@@ -174,11 +166,7 @@ def test_what_trls_trainers_do_not_take_is_said_before_anything_is_written(
     assert not out.parent.exists()
 
 
-KINDS = {
-    "distill": (Distill, TrainingArguments),
-    "sft": (Sft, SFTConfig),
-    "dpo": (Dpo, DPOConfig),
-}
+KINDS = {"distill": Distill, "sft": Sft, "dpo": Dpo}
 RECIPES = sorted(
     path
     for path in (Path(__file__).parent.parent / "configs" / "train").glob("*.yaml")
@@ -192,12 +180,12 @@ def test_shipped_recipes_are_read_by_the_command_they_name(path):
     command = r"python -m train\.(\w+) --config configs/train/([\w.-]+\.yaml)"
     [[method, name]] = re.findall(command, path.read_text("utf-8"))
     assert name == path.name
-    told = parse(*KINDS[method], read(str(path)), path.name)
+    told = KINDS[method].parse(read(str(path)), path.name)
     assert told.out.startswith("runs/")
     assert read(path.stem) == read(str(path))
     assert isinstance(told.trainer["learning_rate"], float)
 
 
 def test_recipes_take_arguments_of_trls_own(given, tmp_path):
-    told = recipe(Sft, SFTConfig, **given, out=str(tmp_path), packing=False)
+    told = recipe(Sft, **given, out=str(tmp_path), packing=False)
     assert told.trainer["packing"] is False

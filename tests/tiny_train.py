@@ -9,10 +9,9 @@ from tiny_llm import random_model, tokenizer
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.train.collect import main as collect
-from acquaint_gym.train.lm.examples import lessons
-from acquaint_gym.train.lm.token_choices import Lesson
-from acquaint_gym.train.recipes.language_model import parse
-from acquaint_gym.train.sources import sources
+from acquaint_gym.train.lm.examples import training_examples
+from acquaint_gym.train.lm.token_choices import TrainingExample
+from acquaint_gym.train.sources import load_sources
 
 TURNS = 5
 # In another order for everybody, so that some are soon asked about one trait twice.
@@ -35,17 +34,17 @@ def base(folder: Path, **sizes: Any) -> Path:
     return folder
 
 
-def taught(folder: Path, **settings: Any) -> list[Lesson]:
-    """The lessons of a folder of traces."""
+def examples_of(folder: Path, **settings: Any) -> list[TrainingExample]:
+    """The training examples of a folder of traces."""
     dialogue = Dialogue(tokenizer(), "tiny")
     return [
-        lesson
-        for source in sources([str(folder)], **settings)
-        for lesson in lessons(source, dialogue)
+        example
+        for source in load_sources([str(folder)], **settings)
+        for example in training_examples(source, dialogue)
     ]
 
 
-def recipe(kind: Any, trainer: Any, **given: Any) -> Any:
+def recipe(kind: Any, **given: Any) -> Any:
     """A short recipe: six updates of four people each."""
     settings = {
         "per_device_train_batch_size": 4,
@@ -58,4 +57,4 @@ def recipe(kind: Any, trainer: Any, **given: Any) -> Any:
         "use_cpu": True,
         "disable_tqdm": True,
     }
-    return parse(kind, trainer, settings | given, "test")
+    return kind.parse(settings | given, "test")

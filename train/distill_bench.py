@@ -29,19 +29,17 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
-from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.eval.runs.evaluation import People, Player, plan
 from acquaint_gym.eval.runs.store import Run
 from acquaint_gym.eval.speed.llm import EMBEDDED, made_of, random_llama
 from acquaint_gym.train.lm.base_models import quiet, with_adapter
-from acquaint_gym.train.lm.batches import Collator, Group, Lessons
-from acquaint_gym.train.lm.examples import lessons
+from acquaint_gym.train.lm.batches import Collator, Examples, Group
+from acquaint_gym.train.lm.examples import training_examples
 from acquaint_gym.train.lm.trainer import DistillTrainer
 from acquaint_gym.train.recipes.checks import at_least
-from acquaint_gym.train.recipes.language_model import Recipe
-from acquaint_gym.train.sources import Source, transcripts
+from acquaint_gym.train.recipes.language_model import LanguageModelRecipe
+from acquaint_gym.train.sources import TraceSource, transcripts
 
 OURS, PLAIN = "distillation, logits at answers", "plain tuning, all logits"
 IGNORED = -100  # a label that transformers' loss leaves out
@@ -80,15 +78,16 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
         ValueError: an unknown architecture, or one that this machine is too slow for.
     """
     source = recorded(steps * batch_size, turns)
-    told = transcripts(source)
-    rows = range(told.num_people)
-    chats = [source.task.prompt(told.person(row)) for row in rows]
+    transcript = transcripts(source)
+    rows = range(transcript.num_people)
+    chats = [source.task.prompt(transcript.person(row)) for row in rows]
     config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
-    groups = [[lesson] for lesson in lessons(source, Dialogue(tokenizer, arch))]
+    groups = [[one] for one in training_examples(source, Dialogue(tokenizer, arch))]
     base = random_llama(arch, config)
     weights = base.num_parameters()
-    model = with_adapter(base, Recipe(traces=["none"], model=arch, out="none"), seed=0)
-    tokens = sum(len(lesson.ids) for group in groups for lesson in group)
+    recipe = LanguageModelRecipe(traces=["none"], model=arch, out="none")
+    model = with_adapter(base, recipe, seed=0)
+    tokens = sum(len(example.ids) for group in groups for example in group)
     with TemporaryDirectory() as folder, quiet():
         ways = trainers(model, groups, batch_size, Path(folder))
         # The first update, which is not timed.
@@ -119,14 +118,13 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
     return table
 
 
-def recorded(people: int, turns: int) -> Source:
+def recorded(people: int, turns: int) -> TraceSource:
     """Conversations of a random agent with training people, and what the teacher thinks of them."""
-    everyone, person = People("train", 0, None), np.arange(people)
-    (job,) = plan(ENV, ["random"], everyone, {"num_turns": turns})
-    env, (agent, teacher) = job.environment(people), job.agents()
-    uniform = PersonStreams(everyone.suite_seed, "agents", turns).uniform(person)
-    trace = rollout(env, agent, teacher, person, uniform)
-    return Source(Path(), Run(ENV, "random", job.config(), trace), env.task)
+    (evaluation,) = plan(ENV, ["random"], People("train", 0, None), {"num_turns": turns})
+    player = Player(evaluation)
+    trace = player.play(np.arange(people))
+    run = Run(ENV, "random", evaluation.config(), trace)
+    return TraceSource(Path(), run, player.environment(people).task)
 
 
 def trainers(
@@ -149,7 +147,7 @@ def trainers(
                 dataloader_pin_memory=False,
                 use_cpu=model.device.type == "cpu",
             )
-            data = Lessons(groups)
+            data = Examples(groups)
             trainer = kind(
                 model=model, args=arguments, train_dataset=data, data_collator=collate, **settings
             )
@@ -158,10 +156,10 @@ def trainers(
 
         return train
 
-    lengths = [len(lesson.ids) for (lesson,) in groups]
+    lengths = [len(example.ids) for (example,) in groups]
     ours = {"objective": "kl", "mass_weight": 1.0, "choice_weight": 0.0}
     return {
-        OURS: built(DistillTrainer, Collator(pad=0), examine=None, lengths=lengths, **ours),
+        OURS: built(DistillTrainer, Collator(pad=0), evaluator=None, lengths=lengths, **ours),
         PLAIN: built(Trainer, next_tokens),
     }
 

@@ -21,7 +21,7 @@ import numpy as np
 from acquaint_gym.envs.files import atomic
 from acquaint_gym.envs.gym_env import UserEnv
 from acquaint_gym.eval.runs.store import slug
-from acquaint_gym.train.sources import Source, sources, transcripts
+from acquaint_gym.train.sources import TraceSource, load_sources, transcripts
 
 # Where Minari looks for data sets.
 ROOT = "MINARI_DATASETS_PATH"
@@ -49,7 +49,7 @@ class Form(NamedTuple):
 class Writer(Protocol):
     """Writes the traces of one environment."""
 
-    def __call__(self, source: Source, path: Path, with_levels: bool) -> Path:
+    def __call__(self, source: TraceSource, path: Path, with_levels: bool) -> Path:
         """To this path, with an ending of its own; where it lies now."""
 
 
@@ -69,14 +69,14 @@ def export(form: str, folder: Path, with_levels: bool) -> list[Path]:
     """
     EXPORTS[form].check()
     written = []
-    for source in sources([str(folder)]):
+    for source in load_sources([str(folder)]):
         path = folder / "export" / form / f"{slug(source.run.env)}-{slug(source.run.agent)}"
         path.parent.mkdir(parents=True, exist_ok=True)
         written.append(EXPORTS[form].write(source, path, with_levels))
     return written
 
 
-def conversations(source: Source, with_levels: bool) -> Iterator[dict[str, Any]]:
+def conversations(source: TraceSource, with_levels: bool) -> Iterator[dict[str, Any]]:
     """A table a person.
 
     `messages` is the whole conversation, ending with the farewell that tells the last answer;
@@ -85,7 +85,7 @@ def conversations(source: Source, with_levels: bool) -> Iterator[dict[str, Any]]
     """
     task, trace, observation = source.task, source.run.trace, transcripts(source)
     for row, length in enumerate(trace.length.astype(int)):
-        told: dict[str, Any] = {
+        line: dict[str, Any] = {
             "env": source.run.env,
             "person": int(trace.person[row]),
             "messages": task.prompt(observation.person(row)),
@@ -102,11 +102,11 @@ def conversations(source: Source, with_levels: bool) -> Iterator[dict[str, Any]]
             ],
         }
         if with_levels:
-            told["levels"] = trace.levels[row].tolist()
-        yield told
+            line["levels"] = trace.levels[row].tolist()
+        yield line
 
 
-def _jsonl(source: Source, path: Path, with_levels: bool) -> Path:
+def _jsonl(source: TraceSource, path: Path, with_levels: bool) -> Path:
     """One conversation a line."""
     file = path.with_name(f"{path.name}.jsonl")
     with atomic(file) as partial, partial.open("w", encoding="utf-8") as lines:
@@ -115,7 +115,7 @@ def _jsonl(source: Source, path: Path, with_levels: bool) -> Path:
     return file
 
 
-def _datasets(source: Source, path: Path, with_levels: bool) -> Path:
+def _datasets(source: TraceSource, path: Path, with_levels: bool) -> Path:
     """A folder for `datasets.load_from_disk`."""
     from datasets import Dataset
 
@@ -123,7 +123,7 @@ def _datasets(source: Source, path: Path, with_levels: bool) -> Path:
     return path
 
 
-def _minari(source: Source, path: Path, with_levels: bool) -> Path:
+def _minari(source: TraceSource, path: Path, with_levels: bool) -> Path:
     """A data set for `minari.load_dataset`; MINARI_DATASETS_PATH is the folder of `path`."""
     import minari
     from minari.data_collector.episode_buffer import EpisodeBuffer
@@ -141,13 +141,13 @@ def _minari(source: Source, path: Path, with_levels: bool) -> Path:
         **config["env_settings"],
     )
     assert isinstance(env.unwrapped, UserEnv)
-    told, episodes = transcripts(source), []
+    transcript, episodes = transcripts(source), []
     actions: Any = trace.actions.astype(np.int64)
     if task.states_distribution:
         flat = np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions))
         actions = task.to_box(flat).reshape(trace.action_probs.shape)
     for row, length in enumerate(trace.length.astype(int)):
-        one = told.rows(np.full(length + 1, row))
+        one = transcript.rows(np.full(length + 1, row))
         over = np.arange(length) == length - 1
         early = length < task.num_turns
         # An info goes with every observation, the last one included.

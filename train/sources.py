@@ -20,7 +20,7 @@ from acquaint_gym.eval.trace import Trace
 
 
 @dataclass(frozen=True)
-class Source:
+class TraceSource:
     """Traces of one environment.
 
     Attributes:
@@ -65,20 +65,20 @@ class Source:
         return hashlib.sha256(parts).hexdigest()[:16]
 
 
-def sources(
+def load_sources(
     folders: Sequence[str], max_people: int | None = None, imitate: str = "teacher"
-) -> list[Source]:
+) -> list[TraceSource]:
     """The traces in some folders; of a folder with splits, those of training.
 
     Args:
         folders: of `train.collect`.
         max_people: the first so many of each trace.
-        imitate: see `Source`.
+        imitate: see `TraceSource`.
 
     Raises:
         ValueError: no traces there, or of a task that is not here.
     """
-    found = []
+    sources = []
     for name in folders:
         folder = Path(name)
         if not (folder / "traces").is_dir():
@@ -91,14 +91,14 @@ def sources(
             arguments = {**run.config["env_spec"], **run.config["env_settings"]}
             task = make_task(arguments.pop("task"), **arguments)
             trace = run.trace.select(slice(max_people))
-            told = Run(run.env, run.agent, run.config, trace)
-            found.append(Source(folder, told, task, imitate))
-    return found
+            part = Run(run.env, run.agent, run.config, trace)
+            sources.append(TraceSource(folder, part, task, imitate))
+    return sources
 
 
-def check_people(found: Sequence[Source]) -> None:
+def check_people(sources: Sequence[TraceSource]) -> None:
     """Raises a `ValueError` for traces of the synthetic people on whom agents are scored."""
-    for source in found:
+    for source in sources:
         people = source.run.config["people"]
         if people["split"] == "test":  # which recorded respondents do not have
             raise ValueError(
@@ -107,9 +107,9 @@ def check_people(found: Sequence[Source]) -> None:
             )
 
 
-def check_answers(found: Sequence[Source]) -> None:
+def check_answers(sources: Sequence[TraceSource]) -> None:
     """Raises a `ValueError` for traces in which people's answers are no replies of the agent's."""
-    for source in found:
+    for source in sources:
         if source.task.agent_asks:
             raise ValueError(
                 f"{source.run.env}: agents ask here, and people's own answers are no replies to "
@@ -117,14 +117,14 @@ def check_answers(found: Sequence[Source]) -> None:
             )
 
 
-def transcripts(source: Source) -> Transcript:
+def transcripts(source: TraceSource) -> Transcript:
     """The finished transcripts of all people of a source.
 
     Raises:
         ValueError: of sceptical respondents, who may have rejected the right action.
     """
     task, trace, people = source.task, source.run.trace, source.run.config["people"]
-    actions = _chosen(task, trace) if task.states_distribution else trace.actions.astype(np.int64)
+    actions = _actions(task, trace) if task.states_distribution else trace.actions.astype(np.int64)
     happened = trace.happened
     willing = np.ones(actions.shape, dtype=bool)
     if task.quirks.skepticism:
@@ -132,17 +132,17 @@ def transcripts(source: Source) -> Transcript:
             raise ValueError(f"{source.folder}: traces of sceptical respondents cannot be taught.")
         everyone = Simulator(task, people["split"], people["suite_seed"])
         willing = everyone.draw(trace.person).would_accept
-    shown = task.feedback_of(actions, trace.answers.astype(np.int64), willing)
+    feedback = task.feedback_of(actions, trace.answers.astype(np.int64), willing)
     return Transcript.of(
         trace.length,
         trace.stimuli,
         np.where(happened, actions, -1),
-        np.where(happened, shown, -1),
+        np.where(happened, feedback, -1),
         context=None if task.context is None else trace.context,
     ).with_mask(task)
 
 
-def _chosen(task: UserTask, trace: Trace) -> Ints:
+def _actions(task: UserTask, trace: Trace) -> Ints:
     """`[N, T]` actions in the transcripts of a task whose actions state distributions."""
-    stated = task.to_box(np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions)))
-    return task.from_box(stated).reshape(trace.actions.shape)
+    box = task.to_box(np.nan_to_num(trace.action_probs).reshape(-1, len(task.actions)))
+    return task.from_box(box).reshape(trace.actions.shape)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import load_stored
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
-from acquaint_gym.train.recipes.language_model import Recipe
-from acquaint_gym.train.sources import Source
+from acquaint_gym.train.recipes.language_model import LanguageModelRecipe
+from acquaint_gym.train.recipes.provenance import provenance
+from acquaint_gym.train.sources import TraceSource
 
 PACKAGES = ("acquaint-gym", "torch", "transformers", "peft", "accelerate")
 
 
-def load_base(recipe: Recipe) -> tuple[Any, Any]:
+def load_base(recipe: LanguageModelRecipe) -> tuple[Any, Any]:
     """The base and its tokenizer; on the processor, from where the trainer moves it.
 
     Raises:
@@ -39,7 +39,7 @@ def load_base(recipe: Recipe) -> tuple[Any, Any]:
     return load_stored(name, recipe.revision, **settings), tokenizer
 
 
-def lora_config(recipe: Recipe) -> Any:
+def lora_config(recipe: LanguageModelRecipe) -> Any:
     """The adapter that a recipe describes; None for full tuning."""
     if recipe.tuning == "full":
         return None
@@ -56,7 +56,7 @@ def lora_config(recipe: Recipe) -> Any:
     )
 
 
-def with_adapter(model: Any, recipe: Recipe, seed: int) -> Any:
+def with_adapter(model: Any, recipe: LanguageModelRecipe, seed: int) -> Any:
     """The model, frozen, with a new adapter in training; or the model, to be trained as a whole."""
     config = lora_config(recipe)
     if config is None:
@@ -80,41 +80,36 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def provenance(
-    method: str, recipe: Recipe, found: Sequence[Source], dialogue: Dialogue, model: Any
+def adapter_card(
+    method: str,
+    recipe: LanguageModelRecipe,
+    sources: Sequence[TraceSource],
+    dialogue: Dialogue,
+    model: Any,
 ) -> dict[str, Any]:
     """What `adapter.json` says; see `agents.llm.adapter` for who reads it.
 
     Args:
         method: how it is trained, e.g. `distill`.
-        recipe: the settings; folders in it are left out, they mean nothing elsewhere.
-        found: the traces.
+        recipe: the settings.
+        sources: the traces.
         dialogue: of the base's tokenizer.
         model: the base.
     """
-    folders = ("traces", "out", "model", "eval_data")
-    commit = getattr(model.config, "_commit_hash", None)
+    where = folder(recipe.model)
     environments = [
         {
             **source.described(),
             "prompts": prompt_digest(source.task),
             "tokens": token_digest(source.task, dialogue),
         }
-        for source in found
+        for source in sources
     ]
-    return {
-        "format": 1,
-        "method": method,
-        "tuning": recipe.tuning,
-        "base": {
-            "model": Path(recipe.model).name
-            if Path(folder(recipe.model)).is_dir()
-            else recipe.model,
-            "revision": recipe.revision or commit,
-            "weights": weights_digest(folder(recipe.model), recipe.revision),
-            "config": config_digest(folder(recipe.model), recipe.revision),
-        },
-        "environments": environments,
-        "recipe": {key: value for key, value in recipe.plain().items() if key not in folders},
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+    base = {
+        "model": Path(recipe.model).name if Path(where).is_dir() else recipe.model,
+        "revision": recipe.revision or getattr(model.config, "_commit_hash", None),
+        "weights": weights_digest(where, recipe.revision),
+        "config": config_digest(where, recipe.revision),
     }
+    table = recipe.plain()
+    return provenance(method, table, environments, PACKAGES, tuning=recipe.tuning, base=base)

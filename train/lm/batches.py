@@ -1,4 +1,4 @@
-"""Lessons as tensors: padded batches, and batches of lessons of similar length."""
+"""Training examples as tensors: padded batches, of examples of similar length."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from acquaint_gym.train.lm.objectives import Choices
-from acquaint_gym.train.lm.token_choices import Lesson
+from acquaint_gym.train.lm.token_choices import TrainingExample
 
-Group = Sequence[Lesson]
+Group = Sequence[TrainingExample]
 """The conversation with a person, first, and questions about that person."""
 
 
-class Lessons(Dataset[Group]):
-    """Groups of lessons, in memory: about four bytes a token."""
+class Examples(Dataset[Group]):
+    """Groups of training examples, in memory: about four bytes a token."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
-        """Keeps them."""
         self.groups = groups
 
     def __len__(self) -> int:
@@ -41,7 +40,6 @@ class Collator:
     """
 
     def __init__(self, pad: int, belief_weight: float = 1.0) -> None:
-        """Keeps the settings."""
         self._pad, self._belief_weight = pad, belief_weight
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, torch.Tensor]:
@@ -51,26 +49,26 @@ class Collator:
             `input_ids` `[R, L]`, `answer_mask` `[R, L]` true at the n positions, `tokens` `[R]`
             lengths, and the parts of `Choices`, positions in the order of the mask.
         """
-        rows = [lesson for group in groups for lesson in group]
-        steps = [row.replies.steps(row) for row in rows]
+        rows = [example for group in groups for example in group]
+        nodes = [row.replies.choices(row) for row in rows]
         width = max(len(row.ids) for row in rows)
-        most = max(step.options.shape[1] for step in steps)
+        most = max(node.options.shape[1] for node in nodes)
         ids = np.full((len(rows), width), self._pad, dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=bool)
-        for number, (row, step) in enumerate(zip(rows, steps, strict=True)):
+        for number, (row, node) in enumerate(zip(rows, nodes, strict=True)):
             ids[number, : len(row.ids)] = row.ids
-            mask[number, step.positions] = True
-        weights = [self._weight(lesson, group) for group in groups for lesson in group]
-        sizes = [len(step.positions) for step in steps]
+            mask[number, node.positions] = True
+        weights = [self._weight(example, group) for group in groups for example in group]
+        sizes = [len(node.positions) for node in nodes]
         columns = {
-            name: np.concatenate([_widened(getattr(step, name), most) for step in steps])
+            name: np.concatenate([_widened(getattr(node, name), most) for node in nodes])
             for name in ("options", "legal", "target")
         } | {
-            name: np.concatenate([getattr(step, name) for step in steps])
+            name: np.concatenate([getattr(node, name) for node in nodes])
             for name in ("action", "answer", "begins")
         }
         columns["weight"] = np.repeat(np.array(weights, dtype=np.float32), sizes)
-        columns["reports"] = np.repeat([row.report for row in rows], sizes)
+        columns["asks_belief"] = np.repeat([row.asks_belief for row in rows], sizes)
         whole = {
             "input_ids": ids,
             "answer_mask": mask,
@@ -79,12 +77,12 @@ class Collator:
         }
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in whole.items()}
 
-    def _weight(self, lesson: Lesson, group: Group) -> float:
+    def _weight(self, example: TrainingExample, group: Group) -> float:
         """1 for a reply; questions weigh together as much as all replies, times their weight."""
-        if not lesson.report:
+        if not example.asks_belief:
             return 1.0
-        replies = sum(len(one.positions) for one in group if not one.report)
-        questions = sum(len(one.positions) for one in group if one.report)
+        replies = sum(len(one.positions) for one in group if not one.asks_belief)
+        questions = sum(len(one.positions) for one in group if one.asks_belief)
         return self._belief_weight * replies / questions
 
 
@@ -104,21 +102,20 @@ def generator(*seeds: int) -> np.random.Generator:
 
 
 class ByLength(Sampler[int]):
-    """Lessons at random, but neighbours of similar length, so that little is padding.
+    """Examples at random, but neighbours of similar length, so that little is padding.
 
     The order of an epoch depends on seed and epoch alone: it is the same in every process, and
     after training was interrupted.
 
     Args:
-        lengths: of each lesson.
-        batch_size: lessons between two updates of the weights.
+        lengths: of each example.
+        batch_size: examples between two updates of the weights.
         seed: of the order.
     """
 
     _BATCHES_SORTED_TOGETHER = 50
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        """Begins with epoch 0."""
         self._lengths, self._batch_size, self._seed = np.asarray(lengths), batch_size, seed
         self._epoch = 0
 
@@ -127,7 +124,7 @@ class ByLength(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Number of lessons."""
+        """Number of examples."""
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
@@ -136,10 +133,10 @@ class ByLength(Sampler[int]):
         order, batches = rng.permutation(len(self._lengths)), []
         together = self._batch_size * self._BATCHES_SORTED_TOGETHER
         for start in range(0, len(order), together):
-            some = order[start : start + together]
-            some = some[np.argsort(-self._lengths[some], kind="stable")]
+            rows = order[start : start + together]
+            rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
             batches += [
-                some[at : at + self._batch_size] for at in range(0, len(some), self._batch_size)
+                rows[at : at + self._batch_size] for at in range(0, len(rows), self._batch_size)
             ]
         # A last batch that is not full stays the last one.
         places = rng.permutation(len(batches) - 1)

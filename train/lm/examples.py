@@ -12,14 +12,14 @@ from acquaint_gym.agents.llm.probe import LevelsProbe, ended
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
-from acquaint_gym.train.lm.token_choices import Lesson, Replies
-from acquaint_gym.train.sources import Source, transcripts
+from acquaint_gym.train.lm.token_choices import ReplyTrie, TrainingExample
+from acquaint_gym.train.sources import TraceSource, transcripts
 
 
-def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
-    """A lesson a person: the whole conversation, all its replies at once. Nobody without turns."""
+def training_examples(source: TraceSource, dialogue: Dialogue) -> Iterator[TrainingExample]:
+    """One example a person with turns: the whole conversation, all its replies at once."""
     task, trace, observation = source.task, source.run.trace, transcripts(source)
-    replies = Replies(dialogue.replies(task.replies))
+    replies = ReplyTrie(dialogue.replies(task.replies))
     legal, (target, action) = _legal(task, observation), source.target
     # Where agents ask, an answer is none of the replies.
     answer = np.where(task.agent_asks, -1, trace.answers.astype(np.int64))
@@ -30,7 +30,7 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
         given = observation["actions"][row, :length].astype(np.int64)
         # The last reply is asked for, but nothing follows from it; nor from the farewell.
         ids, positions = dialogue.encode(messages[:-2])
-        yield Lesson(
+        yield TrainingExample(
             ids=np.array([*ids, *replies.rest(given[-1])], dtype=np.int32),
             positions=np.array(positions),
             replies=replies,
@@ -42,9 +42,9 @@ def lessons(source: Source, dialogue: Dialogue) -> Iterator[Lesson]:
         )
 
 
-def reports(
-    source: Source, dialogue: Dialogue, each: int, rng: np.random.Generator
-) -> Iterator[list[Lesson]]:
+def belief_examples(
+    source: TraceSource, dialogue: Dialogue, each: int, rng: np.random.Generator
+) -> Iterator[list[TrainingExample]]:
     """For each person with turns, `each` questions about traits, the teacher's belief as target.
 
     The turns, from before the first to after the last, and the traits are drawn evenly. The
@@ -55,12 +55,12 @@ def reports(
     """
     task, trace = source.task, source.run.trace
     probe, observation = LevelsProbe(task), transcripts(source)
-    replies = Replies(dialogue.replies(probe.replies))
+    replies = ReplyTrie(dialogue.replies(probe.replies))
     turns = rng.integers(trace.length[:, None].astype(np.int64) + 1, size=(len(trace.length), each))
     factors = rng.integers(len(probe.questions), size=turns.shape)
-    beliefs = [_believed(source, observation, turn) for turn in turns.T]
+    beliefs = [_beliefs(source, observation, turn) for turn in turns.T]
     for row in np.flatnonzero(trace.length):
-        some: list[Lesson] = []
+        examples: list[TrainingExample] = []
         for number, belief in enumerate(beliefs):
             turn, factor = turns[row, number], factors[row, number]
             one = observation.rows(slice(row, row + 1))
@@ -72,8 +72,8 @@ def reports(
             unknown = np.full(1, -1)
             # Nobody has replied: what the teacher finds most probable stands for a reply.
             given = target.argmax(axis=1)
-            some.append(
-                Lesson(
+            examples.append(
+                TrainingExample(
                     ids=np.array([*ids, *replies.rest(given[0])], dtype=np.int32),
                     positions=np.array(positions[-1:]),
                     replies=replies,
@@ -82,23 +82,23 @@ def reports(
                     target=target / target.sum(),
                     action=unknown,
                     answer=unknown,
-                    report=True,
+                    asks_belief=True,
                 )
             )
-        yield some
+        yield examples
 
 
-def _believed(source: Source, observation: Transcript, turn: Ints) -> Floats:
+def _beliefs(source: TraceSource, observation: Transcript, turn: Ints) -> Floats:
     """`[N, F, L]` what the exact teacher, or the imitated agent, believes before turns `[N]`."""
     trace, everyone = source.run.trace, np.arange(len(turn))
     if source.imitate == "agent":
         if trace.belief.size == 0:
             raise ValueError(f"{source.folder}: {source.run.agent!r} recorded no beliefs.")
         return trace.belief[everyone, turn]
-    engine, told = source.task.inference(), observation.at(turn, source.task)
+    engine, seen = source.task.inference(), observation.at(turn, source.task)
     blocks = []
     for rows in engine.blocks(len(turn)):
-        weights = engine.condition(told.rows(rows))
+        weights = engine.condition(seen.rows(rows))
         blocks.append(engine.marginals(weights))
     known = [block for block in blocks if block is not None]
     if not known:
@@ -113,6 +113,6 @@ def _legal(task: UserTask, observation: Transcript) -> npt.NDArray[np.bool_]:
     if task.restricts_actions:
         for turn in range(turns):
             here = np.flatnonzero(observation.turn > turn)
-            some = observation.rows(here)
-            legal[here, turn] = task.legal(some.at(np.full(len(here), turn), task))
+            going = observation.rows(here)
+            legal[here, turn] = task.legal(going.at(np.full(len(here), turn), task))
     return legal

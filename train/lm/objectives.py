@@ -1,4 +1,4 @@
-"""What a student is rewarded for at the positions where it chooses a reply."""
+"""Losses at the positions where a student chooses a reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLOOR = 1e-8
 
 
 class Choices(NamedTuple):
-    """n positions at which one of at most C tokens is chosen, see `train.lm.token_choices.Steps`.
+    """n positions at which one of at most C tokens is chosen, see `lm.token_choices.TokenChoices`.
 
     Where a reply is one token, tokens are replies.
 
@@ -26,7 +26,7 @@ class Choices(NamedTuple):
         action: `[n]` the teacher's choice, -1 where it has none.
         answer: `[n]` what the person answered, likewise.
         weight: `[n]` of this position in the sum.
-        reports: `[n]` whether a belief is asked for here, not an action.
+        asks_belief: `[n]` whether a belief is asked for here, not an action.
         begins: `[n]` whether it is the first token of a reply.
     """
 
@@ -36,61 +36,68 @@ class Choices(NamedTuple):
     action: Tensor
     answer: Tensor
     weight: Tensor
-    reports: Tensor
+    asks_belief: Tensor
     begins: Tensor
 
 
-class Scored(NamedTuple):
-    """What a student says at n positions.
+class StudentChoices(NamedTuple):
+    """How a student chooses at n positions: log q(token) = log_probs - legal_nll.
 
     Attributes:
-        among: `[n, C]` log-probabilities of the legal options, among them; 0 where not legal.
-        elsewhere: `[n]` minus the logarithm of the probability that it takes a legal one at all.
+        log_probs: `[n, C]` log-probabilities of the legal options, given that one of them is
+            chosen; 0 where not legal.
+        legal_nll: `[n]` minus the logarithm of the probability that a legal option is chosen at
+            all. The training log calls it `elsewhere`.
     """
 
-    among: Tensor
-    elsewhere: Tensor
+    log_probs: Tensor
+    legal_nll: Tensor
 
 
-def scored(logits: Tensor, choices: Choices) -> Scored:
+def student_choices(logits: Tensor, choices: Choices) -> StudentChoices:
     """A student's logits `[n, V]`, split into the choice among replies and the rest.
 
-    log p(token) = among - elsewhere. `among` depends on the logits of the replies alone, so what
-    is asked of it moves no other token; `elsewhere` moves replies against all other tokens.
+    `log_probs` depends on the logits of the replies alone, so a loss of it moves no other token;
+    `legal_nll` moves replies against all other tokens.
     """
     exact = logits if logits.dtype == torch.float64 else logits.float()
     replies = exact.gather(1, choices.options).masked_fill(~choices.legal, -torch.inf)
-    among = replies.log_softmax(1).masked_fill(~choices.legal, 0.0)
-    return Scored(among, exact.logsumexp(1) - replies.logsumexp(1))
+    log_probs = replies.log_softmax(1).masked_fill(~choices.legal, 0.0)
+    return StudentChoices(log_probs, exact.logsumexp(1) - replies.logsumexp(1))
 
 
-def kl(said: Scored, choices: Choices) -> Tensor:
-    """`[n]` Kullback-Leibler divergence of the student from the teacher, nats, times its mass."""
-    target = choices.target.to(said.among.dtype)
+def kl(student: StudentChoices, choices: Choices) -> Tensor:
+    """`[n]` Kullback-Leibler divergence of the student from the teacher, nats, times its mass.
+
+    With teacher's mass m = p(v) of a node and targets t = p(v, token), which sum to m:
+    m * KL(t / m || q) = sum of t * (log t - log q) - m * log m.
+    """
+    target = choices.target.to(student.log_probs.dtype)
     mass = target.sum(1).masked_fill(choices.begins, 1.0)  # where it is 1, but for rounding
-    return (torch.xlogy(target, target) - target * said.among).sum(1) - torch.xlogy(mass, mass)
+    divergence = (torch.xlogy(target, target) - target * student.log_probs).sum(1)
+    return divergence - torch.xlogy(mass, mass)
 
 
-def reverse_kl(said: Scored, choices: Choices) -> Tensor:
+def reverse_kl(student: StudentChoices, choices: Choices) -> Tensor:
     """`[n]` divergence of the teacher, floored, from the student: prefers one mode to all.
 
-    Only where replies are single tokens: what else it would weigh depends on the student.
+    Only where replies are single tokens: within longer ones a node's weight depends on the student.
     """
-    teacher = choices.target.to(said.among.dtype).clamp_min(FLOOR).log()
-    student = said.among.exp() * choices.legal
-    return (student * (said.among - teacher)).sum(1)
+    teacher = choices.target.to(student.log_probs.dtype).clamp_min(FLOOR).log()
+    probs = student.log_probs.exp() * choices.legal
+    return (probs * (student.log_probs - teacher)).sum(1)
 
 
-def cross_entropy(said: Scored, index: Tensor) -> Tensor:
+def cross_entropy(student: StudentChoices, index: Tensor) -> Tensor:
     """`[n]` minus the log-probability of one option `[n]` each, among all; 0 for index -1."""
-    return -said.among.gather(1, index.clamp_min(0)[:, None])[:, 0] * (index >= 0)
+    return -student.log_probs.gather(1, index.clamp_min(0)[:, None])[:, 0] * (index >= 0)
 
 
-Objective = Callable[[Scored, Choices], Tensor]
+Objective = Callable[[StudentChoices, Choices], Tensor]
 OBJECTIVES: dict[str, Objective] = {
     "kl": kl,
-    "ce-teacher": lambda said, choices: cross_entropy(said, choices.action),
-    "ce-user": lambda said, choices: cross_entropy(said, choices.answer),
+    "ce-teacher": lambda student, choices: cross_entropy(student, choices.action),
+    "ce-user": lambda student, choices: cross_entropy(student, choices.answer),
     "reverse-kl": reverse_kl,
     "kl+belief": kl,
 }

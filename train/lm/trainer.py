@@ -10,30 +10,43 @@ from transformers import Trainer
 
 from acquaint_gym.train.lm.batches import choices
 from acquaint_gym.train.lm.dev_evaluation import RolloutEvaluation
-from acquaint_gym.train.lm.objectives import OBJECTIVES, Choices, Scored, cross_entropy, kl, scored
+from acquaint_gym.train.lm.objectives import (
+    OBJECTIVES,
+    Choices,
+    StudentChoices,
+    cross_entropy,
+    kl,
+    student_choices,
+)
 
 
 class DistillTrainer(RolloutEvaluation, Trainer):
     """Compares student and teacher at the answer positions of whole conversations.
 
-    One forward pass a batch; logits are computed at the answer positions only. The loss is
+    One forward pass a batch; logits are computed at the answer positions only. With student q,
+    teacher's mass m of a node (1 at first tokens, see `train.lm.token_choices`) and the objective's
+    loss there, see `train.lm.objectives`, a batch costs
 
-        sum over positions of weight * (objective + mass_weight * elsewhere) / number of replies,
+        sum over positions of weight * (objective + mass_weight * m * -log q(any legal token))
+                                          / number of replies,
 
-    where `elsewhere` is minus the logarithm of the probability that the model gives a legal reply
-    at all, and the cross-entropy to the teacher's choice is added `choice_weight` times. Replies of
-    several tokens are chosen token by token, see `train.lm.token_choices`; within a reply
-    `elsewhere` counts as much as the teacher gives it. With `objective="kl"` and
-    `mass_weight=1` it is the cross-entropy, over the whole vocabulary, to the teacher's
-    distribution, minus that distribution's entropy. The number of
-    replies is that of all processes and of all batches between two updates, so the gradient does
-    not depend on how an update's conversations are cut into batches.
+    and the cross-entropy to the teacher's choice is added `choice_weight` times. With
+    `objective="kl"` and `mass_weight=1` that is the cross-entropy, over the whole vocabulary, to
+    the teacher's distribution, minus that distribution's entropy.
+
+    A worked example, the one of `train.lm.token_choices`: the reply 12 stands there, the student
+    gives 7 and 1 first 0.54 and 0.36, so 0.9 to legal tokens, of which 0.6 and 0.4; after the 1 it
+    gives 2 and 5 0.5 each and nothing to other tokens. The root costs 0.0204 - ln 0.9 = 0.1258, the
+    node after the 1 costs 0.0101 + 0.5 * 0 = 0.0101, and the reply 0.1359 nats.
+
+    The number of replies is that of all processes and of all batches between two updates, so the
+    gradient does not depend on how an update's conversations are cut into batches.
 
     Args:
         objective: key of `OBJECTIVES`.
         mass_weight: see above.
         choice_weight: see above; a little of it teaches how the teacher breaks exact ties.
-        **arguments: as `RolloutEvaluation` and `transformers.Trainer`; the data is `Lessons`.
+        **arguments: as `RolloutEvaluation` and `transformers.Trainer`; the data is `Examples`.
     """
 
     loss_is_scaled_for_ga = True
@@ -46,7 +59,6 @@ class DistillTrainer(RolloutEvaluation, Trainer):
         choice_weight: float,
         **arguments: Any,
     ) -> None:
-        """Begins with empty sums."""
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs = True  # as above, for earlier versions of transformers
         self._objective, self._mass_weight = OBJECTIVES[objective], mass_weight
@@ -61,7 +73,7 @@ class DistillTrainer(RolloutEvaluation, Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         count = torch.zeros((), dtype=torch.long, device=device)
         for batch in batches:
-            count += (batch["begins"] & ~batch["reports"]).sum().to(device)
+            count += (batch["begins"] & ~batch["asks_belief"]).sum().to(device)
         return batches, self.accelerator.reduce(count, "sum")
 
     def compute_loss(
@@ -81,31 +93,31 @@ class DistillTrainer(RolloutEvaluation, Trainer):
                 f"{type(model).__name__} gave logits {list(logits.shape)} instead of "
                 f"[{len(wanted.weight)}, vocabulary]: it does not take a mask as logits_to_keep."
             )
-        said = scored(logits, wanted)
-        elsewhere = said.elsewhere * wanted.target.sum(1)
-        cells = self._objective(said, wanted) + self._mass_weight * elsewhere
+        student = student_choices(logits, wanted)
+        legal_nll = student.legal_nll * wanted.target.sum(1)
+        cells = self._objective(student, wanted) + self._mass_weight * legal_nll
         if self._choice_weight:
-            cells = cells + self._choice_weight * cross_entropy(said, wanted.action)
+            cells = cells + self._choice_weight * cross_entropy(student, wanted.action)
         replies = num_items_in_batch
         if replies is None:
-            replies = (wanted.begins & ~wanted.reports).sum()
+            replies = (wanted.begins & ~wanted.asks_belief).sum()
         loss = (wanted.weight * cells).sum() / replies
         if model.training:
-            self._count(said, wanted, inputs["tokens"])
+            self._count(student, wanted, inputs["tokens"])
             # Gradients are averaged over processes, and the sum is wanted.
             loss = loss * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
     @torch.no_grad()
-    def _count(self, said: Scored, wanted: Choices, tokens: torch.Tensor) -> None:
+    def _count(self, student: StudentChoices, wanted: Choices, tokens: torch.Tensor) -> None:
         """Adds to what the next line of the log shows."""
-        cells, report, reply = kl(said, wanted), wanted.reports, ~wanted.reports
+        cells, question, reply = kl(student, wanted), wanted.asks_belief, ~wanted.asks_belief
         sums = (
             (cells * reply).sum(),
-            (said.elsewhere * wanted.target.sum(1) * reply).sum(),
+            (student.legal_nll * wanted.target.sum(1) * reply).sum(),
             (reply & wanted.begins).sum(),
-            (cells * report).sum(),
-            (report & wanted.begins).sum(),
+            (cells * question).sum(),
+            (question & wanted.begins).sum(),
             tokens.sum(),
         )
         self._sums = self._sums.to(cells.device) + torch.stack([part.float() for part in sums])
@@ -121,10 +133,10 @@ class DistillTrainer(RolloutEvaluation, Trainer):
         """Adds to a line about the loss what it consists of, and the speed."""
         if "loss" in logs:
             sums = self.accelerator.reduce(self._sums.to(self.args.device), "sum").tolist()
-            count, asked = max(sums[2], 1), max(sums[4], 1)
-            logs |= {"kl": sums[0] / count, "elsewhere": sums[1] / count}
+            replies, questions = max(sums[2], 1), max(sums[4], 1)
+            logs |= {"kl": sums[0] / replies, "elsewhere": sums[1] / replies}
             if sums[4]:
-                logs["belief_kl"] = sums[3] / asked
+                logs["belief_kl"] = sums[3] / questions
             now = time.perf_counter()
             logs["tokens_per_second"] = sums[5] / (now - self._since)
             self._sums, self._since = torch.zeros(6), now

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from acquaint_gym.agents.networks.gru import MEMORIES
-from acquaint_gym.envs.names import check_types
-from acquaint_gym.train.recipes import checks
+from acquaint_gym.train.recipes.base import Recipe
+from acquaint_gym.train.recipes.checks import at_least, one_of
 
 OBJECTIVES = ("kl", "answers")
 
 
 @dataclass(frozen=True)
-class Gru:
+class GruRecipe(Recipe):
     """A recipe.
 
     Attributes:
@@ -52,7 +49,7 @@ class Gru:
         seed: of weights, order and dropout.
     """
 
-    traces: list[str]
+    traces: list[str] = field(metadata={"expected": "folders of train.collect"})
     out: str
     objective: str = "kl"
     imitate: str = "teacher"
@@ -80,16 +77,16 @@ class Gru:
 
     def __post_init__(self) -> None:
         """Checks words and numbers."""
-        checks.one_of("objective", self.objective, OBJECTIVES)
-        checks.one_of("imitate", self.imitate, ("teacher", "agent"))
-        checks.one_of("memory", self.memory, MEMORIES)
+        one_of("objective", self.objective, OBJECTIVES)
+        one_of("imitate", self.imitate, ("teacher", "agent"))
+        one_of("memory", self.memory, MEMORIES)
         for name in ("width", "networks", "epochs", "batch_size", "eval_every"):
-            checks.at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         for name in ("blocks", "weight_decay", "choice_weight", "learning_rate", "eval_users"):
-            checks.at_least(name, getattr(self, name), 0)
+            at_least(name, getattr(self, name), 0)
         for name in ("max_people", "prefixes"):
             if getattr(self, name) is not None:
-                checks.at_least(name, getattr(self, name), 1)
+                at_least(name, getattr(self, name), 1)
         for name in ("dropout", "holdout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; expected a number in [0, 1).")
@@ -99,24 +96,3 @@ class Gru:
             raise ValueError(f"as_asked={self.as_asked}; expected a share, and shuffle.")
         if not self.traces:
             raise ValueError("traces: expected at least one folder of train.collect.")
-
-    def plain(self) -> dict[str, Any]:
-        """The recipe as it stands in a YAML file."""
-        return dataclasses.asdict(self)
-
-
-def parse(given: Mapping[str, Any], source: str) -> Gru:
-    """A recipe from a table.
-
-    Args:
-        given: the table.
-        source: where it comes from, for error messages.
-
-    Raises:
-        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
-    """
-    table = dict(given)
-    checks.check_keys(source, table, fields(Gru))
-    table["traces"] = checks.folders(source, table["traces"])
-    check_types(source, Gru, {key: value for key, value in table.items() if key != "traces"})
-    return Gru(**table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field
 from difflib import get_close_matches
 from math import inf
@@ -21,6 +22,15 @@ def at_least(name: str, number: float, smallest: float) -> None:
     """Raises a `ValueError` for a number that is too small."""
     if not smallest <= number < inf:  # NaN is neither
         raise ValueError(f"{name}={number}; expected at least {smallest}.")
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turns a package that is not installed into a `ValueError` that names the extra to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error}: pip install -e '.[{extra}]'") from error
 
 
 def check_keys(
@@ -50,11 +60,3 @@ def check_keys(
     for name in needed:
         if name not in given:
             raise ValueError(f"{source}: `{name}` is missing; say --{name} VALUE, or put it there.")
-
-
-def folders(source: str, traces: object) -> list[str]:
-    """Folders of traces, of which one may stand alone; a `ValueError` for anything else."""
-    names = [traces] if isinstance(traces, str) else traces
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{source}: traces={traces!r}; expected folders of train.collect.")
-    return names

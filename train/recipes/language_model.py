@@ -1,28 +1,18 @@
-"""Recipes of training: a YAML file, and `--key value` for what is to differ from it."""
+"""Recipes of language models: what `train.distill`, `train.sft` and `train.dpo` take."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib import resources
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
-
-import yaml
-from rich.console import Console
+from functools import partial
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from acquaint_gym.agents.llm.probe import PROBES
-from acquaint_gym.envs.console import program
-from acquaint_gym.envs.names import check_types, parse_settings
-from acquaint_gym.eval.runs.command import exit_code, input_errors
-from acquaint_gym.train.recipes.checks import at_least, check_keys, folders, one_of
+from acquaint_gym.train.recipes.base import LibraryArguments, Recipe
+from acquaint_gym.train.recipes.checks import at_least, needing, one_of
 
 # Arguments of the trainers that a recipe sets itself, and where it does.
-OWN = {
+REFUSED = {
     "output_dir": "`out`",
     "run_name": "`out`",
     "resume_from_checkpoint": "nothing: the same command goes on, `--fresh` starts over",
@@ -32,13 +22,12 @@ OWN = {
     "dataset_kwargs": "nothing: the data is tokens already",
     "label_smoothing_factor": "nothing: targets are the teacher's distributions or choices",
 }
-
-EXPONENT = r"[-+]?\d+(\.\d*)?e[-+]?\d+"
+OBJECTIVES = ("kl", "ce-teacher", "ce-user", "reverse-kl", "kl+belief")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What all ways of training a language model have in common.
+class LanguageModelRecipe(Recipe):
+    """The keys that all ways of training a language model have in common.
 
     Attributes:
         traces: folders that `train.collect` wrote, or one of the splits in them; of several, all
@@ -66,7 +55,9 @@ class Recipe:
         eval_probe: also ask for beliefs then, see `agents.llm.choice`; `levels` or `items`.
     """
 
-    traces: list[str]
+    LIBRARY: ClassVar[str] = "trainer"
+
+    traces: list[str] = field(metadata={"expected": "folders of train.collect"})
     model: str
     out: str
     revision: str | None = None
@@ -102,160 +93,116 @@ class Recipe:
         if not self.traces:
             raise ValueError("traces: expected at least one folder of train.collect.")
 
-    def plain(self) -> dict[str, Any]:
-        """The recipe as one flat table, as it stands in a YAML file."""
-        table = dataclasses.asdict(self)
-        trainer: dict[str, Any] = table.pop("trainer")
-        return table | trainer
+    @classmethod
+    def arguments(cls) -> type[Any]:
+        """The class of the trainer's arguments; only now, as its import takes seconds."""
+        from transformers import TrainingArguments
+
+        return TrainingArguments
+
+    @classmethod
+    def library(cls, given: Mapping[str, Any]) -> LibraryArguments:
+        """The trainer's arguments."""
+        with needing("llm"):
+            kind = cls.arguments()
+        return LibraryArguments(
+            names=[f.name for f in fields(kind) if f.init],
+            words=f", and the arguments of {kind.__name__}",
+            refused=REFUSED,
+            check=partial(_check_arguments, kind),
+        )
 
 
-R = TypeVar("R", bound=Recipe)
-
-
-def parse(kind: type[R], trainer: type[Any], given: Mapping[str, Any], source: str) -> R:
-    """A recipe from a flat table of its own keys and of the trainer's arguments.
-
-    Args:
-        kind: the recipe's class.
-        trainer: the class of the trainer's arguments, a dataclass.
-        given: the table.
-        source: where it comes from, for error messages.
-
-    Raises:
-        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
-    """
-    for key in given:
-        if key in OWN:
-            raise ValueError(f"{source}: {key} is not to be set; use {OWN[key]}.")
-    own = [f for f in fields(kind) if f.name != "trainer"]
-    theirs = [f.name for f in fields(trainer) if f.init]
-    check_keys(source, given, own, theirs, f", and the arguments of {trainer.__name__}")
-    names = {f.name for f in own}
-    ours = {key: value for key, value in given.items() if key in names}
-    others = {key: value for key, value in given.items() if key not in names}
-    ours["traces"] = folders(source, ours["traces"])
-    check_types(source, kind, {key: value for key, value in ours.items() if key != "traces"})
-    hints = get_type_hints(trainer)
-    for key, value in others.items():
+def _check_arguments(kind: type[Any], source: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The trainer's arguments, compared with the annotations of their class."""
+    hints = get_type_hints(kind)
+    checked = dict(arguments)
+    for key, value in arguments.items():
         kinds = get_args(hints[key]) or (hints[key],)
         if value is False and bool not in kinds and str in kinds:
-            others[key] = "no"  # a word of the trainers, which YAML reads as false
+            checked[key] = "no"  # a word of the trainers, which YAML reads as false
         if isinstance(value, str) and {int, float, bool} & set(kinds) and str not in kinds:
             raise ValueError(f"{source}: {key}={value!r} is text, expected a number or true/false.")
         if isinstance(value, float) and int in kinds and float not in kinds:
             raise ValueError(f"{source}: {key}={value!r}; expected a whole number.")
-    return kind(**ours, trainer=others)
+    return checked
 
 
-def read(path: str) -> dict[str, Any]:
-    """The table in a YAML file, or in the shipped recipe of this name.
+@dataclass(frozen=True)
+class Distill(LanguageModelRecipe):
+    """A recipe of distillation.
 
-    Raises:
-        ValueError: no such file, or no table in it.
+    Attributes:
+        objective: `kl`, to the teacher's distribution; `ce-teacher`, the teacher's choice as a
+            hard label; `ce-user`, the person's own answer; `reverse-kl`; or `kl+belief`, `kl`
+            with questions about traits whose target is the teacher's belief.
+        mass_weight: of minus the logarithm of the probability of any legal reply.
+        choice_weight: of the cross-entropy to the teacher's choice, which is added. Where two
+            answers are exactly as probable the teacher takes the first; the student learns to from
+            a little of this, 0.005 say, which moves the optimum off the teacher by as little.
+        belief_questions: a person, with `kl+belief`.
+        belief_weight: of a person's questions, beside their replies, which weigh 1 together.
     """
-    shipped = resources.files("acquaint_gym.configs") / "train" / f"{path}.yaml"
-    try:
-        file = shipped if shipped.is_file() else Path(path)
-        table = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"--config {path}: cannot be read ({error.strerror}).") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: no YAML, {' '.join(str(error).split())}") from error
-    if not isinstance(table, dict):
-        raise ValueError(f"{path}: expected `key: value` lines.")
-    # YAML reads 1e-4 as text; everybody means the number.
-    texts = {key: value for key, value in table.items() if isinstance(value, str)}
-    numbers = [f"{key}={text}" for key, text in texts.items() if re.fullmatch(EXPONENT, text)]
-    return table | parse_settings(numbers)
+
+    objective: str = "kl"
+    mass_weight: float = 1.0
+    choice_weight: float = 0.0
+    belief_questions: int = 1
+    belief_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks words and numbers."""
+        super().__post_init__()
+        one_of("objective", self.objective, OBJECTIVES)
+        at_least("belief_questions", self.belief_questions, 1)
+        for name in ("mass_weight", "choice_weight", "belief_weight"):
+            at_least(name, getattr(self, name), 0)
 
 
-def command(
-    module: str,
-    about: str,
-    kind: type[R],
-    trainer: Callable[[], type[Any]],
-    prepare: Callable[[R, bool, Console], Callable[[], object]],
-    arguments: Sequence[str] | None,
-) -> int:
-    """Runs the command line of a way of training.
+@dataclass(frozen=True)
+class Sft(LanguageModelRecipe):
+    """A recipe of supervised fine-tuning.
 
-    Args:
-        module: its name.
-        about: what it does.
-        kind: its recipes.
-        trainer: gives the class of its trainer's arguments; only now, as the import takes seconds.
-        prepare: finds what is wrong with a recipe, and gives what carries it out; takes `--fresh`
-            and where progress is shown.
-        arguments: the words; by default those of this process.
-
-    Returns:
-        The exit code: 2 for bad input, 130 for an interrupt.
+    Attributes:
+        target: `teacher`, the teacher's choice, or `user`, the person's own answer.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    own = ", ".join(f.name for f in fields(kind) if f.name != "trainer")
-    keys = (
-        f"{own}; and every argument of the trainer, e.g. learning_rate, "
-        "per_device_train_batch_size, max_steps. "
-        "`pydoc acquaint_gym.train.recipes.language_model` says what they mean."
-    )
-    options, words = parser(module, about, keys).parse_known_args(given)
 
-    def body(errors: Console) -> None:
-        with input_errors():
-            try:
-                theirs = trainer()
-            except ModuleNotFoundError as error:
-                raise ValueError(f"{error}: pip install -e '.[llm]'") from error
-            table = (read(options.config) if options.config else {}) | overrides(words)
-            recipe = parse(kind, theirs, table, options.config or "command line")
-            carry_out = prepare(recipe, options.fresh, errors)
-        carry_out()
+    target: str = "teacher"
 
-    return exit_code(body, "`out`")
+    def __post_init__(self) -> None:
+        """Checks the words."""
+        super().__post_init__()
+        one_of("target", self.target, ("teacher", "user"))
+
+    @classmethod
+    def arguments(cls) -> type[Any]:
+        """TRL's for supervised fine-tuning."""
+        import trl
+
+        kind: type[Any] = trl.SFTConfig  # type: ignore[attr-defined]
+        return kind
 
 
-def parser(module: str, about: str, keys: str) -> argparse.ArgumentParser:
-    """The options of a way of training; keys of its recipe are read by `overrides`.
+@dataclass(frozen=True)
+class Dpo(LanguageModelRecipe):
+    """A recipe of preference optimisation.
 
-    Args:
-        module: its name.
-        about: what it does.
-        keys: which keys its recipes have, in words, to end the help.
+    Attributes:
+        pairs: of each person: at so many turns, drawn evenly, the teacher's choice and one of the
+            other legal replies, drawn evenly.
     """
-    cli = argparse.ArgumentParser(
-        prog=program(module),
-        usage=f"{program(module)} [--config FILE] [--fresh] [--KEY VALUE ...]",
-        description=about,
-        epilog=f"Keys: {keys}",
-        allow_abbrev=False,
-    )
-    cli.add_argument(
-        "--config", metavar="FILE", help="YAML file of keys, or the name of one in configs/train/"
-    )
-    cli.add_argument("--fresh", action="store_true", help="replace what lies in `out`")
-    return cli
 
+    pairs: int = 4
 
-def overrides(words: Sequence[str]) -> dict[str, Any]:
-    """`["--key", "value", ...]` as a table; several values make a list, none makes true.
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        super().__post_init__()
+        at_least("pairs", self.pairs, 1)
 
-    Raises:
-        ValueError: a word where `--key` is expected.
-    """
-    table: dict[str, list[str]] = {}
-    key = ""
-    for word in words:
-        if word.startswith("--"):
-            key, given, value = word[2:].partition("=")
-            key = key.replace("-", "_")
-            table[key] = [value] if given else []
-        elif key:
-            table[key].append(word)
-        else:
-            raise ValueError(f"Expected --key value, got {word!r}.")
-    return {
-        key: [parse_settings([f"v={value}"])["v"] for value in values]
-        if len(values) > 1
-        else parse_settings([f"{key}={values[0] if values else 'true'}"])[key]
-        for key, values in table.items()
-    }
+    @classmethod
+    def arguments(cls) -> type[Any]:
+        """TRL's for preference optimisation."""
+        import trl
+
+        kind: type[Any] = trl.DPOConfig  # type: ignore[attr-defined]
+        return kind

@@ -13,58 +13,50 @@ from matplotlib.figure import Figure
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec
-from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.eval.metrics.stats import interval
-from acquaint_gym.eval.rollout import rollout
-from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
+from acquaint_gym.eval.runs.evaluation import People, plan
+from acquaint_gym.train.dev_evaluation import DevEvaluator
 from acquaint_gym.train.sb3.recipe import RLRecipe
 
 SPLIT = "dev"
 Score = dict[str, float]
 
 
-class DevEvaluator:
-    """Meets the same development people again and again, in the environments' own loop.
+class PolicyEvaluator:
+    """What policies earn from development people, and what other agents earn from the same.
 
     Args:
-        recipe: says where, and how many.
+        recipe: says where, and from how many.
 
     Attributes:
-        beside: what the agents of the recipe earn there.
+        beside: what the agents of the recipe earn there, by name.
 
     Raises:
         ValueError: agents that cannot be had in this environment.
     """
 
     def __init__(self, recipe: RLRecipe) -> None:
-        """Builds the environment and lets the other agents act."""
-        self._recipe, self._person = recipe, np.arange(recipe.eval_users)
-        self._env = self._jobs(["random"])[0].environment(recipe.eval_users)
-        streams = PersonStreams(recipe.suite_seed, "agents", self._env.task.num_turns)
-        self._uniform = streams.uniform(self._person)
-        jobs = self._jobs(recipe.beside or ["random", self._env.task.teacher])
-        self.beside = {job.agent.label: self._score(job.agents()[0]) for job in jobs}
-
-    def _jobs(self, agents: list[str]) -> list[Evaluation]:
-        """Agents in the recipe's environment, with development people."""
-        recipe, people = self._recipe, People(SPLIT, self._recipe.suite_seed, None)
-        return plan(recipe.env, agents, people, recipe.settings, tuple(recipe.packages))
+        people = People(SPLIT, recipe.suite_seed, None)
+        settings, packages = recipe.settings, tuple(recipe.packages)
+        [random] = plan(recipe.env, ["random"], people, settings, packages)
+        self._evaluator = DevEvaluator(random, np.arange(recipe.eval_users))
+        names = recipe.beside or ["random", self._evaluator.task.teacher]
+        evaluations = plan(recipe.env, names, people, settings, packages)
+        self.beside = {one.agent.label: self._score(one.agents()[0]) for one in evaluations}
 
     def __call__(self, folder: Path) -> Score:
         """What the policy in a folder earns."""
         spec = AgentSpec(
             "policy", "acquaint_gym.agents.networks.policy:PolicyAgent", {"path": str(folder)}
         )
-        return self._score(spec.build(lambda **_: self._env.task, {}))
+        return self._score(spec.build(lambda **_: self._evaluator.task, {}))
 
     def _score(self, agent: Agent) -> Score:
         """Sum of a person's rewards: the mean over people, and its 95 % interval."""
-        trace = rollout(self._env, agent, agent, self._person, self._uniform)
-        total = trace.rewards.sum(axis=1)
-        found = interval(total[:, None])
-        return {part: float(getattr(found, part).squeeze()) for part in ("mean", "low", "high")} | {
-            "turns": float(trace.length.mean())
-        }
+        trace = self._evaluator.play(agent, agent)
+        reward = interval(trace.rewards.sum(axis=1)[:, None])
+        parts = {part: float(getattr(reward, part).squeeze()) for part in ("mean", "low", "high")}
+        return {**parts, "turns": float(trace.length.mean())}
 
 
 def write_curve(

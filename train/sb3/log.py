@@ -19,12 +19,12 @@ def writers(recipe: RLRecipe, out: Path, since: int) -> list[KVWriter]:
         out: folder of the run.
         since: how many turns lie behind it; its CSV starts there.
     """
-    found: list[KVWriter] = [CSVOutputFormat(str(out / f"progress-{since}.csv"))]
+    outputs: list[KVWriter] = [CSVOutputFormat(str(out / f"progress-{since}.csv"))]
     if find_spec("tensorboard") is not None:
-        found.append(TensorBoardOutputFormat(str(out / "tensorboard")))
+        outputs.append(TensorBoardOutputFormat(str(out / "tensorboard")))
     if recipe.report_to == "wandb":
-        found.append(WandbWriter(out.name, recipe.plain()))
-    return found
+        outputs.append(WandbWriter(out.name, recipe.plain()))
+    return outputs
 
 
 class WandbWriter(KVWriter):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from acquaint_gym.agents.networks.features import VIEWS
 from acquaint_gym.agents.networks.policy_net import ACTIVATIONS
-from acquaint_gym.envs.names import check_types
 from acquaint_gym.envs.registration import (
     check_settings,
     environment_spec,
     import_package,
     make_task,
 )
-from acquaint_gym.train.recipes.checks import at_least, check_keys, one_of
+from acquaint_gym.train.recipes.base import LibraryArguments, Recipe
+from acquaint_gym.train.recipes.checks import at_least, needing, one_of
 
 
 class Algorithm(NamedTuple):
@@ -44,7 +42,6 @@ ALGORITHMS = {
     "maskable_ppo": Algorithm("sb3_contrib:MaskablePPO", masks=True),
     "dqn": Algorithm("stable_baselines3:DQN"),
 }
-LISTS = {"beside": str, "net_arch": int, "packages": str}
 # Arguments of the algorithms that follow from the recipe, or that no recipe can write.
 _BUFFERS = tuple(
     f"{b}_buffer_{part}" for b in ("replay", "rollout") for part in ("class", "kwargs")
@@ -56,7 +53,7 @@ _NOT_KEYS = (
 
 
 @dataclass(frozen=True)
-class RLRecipe:
+class RLRecipe(Recipe):
     """A recipe of reinforcement learning.
 
     Attributes:
@@ -80,6 +77,8 @@ class RLRecipe:
         report_to: `files`, TensorBoard's where it is installed and CSV, or `wandb` as well.
         packages: modules to import first, which register environments of one's own.
     """
+
+    LIBRARY: ClassVar[str] = "algorithm"
 
     env: str
     algo: str
@@ -133,11 +132,26 @@ class RLRecipe:
                 f"algo={self.algo}: {self.env} rules actions out, which only maskable_ppo heeds."
             )
 
-    def plain(self) -> dict[str, Any]:
-        """The recipe as one flat table, as it stands in a YAML file."""
-        table = dataclasses.asdict(self)
-        algorithm: dict[str, Any] = table.pop("algorithm")
-        return json.loads(json.dumps(table | algorithm))
+    @classmethod
+    def library(cls, given: Mapping[str, Any]) -> LibraryArguments:
+        """The algorithm's arguments."""
+        algo = str(given.get("algo", "ppo"))
+        one_of("algo", algo, list(ALGORITHMS))
+        kind = algorithm_class(algo)
+        names = [key for key in inspect.signature(kind).parameters if key not in _NOT_KEYS]
+        words = f", and of {kind.__name__} {', '.join(names)}"
+        return LibraryArguments(names, words, check=_check_arguments)
+
+
+def _check_arguments(source: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The algorithm's arguments; a text among them has to be a schedule."""
+    for key, value in arguments.items():
+        if isinstance(value, str) and falls_from(value) is None:
+            raise ValueError(
+                f"{source}: {key}={value!r} is text, expected a number, true or false, or "
+                "lin_NUMBER for one that falls to zero."
+            )
+    return arguments
 
 
 def algorithm_class(algo: str) -> Any:
@@ -147,45 +161,8 @@ def algorithm_class(algo: str) -> Any:
         ValueError: Stable-Baselines3 is not here.
     """
     module, _, name = ALGORITHMS[algo].target.partition(":")
-    try:
+    with needing("rl"):
         return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error}: pip install -e '.[rl]'") from error
-
-
-def parse(given: Mapping[str, Any], source: str) -> RLRecipe:
-    """A recipe from a flat table of its own keys and of the algorithm's arguments.
-
-    Args:
-        given: the table.
-        source: where it comes from, for error messages.
-
-    Raises:
-        ValueError: an unknown key, the nearest is named; a missing one, or a value of another type.
-    """
-    own = [f for f in fields(RLRecipe) if f.name != "algorithm"]
-    one_of("algo", str(given.get("algo", "ppo")), list(ALGORITHMS))
-    kind = algorithm_class(str(given.get("algo", "ppo")))
-    theirs = [key for key in inspect.signature(kind).parameters if key not in _NOT_KEYS]
-    check_keys(source, given, own, theirs, f", and of {kind.__name__} {', '.join(theirs)}")
-    ours = {f.name: given[f.name] for f in own if f.name in given}
-    for key, one in LISTS.items():
-        if key in ours:
-            ours[key] = ours[key] if isinstance(ours[key], list) else [ours[key]]
-            if not all(type(value) is one for value in ours[key]):
-                raise ValueError(f"{source}: {key}={ours[key]}; expected {one.__name__}s.")
-    if not isinstance(ours.get("settings", {}), dict):
-        raise ValueError(f"{source}: settings={ours['settings']!r}; expected {{key: value, ...}}.")
-    checked = {*LISTS, "settings"}
-    check_types(source, RLRecipe, {k: v for k, v in ours.items() if k not in checked})
-    others = {key: value for key, value in given.items() if key in theirs}
-    for key, value in others.items():
-        if isinstance(value, str) and falls_from(value) is None:
-            raise ValueError(
-                f"{source}: {key}={value!r} is text, expected a number, true or false, or "
-                "lin_NUMBER for one that falls to zero."
-            )
-    return RLRecipe(**ours, algorithm=others)
 
 
 def falls_from(value: object) -> float | None:
