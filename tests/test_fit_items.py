@@ -21,7 +21,7 @@ from acquaint_gym.envs.users.humans import split_rows
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response
 from acquaint_gym.train import fit_items
-from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics import common
 from acquaint_gym.train.psychometrics import graded as graded_fit
 from acquaint_gym.train.psychometrics.graded import (
     GradedFit,
@@ -137,12 +137,11 @@ def test_log_likelihood_climbs_at_every_iteration() -> None:
     assert changes[-1] < graded_fit.TOLERANCE <= changes[-2]
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_change_nothing() -> None:
     rng = np.random.default_rng(13)
     responses = gaps(simulate(scale(4, 4, 13), rng.standard_normal(500), rng), 0.2, rng)
     whole = fit_graded(responses, 4, NAMES[:4])
-    monkeypatch.setattr(graded_fit, "BLOCK", 77)
-    parts = fit_graded(responses, 4, NAMES[:4])
+    parts = fit_graded(responses, 4, NAMES[:4], block=77)
     np.testing.assert_allclose(parts.parameters, whole.parameters, atol=1e-9)
     np.testing.assert_allclose(parts.errors, whole.errors, atol=1e-9)
     assert parts.log_likelihood == pytest.approx(whole.log_likelihood)
@@ -375,7 +374,7 @@ def test_interrupt_leaves_the_old_files(
         if "trait" in columns:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "write_table", interrupted)
+    monkeypatch.setattr(common, "write_table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(data, out, "--tolerance", "1e-2", "--split", "dev")
     assert (out.read_text(), beside.read_text()) == ("old items", "old traits")

@@ -22,7 +22,7 @@ from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.train import fit_population
 from acquaint_gym.train.psychometrics import classes as class_fit
-from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics import common
 from acquaint_gym.train.psychometrics.classes import (
     expected_answers,
     first_weights,
@@ -373,7 +373,7 @@ def test_interrupted_write_leaves_the_old_file(
 
     out = tmp_path / "mine.csv"
     out.write_text("old")
-    monkeypatch.setattr(fitting, "write_table", stop)
+    monkeypatch.setattr(common, "write_table", stop)
     with pytest.raises(KeyboardInterrupt):
         fit_population.save(out, BANK, truth(ITEMS, CATEGORIES, seed=1), [])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]

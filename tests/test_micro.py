@@ -29,7 +29,7 @@ from acquaint_gym.train.embedded.corpus import (
     GROUPS,
     QUESTIONNAIRE,
     Document,
-    Due,
+    SoftTarget,
     Stage,
     about,
     compared,
@@ -128,7 +128,7 @@ def test_nothing_has_to_be_inferred() -> None:
         assert "very low" not in str(document.messages)
         questions = [m["content"] for m in document.messages if m["role"] == "user"]
         whole = "\n".join(questions)
-        for due, question in zip(document.due, questions, strict=True):
+        for due, question in zip(document.targets, questions, strict=True):
             assert (due is not None) == ("How did the person answer" in question)
             if due is not None:
                 statement = question.rpartition("answer: ")[2]
@@ -195,14 +195,16 @@ def test_model_card_says_how_it_was_made(short: Path) -> None:
 def _read(*steps: int) -> list[dict[str, list[Document]]]:
     """What is read at some steps of five."""
     options = micro.parser().parse_args(["--steps", "5", "--documents", "50"])
-    return [micro_build.lesson(options, step) for step in steps]
+    return [micro_build.curriculum(options, step) for step in steps]
 
 
 def test_a_uniform_guess_is_measured_by_hand() -> None:
-    several = Document([], [None, Due("AB", np.array([1.0, 0.0])), Due("12345", np.full(5, 0.2))])
-    assert np.allclose(micro_build.guessed(several), [np.log(2), 0])
-    halves = Due("ABCD", np.array([0.5, 0.5, 0, 0]))  # log 4 less the entropy, log 2
-    assert np.allclose(micro_build.guessed(Document([], [halves])), [np.log(2)])
+    several = Document(
+        [], [None, SoftTarget("AB", np.array([1.0, 0.0])), SoftTarget("12345", np.full(5, 0.2))]
+    )
+    assert np.allclose(micro_build.uniform_nats(several), [np.log(2), 0])
+    halves = SoftTarget("ABCD", np.array([0.5, 0.5, 0, 0]))  # log 4 less the entropy, log 2
+    assert np.allclose(micro_build.uniform_nats(Document([], [halves])), [np.log(2)])
 
 
 def test_the_shipped_card_says_what_was_not_learned() -> None:

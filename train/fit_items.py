@@ -20,7 +20,7 @@ from rich.table import Table
 from acquaint_gym.envs.users.humans import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
-from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics import common
 from acquaint_gym.train.psychometrics.graded import (
     MAX_ITERATIONS,
     NODES,
@@ -144,7 +144,7 @@ def save(path: Path, bank: ItemBank, fit: BankFit, provenance: Sequence[str]) ->
     pairwise = (
         f"Latent correlations by pairs, items held fixed; standard errors up to {largest:.3f}."
     )
-    fitting.write_all({path: (provenance, items), _beside(path): ([*provenance, pairwise], traits)})
+    common.write_all({path: (provenance, items), _beside(path): ([*provenance, pairwise], traits)})
 
 
 def _beside(path: Path) -> Path:
@@ -157,9 +157,7 @@ def _rounded(values: Floats) -> list[str]:
     return [f"{value:.4f}" for value in values]
 
 
-def _provenance(
-    options: argparse.Namespace, people: fitting.Respondents, fit: BankFit
-) -> list[str]:
+def _provenance(options: argparse.Namespace, people: common.Respondents, fit: BankFit) -> list[str]:
     """Lines for the top of the files: what it is, whose answers, how it was made."""
     likelihoods = [
         f"{name} {part.log_likelihood:,.1f}"
@@ -169,11 +167,11 @@ def _provenance(
         f"Graded response model of {people.bank.name}, fitted to the answers of "
         f"{len(people.answers):,} people: P(Y >= k | theta) = 1 / (1 + exp(-a (theta - b_k))), "
         "keyed categories, theta ~ N(0, 1).",
-        *fitting.source(options, people),
+        *common.data_lines(options, people),
         f"Method: marginal maximum likelihood by EM, {options.nodes} equally spaced nodes on "
         f"[-6, 6]; standard errors (se_) from the outer product of respondents' scores.",
         f"Log-likelihood, nats: {'; '.join(likelihoods)}.",
-        fitting.made_by(MODULE, options, people, "nodes", "tolerance"),
+        common.made_by(MODULE, options, people, "nodes", "tolerance"),
     ]
 
 
@@ -193,7 +191,7 @@ def _summary(bank: ItemBank, fit: BankFit) -> Table:
     return table
 
 
-def _run(options: argparse.Namespace, people: fitting.Respondents, console: Console) -> None:
+def _run(options: argparse.Namespace, people: common.Respondents, console: Console) -> None:
     """Fits, writes and shows."""
     bank, raw = people.bank, people.answers
     responses = np.where(raw == MISSING, MISSING, bank.keyed(raw))
@@ -213,7 +211,7 @@ def _run(options: argparse.Namespace, people: fitting.Respondents, console: Cons
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; errors in the data or the arguments end it with one line and status 2."""
-    parser = fitting.options(MODULE, __doc__)
+    parser = common.options(MODULE, __doc__)
     parser.add_argument("--nodes", type=int, default=NODES, help="grid points (%(default)s)")
     parser.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="largest last change (%(default)s)"
@@ -221,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--max-iterations", type=int, default=MAX_ITERATIONS, help="of EM (%(default)s)"
     )
-    fitting.run(parser, _run, arguments)
+    common.run(parser, _run, arguments)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from acquaint_gym.envs.users.classes import CLASS, LocatedClasses, category_name
 from acquaint_gym.envs.users.humans import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints
-from acquaint_gym.train.psychometrics import common as fitting
+from acquaint_gym.train.psychometrics import common
 from acquaint_gym.train.psychometrics.classes import (
     COARSE,
     DIMENSIONS,
@@ -46,10 +46,10 @@ def save(path: Path, bank: ItemBank, classes: LocatedClasses, provenance: Sequen
     for d, weights in enumerate(classes.weights.reshape(size, -1).T):
         places = [f"{value:.2f}" for value in classes.positions[:, d]]
         columns[f"d{d + 1}"] = [f"{value:.3f}" for value in weights] + places
-    fitting.write_all({path: (provenance, columns)})
+    common.write_all({path: (provenance, columns)})
 
 
-def _provenance(options: argparse.Namespace, people: fitting.Respondents, result: str) -> list[str]:
+def _provenance(options: argparse.Namespace, people: common.Respondents, result: str) -> list[str]:
     """Lines for the top of the file: what it is, whose answers, how it was made."""
     settings = ("classes", "dimensions", "ridge", "iterations", "validation", "seed")
     return [
@@ -58,11 +58,11 @@ def _provenance(options: argparse.Namespace, people: fitting.Respondents, result
         "p(category | class) = softmax, over the categories of an item, of the category's offset "
         "plus the sum of the products of its d1, d2... with those of the class. The offset of a "
         "class is its log prior.",
-        *fitting.source(options, people),
+        *common.data_lines(options, people),
         f"Method: multidimensional nominal model, places of the classes fixed, weights by EM, "
         f"{options.iterations} iterations a round.",
         result,
-        fitting.made_by(MODULE, options, people, *settings),
+        common.made_by(MODULE, options, people, *settings),
     ]
 
 
@@ -89,7 +89,7 @@ def _fit(
     )
 
 
-def _run(options: argparse.Namespace, people: fitting.Respondents, console: Console) -> None:
+def _run(options: argparse.Namespace, people: common.Respondents, console: Console) -> None:
     """Fits, writes and shows."""
     if not 0 <= options.validation < 1:
         raise ValueError(f"--validation {options.validation}: expected a share from 0 to below 1.")
@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace, people: fitting.Respondents, console: Cons
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; errors in the data or the arguments end it with one line and status 2."""
-    parser = fitting.options(MODULE, __doc__)
+    parser = common.options(MODULE, __doc__)
     parser.add_argument("--classes", type=int, default=CLASSES, help="default: %(default)s")
     parser.add_argument("--dimensions", type=int, default=DIMENSIONS, help="default: %(default)s")
     parser.add_argument("--ridge", type=float, default=RIDGE, help="on weights (%(default)s)")
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--validation", type=float, default=VALIDATION, help="share held out first (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    fitting.run(parser, _run, arguments)
+    common.run(parser, _run, arguments)
 
 
 if __name__ == "__main__":

@@ -83,13 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.error(str(error))
     shuffled = np.random.Generator(np.random.Philox(options.seed)).permutation(len(everybody.row))
     others, raters = np.split(everybody.answers[shuffled], [options.others])
-    shown = Table("width", "accuracy", "nll, nats", title=f"{len(raters):,} raters of {bank.name}")
+    table = Table("width", "accuracy", "nll, nats", title=f"{len(raters):,} raters of {bank.name}")
     with Progress(console=screen(), transient=True) as bar:
         for width in bar.track(options.width, description=f"{len(others):,} other people"):
             rng = np.random.Generator(np.random.Philox([options.seed, 1]))
             accuracy, nll = scores(raters, others, bank.num_categories, width, rng)
-            shown.add_row(f"{width:g}", f"{accuracy:.4f}", f"{nll:.4f}")
-    screen().print(shown)
+            table.add_row(f"{width:g}", f"{accuracy:.4f}", f"{nll:.4f}")
+    screen().print(table)
     return 0
 
 

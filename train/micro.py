@@ -36,8 +36,8 @@ def parser() -> argparse.ArgumentParser:
         ("save-every", 50, "steps between checkpoints"),
         ("seed", 0, "of weights and documents"),
     ):
-        told = f"{text} (default: %(default)s)"
-        parser.add_argument(f"--{name}", type=int, default=default, help=told)
+        words = f"{text} (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=int, default=default, help=words)
     parser.add_argument(
         "--fresh", action="store_true", help="replace the finished model that lies in --out, if any"
     )

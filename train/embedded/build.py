@@ -64,8 +64,8 @@ def documents(seed: int, step: int, number: int, stage: Stage) -> dict[str, list
     }
 
 
-def lesson(options: argparse.Namespace, step: int) -> dict[str, list[Document]]:
-    """What is read at a step: short conversations as printed at first, and more of them."""
+def curriculum(options: argparse.Namespace, step: int) -> dict[str, list[Document]]:
+    """The documents of a step: short ones as printed at first, and more of them."""
     times, stage = next(
         (times, stage) for until, times, stage in STAGES if step < until * options.steps
     )
@@ -116,20 +116,20 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
         since = int(state["step"])
         console.print(f"Going on after step {since:,}.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    shown: dict[str, float] = {}
+    smoothed: dict[str, float] = {}
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         row = bar.add_task("", total=options.steps, completed=since)
         for step in range(since, options.steps):
             optimizer.zero_grad()
-            for name, written in lesson(options, step).items():
+            for name, written in curriculum(options, step).items():
                 loss = divergence(model, [encode(d, dialogue) for d in written]).mean()
                 torch.autograd.backward(loss * GROUPS[name][1])
                 value = float(loss.detach())
-                shown[name] = value + 0.95 * (shown.get(name, value) - value)
+                smoothed[name] = value + 0.95 * (smoothed.get(name, value) - value)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            text = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
+            text = ", ".join(f"{name} {value:.4f}" for name, value in smoothed.items())
             bar.update(row, advance=1, description=f"KL in nats: {text}")
             if (step + 1) % options.save_every == 0:
                 console.print(f"step {step + 1}: {text}", soft_wrap=True)
@@ -139,22 +139,22 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
 
 
 @torch.no_grad()
-def examined(model: Any, dialogue: Dialogue, seed: int, number: int) -> dict[str, Nats]:
+def evaluate(model: Any, dialogue: Dialogue, seed: int, number: int) -> dict[str, Nats]:
     """Mean divergence in nats by group, of about `number` documents about development people."""
-    found = documents(seed, 2**33, number, Stage("dev")).items()
+    groups = documents(seed, 2**33, number, Stage("dev")).items()
     return {
         name: Nats(
             float(torch.cat([divergence(model, [encode(d, dialogue)]) for d in part]).mean()),
-            float(np.mean([nats for document in part for nats in guessed(document)])),
+            float(np.mean([nats for document in part for nats in uniform_nats(document)])),
         )
-        for name, part in found
+        for name, part in groups
     }
 
 
-def guessed(document: Document) -> list[float]:
+def uniform_nats(document: Document) -> list[float]:
     """Nats by which a uniform guess among the replies departs from each of the targets."""
-    due = [one for one in document.due if one is not None]
-    return [float(xlogy(one.probs, one.probs * len(one.texts)).sum()) for one in due]
+    targets = [one for one in document.targets if one is not None]
+    return [float(xlogy(one.probs, one.probs * len(one.texts)).sum()) for one in targets]
 
 
 def pace(number: int) -> str:
@@ -191,7 +191,7 @@ def build(options: argparse.Namespace, defaults: Mapping[str, Any], console: Con
     train(options, model, dialogue, console)
     tokenizer.save_pretrained(options.out)
     model.save_pretrained(options.out)
-    nats = examined(model, dialogue, options.seed, options.examined)
+    nats = evaluate(model, dialogue, options.seed, options.examined)
     write_card(options, model, nats, defaults, pace(options.documents))
     (options.out / CHECKPOINT).unlink(missing_ok=True)
     console.print(f"Wrote {options.out}.")

@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 # What the groups of documents teach.
-TAUGHT = {
+LEARNED = {
     "questionnaire": "to answer the questionnaire as a stated profile would",
     "flights": "to choose flights as a stated profile would",
     "compared": "to compare flights",
@@ -100,10 +100,10 @@ def write_card(
         pace: how many documents it read a step.
     """
     aside = ("out", "fresh")
-    told = {k: v for k, v in vars(options).items() if k not in aside and v != defaults[k]}
+    changed = {k: v for k, v in vars(options).items() if k not in aside and v != defaults[k]}
     left = {name: part.model / part.guess for name, part in nats.items()}
-    learned = [TAUGHT[name] for name, share in left.items() if share <= MOST_LEFT]
-    not_learned = [TAUGHT[name] for name, share in left.items() if share > MOST_LEFT]
+    learned = [LEARNED[name] for name, share in left.items() if share <= MOST_LEFT]
+    not_learned = [LEARNED[name] for name, share in left.items() if share > MOST_LEFT]
     verdict = f"It learned {_listed(learned, 'and')}."
     if not_learned:
         verdict += (
@@ -114,7 +114,7 @@ def write_card(
         **{key: value for key, value in vars(options).items() if key != "vocab"},
         vocab=model.config.vocab_size,
         parameters=model.num_parameters(),
-        command="".join(f" --{key.replace('_', '-')} {value}" for key, value in told.items()),
+        command="".join(f" --{key.replace('_', '-')} {value}" for key, value in changed.items()),
         pace=pace,
         learned=fill(verdict, 100),
         table="\n".join(

@@ -59,8 +59,8 @@ class Stage(NamedTuple):
         return max(1, round(self.longest * task.num_turns))
 
 
-class Due(NamedTuple):
-    """What is learned where a reply is due.
+class SoftTarget(NamedTuple):
+    """What is learned at one reply: a distribution over replies.
 
     Attributes:
         texts: `n` replies, one token each.
@@ -76,11 +76,11 @@ class Document(NamedTuple):
 
     Attributes:
         messages: chat messages; the last one is the user's.
-        due: for each reply and the one that would follow; None where nothing is learned.
+        targets: of each reply and of the one that would follow; None where nothing is learned.
     """
 
     messages: list[dict[str, str]]
-    due: list[Due | None]
+    targets: list[SoftTarget | None]
 
 
 class Example(NamedTuple):
@@ -106,25 +106,25 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
     probs = task.model.probs(users.levels[:, None], users.stimuli)[0]
     turns, random = stage.turns(task), rng.integers(len(task.actions), size=len(probs))
     actions = np.where(rng.random(len(probs)) < SENSIBLE, probs.argmax(axis=1), random)
-    shown = task.feedback_of(actions[None], users.answers, users.would_accept)
-    due: list[Due | None] = [Due(task.replies, row) for row in probs]
-    whole = users.stimuli[0], actions, shown[0]
+    feedback = task.feedback_of(actions[None], users.answers, users.would_accept)
+    targets: list[SoftTarget | None] = [SoftTarget(task.replies, row) for row in probs]
+    whole = users.stimuli[0], actions, feedback[0]
     if rng.random() < PLAIN:
-        said = task.prompt(_transcript(task, whole, turns - 1, users.context[0]).person(0))
-        return Document(said, due[:turns])
+        messages = task.prompt(_transcript(task, whole, turns - 1, users.context[0]).person(0))
+        return Document(messages, targets[:turns])
     answered = int(rng.integers(turns + 1))
     messages = task.prompt(ended(_transcript(task, whole, answered, users.context[0])).person(0))
     bank = task.bank
     if bank is not None and rng.random() < 0.5:
-        asked: Probe = ItemsProbe(task)
+        probe: Probe = ItemsProbe(task)
         items = np.arange(bank.num_items, dtype=np.float32)[:, None]
         exact = task.model.probs(users.levels, items)
     else:
-        asked = LevelsProbe(task)
-        exact = np.eye(len(asked.replies))[users.levels[0]]
-    some = rng.permutation(len(exact))[: ASKED if len(exact) > ASKED else LEVELS_ASKED]
-    questions = [(asked.questions[n], Due(asked.replies, exact[n])) for n in some]
-    return _asked(messages, due[:answered], questions)
+        probe = LevelsProbe(task)
+        exact = np.eye(len(probe.replies))[users.levels[0]]
+    drawn = rng.permutation(len(exact))[: ASKED if len(exact) > ASKED else LEVELS_ASKED]
+    questions = [(probe.questions[n], SoftTarget(probe.replies, exact[n])) for n in drawn]
+    return _with_questions(messages, targets[:answered], questions)
 
 
 def recalled(rng: np.random.Generator, stage: Stage) -> Document:
@@ -134,10 +134,10 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
     size = len(task.actions)
     items = rng.permutation(task.bank.num_items).astype(np.float32)
     answers, actions = rng.integers(size, size=(2, len(items)))
-    told = int(rng.integers(2, max(2, stage.turns(task)) + 1))
-    listed = (0, told, int(rng.integers(told)))[rng.choice(3, p=(0.6, 0.3, 0.1))]
+    known = int(rng.integers(2, max(2, stage.turns(task)) + 1))
+    listed = (0, known, int(rng.integers(known)))[rng.choice(3, p=(0.6, 0.3, 0.1))]
     rest = [part[listed:] for part in (items[:, None], actions, answers)]
-    messages = task.prompt(ended(_transcript(task, rest, told - listed)).person(0))
+    messages = task.prompt(ended(_transcript(task, rest, known - listed)).person(0))
     if listed:
         lines = [f"- {task.context_line(items[n : n + 1], answers[n])}\n" for n in range(listed)]
         opening = "This is known about the person:\n" + "".join(lines)
@@ -145,11 +145,11 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
     questions = [
         (
             f'How did the person answer: "{task.bank.text[int(items[n])]}"',
-            Due(task.replies, np.eye(size)[answers[n]]),
+            SoftTarget(task.replies, np.eye(size)[answers[n]]),
         )
-        for n in rng.permutation(told)[:ASKED]
+        for n in rng.permutation(known)[:ASKED]
     ]
-    return _asked(messages, [None] * (told - listed), questions)
+    return _with_questions(messages, [None] * (known - listed), questions)
 
 
 def about(rng: np.random.Generator, stage: Stage) -> Document:
@@ -160,9 +160,11 @@ def about(rng: np.random.Generator, stage: Stage) -> Document:
         trait = np.eye(len(bank.traits))[bank.trait[item]]
         keyed = np.array([bank.keying[item] > 0, bank.keying[item] < 0], dtype=float)
         statement = f'The statement is: "{bank.text[item]}"\nWhich trait is it about?'
-        questions.append((statement, Due(bank.traits, trait)))
-        questions.append(("Is it keyed for or against this trait?", Due(("for", "against"), keyed)))
-    return _asked([], [], questions)
+        questions.append((statement, SoftTarget(bank.traits, trait)))
+        questions.append(
+            ("Is it keyed for or against this trait?", SoftTarget(("for", "against"), keyed))
+        )
+    return _with_questions([], [], questions)
 
 
 def compared(rng: np.random.Generator, stage: Stage) -> Document:
@@ -176,9 +178,9 @@ def compared(rng: np.random.Generator, stage: Stage) -> Document:
         value = sign * task.feature(feature, stimulus[None])[0]
         best = (value == value.max()).astype(float)
         options = task.question(stimulus).partition("\n")[2]
-        asked = f"Which one has the {'highest' if sign > 0 else 'lowest'} {feature}?\n{options}"
-        questions.append((asked, Due(task.replies, best / best.sum())))
-    return _asked(task.prompt(start.person(0))[:1], [], questions)
+        question = f"Which one has the {'highest' if sign > 0 else 'lowest'} {feature}?\n{options}"
+        questions.append((question, SoftTarget(task.replies, best / best.sum())))
+    return _with_questions(task.prompt(start.person(0))[:1], [], questions)
 
 
 def encode(document: Document, dialogue: Dialogue) -> Example:
@@ -188,15 +190,15 @@ def encode(document: Document, dialogue: Dialogue) -> Example:
         ValueError: a reply of several tokens.
     """
     written = dialogue.encode(document.messages)
-    learned = [(n, due) for n, due in enumerate(document.due) if due is not None]
+    learned = [(n, target) for n, target in enumerate(document.targets) if target is not None]
     tokens = np.zeros((len(learned), MOST_REPLIES), dtype=np.int64)
     probs = np.zeros((len(learned), MOST_REPLIES), dtype=np.float32)
-    for row, (_, due) in enumerate(learned):
-        replies = dialogue.replies(due.texts)
+    for row, (_, target) in enumerate(learned):
+        replies = dialogue.replies(target.texts)
         if any(len(reply) > 1 for reply in replies):
-            raise ValueError(f"One token each, expected of {', '.join(due.texts)}.")
+            raise ValueError(f"One token each, expected of {', '.join(target.texts)}.")
         tokens[row, : len(replies)] = [reply[0] for reply in replies]
-        probs[row, : len(replies)] = due.probs
+        probs[row, : len(replies)] = target.probs
     positions = np.array([written.answer_positions[n] for n, _ in learned])
     return Example(np.array(written.ids), positions, tokens, probs)
 
@@ -232,10 +234,10 @@ def _transcript(
     return Transcript.of(np.array([answered]), stimuli[None], known[:1], known[1:], context=before)
 
 
-def _asked(
+def _with_questions(
     messages: list[dict[str, str]],
-    due: list[Due | None],
-    questions: Sequence[tuple[str, Due]],
+    targets: list[SoftTarget | None],
+    questions: Sequence[tuple[str, SoftTarget]],
 ) -> Document:
     """A conversation that goes on with questions, answered as is most probable."""
     for number, (question, answer) in enumerate(questions):
@@ -243,11 +245,11 @@ def _asked(
             messages.append({"role": "user", "content": question})
         else:
             messages[-1]["content"] += f"\n{question}"
-        due.append(answer)
+        targets.append(answer)
         if number < len(questions) - 1:
             reply = answer.texts[int(np.argmax(answer.probs))]
             messages.append({"role": "assistant", "content": reply})
-    return Document(messages, due)
+    return Document(messages, targets)
 
 
 def _questionnaires(rng: np.random.Generator, stage: Stage) -> Document:
@@ -257,7 +259,7 @@ def _questionnaires(rng: np.random.Generator, stage: Stage) -> Document:
 
 
 def _flights(rng: np.random.Generator, stage: Stage) -> Document:
-    """Flights, mostly told accepted or rejected only.
+    """Flights; mostly the feedback is accepted or rejected only.
 
     Those of a single trait are not among them: their prompts are the same, and which trait decides
     would have to be inferred.
@@ -283,7 +285,7 @@ GROUPS: dict[str, tuple[Writer, float]] = {
 
 
 def texts(documents: Iterable[Document]) -> Iterator[str]:
-    """Everything that is said in some documents, for a tokenizer."""
+    """All texts of documents, for a tokenizer."""
     for document in documents:
         yield from (message["content"] for message in document.messages)
-        yield from (text for due in document.due if due is not None for text in due.texts)
+        yield from (text for one in document.targets if one is not None for text in one.texts)

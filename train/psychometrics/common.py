@@ -72,7 +72,7 @@ def run(
         parser.error(str(error))
 
 
-def source(chosen: argparse.Namespace, people: Respondents) -> list[str]:
+def data_lines(chosen: argparse.Namespace, people: Respondents) -> list[str]:
     """Provenance lines: whose answers; file names only, no folders of this machine."""
     recorded = people.recorded
     return [

@@ -24,7 +24,8 @@ MAX_ITERATIONS = 1000
 MIN_ANSWERS = 50
 MIN_ITEMS = 3  # two items have one correlation for their two discriminations
 MAX_SLOPE = 10.0  # steeper curves fall between two nodes of the grid
-BLOCK = 8192  # respondents held at a time
+BLOCK = 8192
+Grid = tuple[Floats, Floats]  # thetas, and the log of their weights
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class GradedFit:
     iterations: int
 
 
-def quadrature(nodes: int) -> tuple[Floats, Floats]:
+def quadrature(nodes: int) -> Grid:
     """Equally spaced nodes on [-6, 6] `[L]` and the log of their N(0, 1) weights `[L]`.
 
     Raises:
@@ -74,8 +75,7 @@ def log_likelihood(responses: Ints, parameters: Floats, theta: Floats) -> Floats
     """
     log_probs = np.log(graded_response(theta, parameters[:, 0], parameters[:, 1:]))
     by_answer = np.moveaxis(log_probs, 1, 2).reshape(-1, len(theta))
-    summed: Floats = _one_hot(responses, parameters.shape[1]) @ by_answer
-    return summed
+    return _one_hot(responses, parameters.shape[1]) @ by_answer
 
 
 def fit_graded(
@@ -86,6 +86,7 @@ def fit_graded(
     nodes: int = NODES,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    block: int = BLOCK,
     on_iteration: Callable[[int, float, float], None] = lambda *_: None,
 ) -> GradedFit:
     """Fits one trait's items by marginal maximum likelihood.
@@ -101,6 +102,7 @@ def fit_graded(
         nodes: L, grid points of theta.
         tolerance: stop when no a or intercept -a*b moves by more in an iteration.
         max_iterations: give up after so many.
+        block: respondents held in memory at a time; changes nothing else.
         on_iteration: gets the iteration, the log-likelihood before it, and the largest change.
 
     Raises:
@@ -109,11 +111,11 @@ def fit_graded(
             fewer than 3 items, no more respondents than parameters, or no convergence.
     """
     _check(responses, num_categories, items)
-    theta, log_weight = quadrature(nodes)
+    grid = quadrature(nodes)
     natural = _start(responses, num_categories)
     for iteration in range(1, max_iterations + 1):
-        total, counts = _expected_counts(responses, natural, theta, log_weight)
-        updated = _scoring_step(natural, counts, theta)
+        total, counts = _expected_counts(responses, natural, grid, block)
+        updated = _scoring_step(natural, counts, grid[0])
         change = float(np.abs(updated - natural).max())
         natural = updated
         on_iteration(iteration, total, change)
@@ -138,8 +140,8 @@ def fit_graded(
             f"Item {items[flattest]}: discrimination {natural[flattest, 0]:.2f} is not positive: "
             "its answers run against the trait; expected keyed answers. Check its keying."
         )
-    total, _ = _expected_counts(responses, natural, theta, log_weight)
-    information = _information(responses, natural, theta, log_weight)
+    total, _ = _expected_counts(responses, natural, grid, block)
+    information = _information(responses, natural, grid, block)
     errors = np.sqrt(np.diag(np.linalg.inv(information))).reshape(natural.shape)
     answered = responses != MISSING
     return GradedFit(
@@ -170,12 +172,10 @@ def latent_correlation(first: Floats, second: Floats, theta: Floats) -> tuple[fl
 
     def weight(rho: float) -> Floats:
         log_density = -(x**2 - 2 * rho * x * y + y**2) / (2 * (1 - rho**2))
-        density: Floats = np.exp(log_density - logsumexp(log_density))
-        return density
+        return np.exp(log_density - logsumexp(log_density))
 
     def evidence(weights: Floats) -> Floats:
-        total: Floats = ((one @ weights) * two).sum(axis=1)
-        return total
+        return ((one @ weights) * two).sum(axis=1)
 
     best = minimize_scalar(
         lambda rho: -np.log(evidence(weight(rho))).sum(), bounds=(-0.99, 0.99), method="bounded"
@@ -231,25 +231,25 @@ def _from_natural(natural: Floats) -> Floats:
 
 
 def _posteriors(
-    responses: Ints, natural: Floats, theta: Floats, log_weight: Floats
+    responses: Ints, natural: Floats, grid: Grid, block: int
 ) -> Iterator[tuple[Ints, Floats, Floats]]:
     """Respondents in blocks, which bounds memory: answers, log evidence, p(theta | answers)."""
-    for start in range(0, len(responses), BLOCK):
-        block = responses[start : start + BLOCK]
-        joint = log_likelihood(block, _from_natural(natural), theta) + log_weight
+    for start in range(0, len(responses), block):
+        part = responses[start : start + block]
+        joint = log_likelihood(part, _from_natural(natural), grid[0]) + grid[1]
         evidence = logsumexp(joint, axis=1, keepdims=True)
-        yield block, evidence, np.exp(joint - evidence)
+        yield part, evidence, np.exp(joint - evidence)
 
 
 def _expected_counts(
-    responses: Ints, natural: Floats, theta: Floats, log_weight: Floats
+    responses: Ints, natural: Floats, grid: Grid, block: int
 ) -> tuple[float, Floats]:
     """E-step: the marginal log-likelihood, and expected answers `[I, L, K]` at each node."""
     (items, categories), total = natural.shape, 0.0
-    counts = np.zeros((items * categories, len(theta)))
-    for block, evidence, posterior in _posteriors(responses, natural, theta, log_weight):
+    counts = np.zeros((items * categories, len(grid[0])))
+    for part, evidence, posterior in _posteriors(responses, natural, grid, block):
         total += float(evidence.sum())
-        counts += _one_hot(block, categories).T @ posterior
+        counts += _one_hot(part, categories).T @ posterior
     return total, np.moveaxis(counts.reshape(items, categories, -1), 1, 2)
 
 
@@ -277,7 +277,7 @@ def _scoring_step(natural: Floats, counts: Floats, theta: Floats) -> Floats:
     return natural + np.linalg.solve(information, gradient[..., None])[..., 0]
 
 
-def _information(responses: Ints, natural: Floats, theta: Floats, log_weight: Floats) -> Floats:
+def _information(responses: Ints, natural: Floats, grid: Grid, block: int) -> Floats:
     """Summed outer product of respondents' scores in (a, b_1..b_{K-1}), `[I * K, I * K]`."""
     items, categories = natural.shape
     chain = np.zeros((items, categories, categories))
@@ -285,15 +285,15 @@ def _information(responses: Ints, natural: Floats, theta: Floats, log_weight: Fl
     chain[:, 0, 0] = 1.0
     chain[:, k, 0] = natural[:, 1:] / natural[:, :1]
     chain[:, k, k] = -natural[:, :1]
-    derivative = _derivatives(natural, theta)[1] @ chain[:, None]
+    derivative = _derivatives(natural, grid[0])[1] @ chain[:, None]
     information = np.zeros((natural.size, natural.size))
-    for block, _, posterior in _posteriors(responses, natural, theta, log_weight):
+    for part, _, posterior in _posteriors(responses, natural, grid, block):
         # Fisher's identity: a respondent's score is the posterior mean of the complete-data score.
-        scores = np.zeros((len(block), items, categories))
-        for i, answer in enumerate(block.T):
+        scores = np.zeros((len(part), items, categories))
+        for i, answer in enumerate(part.T):
             given = np.tensordot(posterior, derivative[i], axes=1)
-            scores[:, i] = given[np.arange(len(block)), answer]
+            scores[:, i] = given[np.arange(len(part)), answer]
             scores[answer == MISSING, i] = 0.0
-        flat = scores.reshape(len(block), -1)
+        flat = scores.reshape(len(part), -1)
         information += flat.T @ flat
     return information

@@ -36,7 +36,6 @@ class UserVecEnv(VecEnv):
     """
 
     def __init__(self, env: UserVectorEnv, view: Features) -> None:
-        """Begins with empty sums."""
         if env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
             raise ValueError("UserVecEnv resets ended lanes itself: autoreset_mode=DISABLED.")
         self._env, self._view, self.render_mode = env, view, None
@@ -62,20 +61,20 @@ class UserVecEnv(VecEnv):
         over = terminated | truncated
         self._returns += reward
         self._lengths += 1
-        infos, shown = [_NOTHING] * self.num_envs, self._view.observe(Transcript(observation))
+        infos, view = [_NOTHING] * self.num_envs, self._view.observe(Transcript(observation))
         if over.any():
             now = round(time.perf_counter() - self._since, 6)
             for lane in np.flatnonzero(over).tolist():
                 length = int(self._lengths[lane])
                 infos[lane] = {
                     "episode": {"r": float(self._returns[lane]), "l": length, "t": now},
-                    "terminal_observation": _row(shown, lane),
+                    "terminal_observation": _row(view, lane),
                     "TimeLimit.truncated": bool(truncated[lane]),
                 }
             self._returns[over], self._lengths[over] = 0, 0
             observation, _ = self._env.reset(options={"reset_mask": over})
-            shown = self._view.observe(Transcript(observation))
-        return shown, reward.astype(np.float32), over, infos
+            view = self._view.observe(Transcript(observation))
+        return view, reward.astype(np.float32), over, infos
 
     def close(self) -> None:
         """Closes the environment."""
@@ -110,8 +109,8 @@ class UserVecEnv(VecEnv):
         return [None] * self.num_envs
 
 
-def _row(shown: Any, lane: int) -> Any:
+def _row(view: Any, lane: int) -> Any:
     """What one lane shows."""
-    if isinstance(shown, dict):
-        return {key: value[lane] for key, value in shown.items()}
-    return shown[lane]
+    if isinstance(view, dict):
+        return {key: value[lane] for key, value in view.items()}
+    return view[lane]

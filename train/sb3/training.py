@@ -72,6 +72,7 @@ class Training:
     Attributes:
         recipe: the same.
         folder: the same.
+        task: the environment's.
         model: the algorithm with its policy.
         evaluator: says what policies earn.
 
@@ -90,7 +91,7 @@ class Training:
             **recipe.settings,
         ).unwrapped
         assert isinstance(env, UserVectorEnv)
-        self._task = env.task
+        self.task = env.task
         self.model = new_model(recipe, UserVecEnv(env, make_features(recipe.view, env.task)))
         self.evaluator = PolicyEvaluator(recipe)
 
@@ -162,7 +163,7 @@ class Training:
             "view": self.recipe.view,
             "activation": self.recipe.activation,
             "greedy": None if final is None else 1 - final,
-            "task": task_shape(self._task),
+            "task": task_shape(self.task),
             "steps": steps,
             "recipe": self.recipe.plain(),
             "versions": versions(PACKAGES),
