@@ -141,8 +141,8 @@ def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -
             cause = error.__cause__ or error
             if not place(cause, package):
                 raise
-            said = in_words(cause, package)
-            raise ValueError(f"Package {package!r} cannot be imported: {said}") from error
+            cause_text = in_words(cause, package)
+            raise ValueError(f"Package {package!r} cannot be imported: {cause_text}") from error
     check_settings(env_id, settings)
     quirks = Quirks.parse(str(settings.get("quirks", "none")))
     if quirks.drift or quirks.incoherence:
@@ -188,22 +188,22 @@ def examine(
                 continue
             for check in checks:
                 bar.update(row, description=check.__name__)
-                said = (inspect.getdoc(check) or "").partition("\n")[0]
+                summary = (inspect.getdoc(check) or "").partition("\n")[0]
                 try:
                     check(env_id, **arguments)
                 except _ANYTHING as error:
                     out.print(line(check.__name__, in_words(error, owner), True), soft_wrap=True)
                 else:
                     held += 1
-                    out.print(line(check.__name__, said, False), soft_wrap=True)
+                    out.print(line(check.__name__, summary, False), soft_wrap=True)
                 bar.advance(row)
     return held
 
 
-def line(name: str, said: str, broken: bool) -> Text:
+def line(name: str, text: str, broken: bool) -> Text:
     """What is printed of one check."""
     verdict = ("broken  ", "red") if broken else ("ok      ", "green")
-    return Text.assemble(verdict, f"{name:<26}", said)
+    return Text.assemble(verdict, f"{name:<26}", text)
 
 
 def in_words(error: BaseException, owner: str) -> str:
@@ -223,13 +223,13 @@ def place(error: BaseException, owner: str) -> str:
         error: the error.
         owner: a module of the package; "" for any package.
     """
-    top, found = owner.partition(".")[0], ""
+    top, place = owner.partition(".")[0], ""
     for frame, number in walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
         if not owner or (module.partition(".")[0] == top and not module.startswith(_FINDERS)):
             file = frame.f_code.co_filename.removeprefix(os.path.join(os.getcwd(), ""))
-            found = f"{file}, line {number}"
-    return found
+            place = f"{file}, line {number}"
+    return place
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Conversations side by side, in arrays: the mechanics below both adaptors."""
+"""Conversations side by side, in arrays: the mechanics below both environments."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OPTIONS = ("person", "reset_mask")
 
 
 class Episodes:
-    """B conversations side by side, in arrays; the mechanics below both adaptors.
+    """B conversations side by side, in arrays; the mechanics below both environments.
 
-    Arrays have a spare turn at the end that holds -1: what is shown when nothing is left to ask.
+    Arrays have a spare turn at the end that holds -1, for when nothing is left to ask.
 
     Args:
         task: the task.
@@ -50,7 +50,6 @@ class Episodes:
         observation: str,
         keep_transcript: bool = False,
     ) -> None:
-        """Allocates the transcripts."""
         if observation not in ("transcript", "turn"):
             raise ValueError(f"Unknown observation {closest(observation, ('transcript', 'turn'))}")
         self.task, self.source = task, source
@@ -70,9 +69,9 @@ class Episodes:
         self._context = np.full((num, *space), -1, dtype=np.float32)
         self._start = np.arange(num, dtype=np.int64) * width
         if self._kept:
-            self._shown_stimuli = np.full((num, width, size), -1, dtype=np.float32)
-            self._shown_actions = np.full((num, width), -1, dtype=np.float32)
-            self._shown_answers = np.full((num, width), -1, dtype=np.float32)
+            self._seen_stimuli = np.full((num, width, size), -1, dtype=np.float32)
+            self._seen_actions = np.full((num, width), -1, dtype=np.float32)
+            self._seen_answers = np.full((num, width), -1, dtype=np.float32)
         if self._latest_only:
             self._last_action = np.full((num, 1), -1, dtype=np.float32)
             self._last_answer = np.full((num, 1), -1, dtype=np.float32)
@@ -93,14 +92,14 @@ class Episodes:
         )
 
     def following(self, rows: Rows) -> npt.NDArray[np.int64]:
-        """`[n]` numbers of the next people of some lanes, whatever is on the other lanes."""
+        """`[n]` numbers of the next people of the lanes `rows`, whatever is on the others."""
         known = self.source.num_people or NUM_NUMBERS
         return (self.person[rows] % known + self.source.stride) % known
 
     def begin(
         self, rows: Rows, person: npt.NDArray[np.int64], numbers_at_once: int = 2**17
     ) -> None:
-        """Puts new people on some of the lanes.
+        """Puts new people on lanes.
 
         Args:
             rows: the lanes, n of them.
@@ -122,41 +121,41 @@ class Episodes:
         if self.task.binary_feedback:
             self._willing[rows, :turns] = users.would_accept
         if self._kept:
-            for shown in (self._shown_stimuli, self._shown_actions, self._shown_answers):
-                shown[rows] = -1
+            for column in (self._seen_stimuli, self._seen_actions, self._seen_answers):
+                column[rows] = -1
         if self._latest_only:
             self._last_action[rows] = self._last_answer[rows] = -1
         self._put(rows, users)
 
     def _put(self, rows: Rows, users: Users) -> None:
-        """Lays ready what these people will be asked and answer."""
+        """Stores what these people will be asked and how they will answer."""
         turns = self.task.num_turns
         self._stimuli[rows, :turns] = users.stimuli
         self._answers[rows, :turns] = users.answers
         if self._kept:
-            self._shown_stimuli[rows, 0] = users.stimuli[:, 0]
+            self._seen_stimuli[rows, 0] = users.stimuli[:, 0]
 
     def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """One turn of some conversations, none of them over: the `[n]` rewards."""
+        """One turn of conversations `rows`, none of them over: the `[n]` rewards."""
         cell = self._start[rows] + self.turn[rows]
         answer = self._answers.reshape(-1).take(cell)
         reward = self.task.reward(action, answer)
         chosen = self.task.from_box(action)
-        # Where answers are told, all are willing, and a column is had without a search.
+        # Where answers are revealed everybody is willing, and any column says so.
         accepts = self.task.binary_feedback
         willing = self._willing.reshape(-1).take(cell) if accepts else self._willing[rows, 0]
-        shown = self.task.feedback_of(chosen, answer, willing)
+        feedback = self.task.feedback_of(chosen, answer, willing)
         self.turn[rows] += 1
         if self._kept:
             size = self._stimuli.shape[-1]
-            self._shown_actions.reshape(-1)[cell] = chosen
-            self._shown_answers.reshape(-1)[cell] = shown
+            self._seen_actions.reshape(-1)[cell] = chosen
+            self._seen_answers.reshape(-1)[cell] = feedback
             cell += 1
             coming = self._stimuli.reshape(-1, size).take(cell, axis=0)
-            self._shown_stimuli.reshape(-1, size)[cell] = coming
+            self._seen_stimuli.reshape(-1, size)[cell] = coming
         if self._latest_only:
             self._last_action[rows, 0] = chosen
-            self._last_answer[rows, 0] = shown
+            self._last_answer[rows, 0] = feedback
         return reward
 
     def over(self) -> npt.NDArray[np.bool_]:
@@ -187,13 +186,13 @@ class Episodes:
         }
 
     def transcript(self) -> Transcript:
-        """A new copy of all that has been shown."""
+        """A new copy of what agents have seen."""
         turns = self.task.num_turns
         return Transcript.of(
             self.turn,
-            self._shown_stimuli[:, :turns],
-            self._shown_actions[:, :turns],
-            self._shown_answers[:, :turns],
+            self._seen_stimuli[:, :turns],
+            self._seen_actions[:, :turns],
+            self._seen_answers[:, :turns],
             **self._besides(),
         )
 

@@ -56,7 +56,6 @@ class UserEnv(gym.Env[Any, Any]):
         render_mode: str | None = None,
         **arguments: Any,
     ) -> None:
-        """Builds the task and its source of people."""
         self.render_mode = render_mode
         self._episodes = _make_episodes(
             1, task, split, suite_seed, respondents, people, observation, render_mode, arguments
@@ -138,7 +137,6 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **arguments: Any,
     ) -> None:
-        """Builds the task and its source of people."""
         self.num_envs = num_envs
         self.render_mode = render_mode
         self._mode = AutoresetMode(autoreset_mode)
@@ -170,7 +168,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         return self._episodes.users
 
     def interview_stats(self) -> Floats:
-        """`[B, D]` for evaluators: what interviews found out, see `envs.interviews.scoring`."""
+        """`[B, D]` for evaluators: what interviews have revealed, see `envs.interviews.scoring`."""
         return self._episodes.interview_stats()
 
     @property
@@ -211,7 +209,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         return self._episodes.observe(), info
 
     def _meet(self, rows: Rows, person: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """Puts new people on some lanes; the info that says who was met where."""
+        """Puts new people on lanes `rows`; the info that says who was met where."""
         self._episodes.begin(rows, person)
         met = np.zeros(self.num_envs, dtype=bool)
         met[rows] = True

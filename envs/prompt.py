@@ -27,8 +27,8 @@ OVER = (
 class PromptedTask(ABC):
     """The half of `envs.core.UserTask` that says a task in words.
 
-    A subclass writes `instructions` and `question`; whatever else it wants said in another way it
-    overrides.
+    A subclass writes `instructions` and `question`; it overrides what it would say in
+    another way.
 
     Attributes:
         num_turns: T, the longest episode.
@@ -77,11 +77,11 @@ class PromptedTask(ABC):
     def question(self, stimulus: Floats) -> str:
         """A stimulus `[S]` in words, with units."""
 
-    def feedback_text(self, shown: int) -> str:
-        """What was shown after an action, in words, as it opens the next turn."""
+    def feedback_text(self, feedback: int) -> str:
+        """What follows an action, `UserTask.feedback_of` it, in words: how the next turn opens."""
         if self.binary_feedback:
-            return "The person accepted this." if shown else "The person rejected this."
-        return f"The answer was {self.replies[shown]} ({self.action_names[shown]})."
+            return "The person accepted this." if feedback else "The person rejected this."
+        return f"The answer was {self.replies[feedback]} ({self.action_names[feedback]})."
 
     def phrase(self, *paraphrases: str) -> str:
         """The paraphrase in use, of as many as the task has `wordings`."""

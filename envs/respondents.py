@@ -30,7 +30,6 @@ class Respondents:
     """
 
     def __init__(self, task: UserTask, path: str, split: str, suite_seed: int) -> None:
-        """Reads the file."""
         if task.bank is None:
             raise ValueError(
                 f"{type(task).__name__} asks no questionnaire items; drop respondents."

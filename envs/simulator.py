@@ -28,7 +28,6 @@ class Simulator:
     """
 
     def __init__(self, task: UserTask, split: str, suite_seed: int) -> None:
-        """Lays out each person's block of random numbers."""
         if split not in SPLITS:
             raise ValueError(f"Unknown split {closest(split, SPLITS)}")
         self._task, self._split, self._seed = task, split, suite_seed
@@ -129,6 +128,6 @@ def example_transcripts(task: UserTask, users: Users, turn: Ints) -> Transcript:
         stimuli = np.take_along_axis(stimuli, actions[..., None], axis=1)
     else:
         actions = (answers + task.binary_feedback * (column % 2)) % len(task.actions)
-    shown = task.feedback_of(actions, answers, users.would_accept)
+    feedback = task.feedback_of(actions, answers, users.would_accept)
     context = None if task.context is None else users.context
-    return Transcript.of(turn, stimuli, actions, shown, context=context).at(turn, task)
+    return Transcript.of(turn, stimuli, actions, feedback, context=context).at(turn, task)

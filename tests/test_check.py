@@ -212,7 +212,7 @@ def test_respondents_get_the_checks_that_are_meant_for_them(tmp_path, capsys):
         ([QUESTIONNAIRE, "--set", "levels=x"], ["levels='x'", "expected int"]),
         ([QUESTIONNAIRE, "--set", "levels=1"], ["levels=1"]),
         ([QUESTIONNAIRE, "--set", "levels"], ["Expected key=value"]),
-        ([QUESTIONNAIRE, "--set", "split=test"], ["--split, --seed and --data"]),
+        ([QUESTIONNAIRE, "--set", "split=test"], ["--split, --seed, --data and --people"]),
         ([QUESTIONNAIRE, "--split", "tset"], ["Did you mean 'test'?"]),
         ([QUESTIONNAIRE, "--seed", "-1"], ["--seed -1"]),
         ([QUESTIONNAIRE, "--data", "nowhere.csv"], ["nowhere.csv", "no such file"]),

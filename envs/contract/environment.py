@@ -54,7 +54,7 @@ def check_vector(env_id: str, **settings: Any) -> None:
                     " Let reward(), chosen() and draw_stimuli() work row by row, without state."
                 )
             if mode is AutoresetMode.DISABLED and (over.any() or number == turns // 2):
-                # Half-way one lane starts over alone, so that from then on lanes end apart.
+                # Half-way one lane starts over alone: from then on lanes end at different times.
                 mask = over if over.any() else np.array([False, True, False])
                 one = lanes.reset(options={"reset_mask": mask.copy()})
                 many = env.reset(options={"reset_mask": mask.copy()})
@@ -83,12 +83,12 @@ def check_seeds(env_id: str, **settings: Any) -> None:
 
 def _episode(env: UserEnv, turns: float = np.inf, **arguments: Any) -> list[tuple[Any, ...]]:
     """What reset and every step return; without arguments, of the rest of an episode."""
-    told: list[tuple[Any, ...]] = [env.reset(**arguments)] if arguments else []
+    returned: list[tuple[Any, ...]] = [env.reset(**arguments)] if arguments else []
     rng, over = generator(), False
-    while not over and len(told) <= turns:
-        told.append(env.step(choose(env.task, env.action_masks()[None], rng)[0]))
-        over = told[-1][2] or told[-1][3]
-    return told
+    while not over and len(returned) <= turns:
+        returned.append(env.step(choose(env.task, env.action_masks()[None], rng)[0]))
+        over = returned[-1][2] or returned[-1][3]
+    return returned
 
 
 def check_masks(env_id: str, **settings: Any) -> None:

@@ -24,9 +24,9 @@ def check_same_person(env_id: str, **settings: Any) -> None:
     env = batch(env_id, 6, **settings)
     person = np.array([0, 1, 2, 9, 3, 40]) % (env.num_people or 2**20)
 
-    def draw(some: UserVectorEnv, order: list[int]) -> list[npt.NDArray[Any]]:
-        some.reset(options={"person": person[order]})
-        return _copied(some.users)
+    def draw(lanes: UserVectorEnv, order: list[int]) -> list[npt.NDArray[Any]]:
+        lanes.reset(options={"person": person[order]})
+        return _copied(lanes.users)
 
     whole = draw(env, list(range(6)))
     cuts = {
@@ -36,8 +36,8 @@ def check_same_person(env_id: str, **settings: Any) -> None:
         "the second half": (batch(env_id, 3, **settings), [3, 4, 5]),
         **{f"person {person[i]} alone": (batch(env_id, 1, **settings), [i]) for i in (0, 3)},
     }
-    for words, (some, order) in cuts.items():
-        for name, field, all_of_it in zip(Users._fields, draw(some, order), whole, strict=True):
+    for words, (lanes, order) in cuts.items():
+        for name, field, all_of_it in zip(Users._fields, draw(lanes, order), whole, strict=True):
             assert np.array_equal(field, all_of_it[order]), (
                 f"{env_id}: users.{name} of the same people differ ({words}). Take all chance "
                 "from the numbers `uniform` that draw_stimuli() and sample() are given, row by "
@@ -137,8 +137,8 @@ def check_future_hidden(env_id: str, **settings: Any) -> None:
     places = np.arange(answers.shape[1])
     early = places < half
     if env.task.agent_asks:
-        said = moments[-1].observation["actions"][:, :half]
-        early = (places[:, None] == said[:, None, :]).any(axis=2)
+        actions = moments[-1].observation["actions"][:, :half]
+        early = (places[:, None] == actions[:, None, :]).any(axis=2)
     later = (answers >= 0) & ~early
     answers[later] = (answers[later] + 1) % len(env.task.categories)
     for number, (one, two) in enumerate(zip(moments, watch(other, beginning), strict=True)):

@@ -48,14 +48,14 @@ def check_manual(env_id: str, **settings: Any) -> None:
     name = task_class.__name__
     assert first.strip(), f"{env_id}: {name} has no docstring; write its manual page."
     text = dict(part.partition("\n")[::2] for part in parts)
-    found = [heading for heading in text if heading in HEADINGS]
+    headings = [heading for heading in text if heading in HEADINGS]
     missing = [heading for heading in HEADINGS if not text.get(heading, "").strip()]
     assert not missing, (
         f"{env_id}: the docstring of {name} says nothing under "
         f"{', '.join(f'`## {heading}`' for heading in missing)}."
     )
-    assert found == list(HEADINGS), (
-        f"{env_id}: the docstring's headings stand in the order {', '.join(found)}; expected "
+    assert headings == list(HEADINGS), (
+        f"{env_id}: the docstring's headings stand in the order {', '.join(headings)}; expected "
         f"{', '.join(HEADINGS)}."
     )
     for argument in inspect.signature(task_class).parameters:
@@ -79,19 +79,19 @@ def check_rewards(env_id: str, **settings: Any) -> None:
 def _check_gains(env_id: str, task: AskingTask, **settings: Any) -> None:
     """What an interview earns is its last score less its first, less what the questions cost."""
     env = batch(env_id, 6, **settings)
-    shown = meet(env)
+    observation = meet(env)
     place = {"profile": "log_score", "unasked": "unasked_nll"}.get(task.goal, "")
     sign = -1 if place == "unasked_nll" else 1
 
     def score() -> Floats:
-        found = env.interview_stats()
+        stats = env.interview_stats()
         if place:
-            return sign * found[:, STATISTICS.index(place)]
-        mean, truth = np.split(found[:, len(STATISTICS) :], 2, axis=1)
+            return sign * stats[:, STATISTICS.index(place)]
+        mean, truth = np.split(stats[:, len(STATISTICS) :], 2, axis=1)
         return -np.square(mean - truth).mean(axis=1)
 
     first = score()
-    total = np.sum([moment.reward for moment in watch(env, shown)], axis=0)
+    total = np.sum([moment.reward for moment in watch(env, observation)], axis=0)
     expected = score() - first - task.cost * env.users.length
     assert np.allclose(total, expected, rtol=0, atol=1e-7), (
         f"{env_id}: interviews earn {total}; the last score less the first, less the questions' "
@@ -145,32 +145,32 @@ def check_turn_form(env_id: str, **settings: Any) -> None:
     latest = batch(env_id, 3, observation="turn", **settings)
     rng = generator()
     for first in (0, 3):  # what the second people see shows whether the first ones are gone
-        shown, over = meet(whole, first), np.zeros(3, dtype=bool)
+        transcript, over = meet(whole, first), np.zeros(3, dtype=bool)
         ended: Mapping[str, Floats] = meet(latest, first)
-        _check_end(env_id, shown, ended)
+        _check_end(env_id, transcript, ended)
         while not over.all():
             action = choose(whole.task, whole.action_masks(), rng)
             observation, _, terminated, truncated, _ = whole.step(action)
-            shown, over = Transcript(observation), terminated | truncated
+            transcript, over = Transcript(observation), terminated | truncated
             ended = latest.step(action)[0]
-            _check_end(env_id, shown, ended)
+            _check_end(env_id, transcript, ended)
 
 
-def _check_end(env_id: str, shown: Transcript, ended: Mapping[str, Floats]) -> None:
+def _check_end(env_id: str, transcript: Transcript, ended: Mapping[str, Floats]) -> None:
     """One observation `turn` is the end of one transcript."""
-    turn = shown.turn
+    turn = transcript.turn
     rows = np.arange(len(turn))
     # A spare column at the end: nothing is asked after the last turn, or said before the first.
     stimuli, actions, answers = (
         np.concatenate([part, np.full_like(part[:, :1], -1)], axis=1)
-        for part in (shown.stimuli, shown["actions"], shown["answers"])
+        for part in (transcript.stimuli, transcript["actions"], transcript["answers"])
     )
     expected = {
-        "turn": shown["turn"],
+        "turn": transcript["turn"],
         "stimulus": stimuli[rows, turn],
         "action": actions[rows, turn - 1, None],
         "answer": answers[rows, turn - 1, None],
-        **({"context": shown["context"]} if "context" in shown else {}),
+        **({"context": transcript["context"]} if "context" in transcript else {}),
     }
     for key, value in expected.items():
         assert np.array_equal(ended[key], value), (
@@ -214,10 +214,10 @@ def check_prompts(env_id: str, **settings: Any) -> None:
         for row in map(int, np.flatnonzero(env.users.length >= turn)):
             words = f"{env_id}: the prompt at turn {turn}"
             assert before.prompts[row] != after.prompts[row], f"{words} is that of the turn before."
-            told = deepcopy(after.observation.person(row))
-            shown = 2 if task.binary_feedback else len(task.categories)
-            told["answers"][turn - 1] = (told["answers"][turn - 1] + 1) % shown
-            assert task.prompt(told) != after.prompts[row], (
+            other = deepcopy(after.observation.person(row))
+            values = 2 if task.binary_feedback else len(task.categories)
+            other["answers"][turn - 1] = (other["answers"][turn - 1] + 1) % values
+            assert task.prompt(other) != after.prompts[row], (
                 f"{words} is the same whatever the last answer was; show the answers given so far."
             )
     again = prompts_of(task, moments[-1].observation)
@@ -249,23 +249,23 @@ def check_stateless(env_id: str, **settings: Any) -> None:
 
 
 def check_words(env_id: str, **settings: Any) -> None:
-    """Every wording, order and kind of label asks what is asked; a context can be told in words."""
+    """Every wording, order and kind of label asks what is asked; a context can be put in words."""
     env = batch(env_id, 8, **settings)
     meet(env)
     stimuli = np.unique(env.users.stimuli[:, 0], axis=0)
     if env.task.agent_asks:
         stimuli = env.users.stimuli[0]
     orders, labels = ("printed", "reversed"), ("numbers", "letters")
-    told: dict[str, int] = {}
+    wording_of: dict[str, int] = {}
     for wording, order, label in product(range(env.task.wordings), orders, labels):
         words = {"wording": wording, "option_order": order, "labels": label}
         name = f"{env_id} with {', '.join(f'{key}={word}' for key, word in words.items())}"
         task = scalar(env_id, **{**settings, **words}).task
         try:
-            opening, said = task.instructions(), "question()"
+            opening, method = task.instructions(), "question()"
             asked = [task.question(stimulus) for stimulus in stimuli]
-            if task.agent_asks:  # what is asked is not said in advance
-                asked, said = (
+            if task.agent_asks:  # what is asked is not known in advance
+                asked, method = (
                     [task.context_line(stimulus, 0) for stimulus in stimuli],
                     "context_line()",
                 )
@@ -275,9 +275,9 @@ def check_words(env_id: str, **settings: Any) -> None:
             ) from error
         assert opening.strip(), f"{name}: instructions() is empty; say what the agent is to do."
         assert len(set(asked)) == len(stimuli), (
-            f"{name}: {said} says {asked[0]!r} for different stimuli; write out what is asked."
+            f"{name}: {method} says {asked[0]!r} for different stimuli; write out what is asked."
         )
-        other = told.setdefault(opening, wording)
+        other = wording_of.setdefault(opening, wording)
         assert other == wording, f"{name}: instructions() are those of wording {other}."
     for answer in range(len(env.task.categories)):
         note = env.task.context_line(stimuli[0], answer)

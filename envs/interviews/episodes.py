@@ -35,7 +35,6 @@ class Interviews(Episodes):
         observation: str,
         keep_transcript: bool = False,
     ) -> None:
-        """Allocates the transcripts and the posteriors."""
         super().__init__(task, source, num, observation, keep_transcript)
         self._replies = np.full((num, task.num_stimuli), -1, dtype=np.int8)
         self._free = np.ones((num, len(task.actions)), dtype=bool)
@@ -53,7 +52,7 @@ class Interviews(Episodes):
         self._scorer.begin(rows, users)
 
     def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """One turn of some interviews, none of them over: the `[n]` rewards."""
+        """See `Episodes.advance`."""
         lanes = np.arange(len(self.person))[rows]
         chosen = self.task.asked_instead(action.astype(np.int64), self._free[lanes])
         asking, earned = chosen < self.task.num_stimuli, np.zeros(len(lanes))
@@ -68,9 +67,9 @@ class Interviews(Episodes):
             earned[asking] = self._scorer.learn(lanes, chosen) - self.task.cost
             answer = self._replies[lanes, chosen]
             if self._kept:
-                self._shown_stimuli[lanes, turn] = self.task.offered[chosen]
-                self._shown_actions[lanes, turn] = chosen
-                self._shown_answers[lanes, turn] = answer
+                self._seen_stimuli[lanes, turn] = self.task.offered[chosen]
+                self._seen_actions[lanes, turn] = chosen
+                self._seen_answers[lanes, turn] = answer
             if self._latest_only:
                 self._last_action[lanes, 0] = chosen
                 self._last_answer[lanes, 0] = answer

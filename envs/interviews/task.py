@@ -54,7 +54,6 @@ class AskingTask(UserTask):
     def __init__(
         self, bank: ItemBank, num_turns: int, reward: str, allow_stop: bool, cost: float
     ) -> None:
-        """Lays out actions and stimuli; the subclass sets population and model."""
         super().__init__()
         if reward not in GOALS:
             raise ValueError(f"Unknown reward {closest(reward, GOALS)}")
@@ -111,9 +110,9 @@ class AskingTask(UserTask):
             "Which one comes next?",
         )
 
-    def feedback_text(self, shown: int) -> str:
+    def feedback_text(self, feedback: int) -> str:
         """See `UserTask.feedback_text`."""
-        given = self.categories[shown]
+        given = self.categories[feedback]
         return self.phrase(
             f"The person answered: {given}.", f"They said: {given}.", f"The answer was: {given}."
         )

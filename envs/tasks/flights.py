@@ -111,7 +111,6 @@ class Flights(OptionsTask):
         levels: int = 5,
         reward: str = "accuracy",
     ) -> None:
-        """Lays out people and flights."""
         super().__init__(reward, feedback)
         people = load_profiles(questionnaire, parameters, levels).population
         features = VARIANTS[4]

@@ -83,7 +83,6 @@ class ForcedChoice(UserTask):
         levels: int = 5,
         reward: str = "accuracy",
     ) -> None:
-        """Loads the bank and the hypotheses."""
         super().__init__(reward)
         if num_turns < 1:
             raise ValueError(f"num_turns={num_turns}; expected at least 1.")
@@ -123,9 +122,9 @@ class ForcedChoice(UserTask):
         )
         return "\n".join([asked, *lines])
 
-    def feedback_text(self, shown: int) -> str:
+    def feedback_text(self, feedback: int) -> str:
         """See `UserTask.feedback_text`."""
-        given = f"{self.replies[shown]} ({self.action_names[shown]})"
+        given = f"{self.replies[feedback]} ({self.action_names[feedback]})"
         return self.phrase(
             f"The person picked {given}.", f"They chose {given}.", f"The answer was {given}."
         )

@@ -102,7 +102,6 @@ class Identify(AskingTask):
         allow_stop: bool = False,
         cost: float = 0.0,
     ) -> None:
-        """Loads or invents the raters."""
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
         if reward == "traits":

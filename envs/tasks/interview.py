@@ -90,7 +90,6 @@ class Interview(AskingTask):
         allow_stop: bool = False,
         cost: float = 0.0,
     ) -> None:
-        """Loads the bank, the hypotheses and how they answer."""
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
         self.form = form

@@ -25,12 +25,26 @@ class OptionSets:
         num_turns: T.
         num_options: N.
 
+    Other sets for every split: the steps of a set (0, 1, ... for the values of a feature) are added
+    up, and the sum modulo 3 is 0 in train, 1 in dev and 2 in test. To make it so, one step is
+    replaced, that of the first feature of the last option. Example: features of 5 and 3 values, two
+    options with the steps (4, 2) and (1, 0). The step to be replaced is the 1, the others add up to
+    6.
+
+        split      fits           how many   (1 + 6 // 3) modulo that   step   sum
+        train, 0   0, 3           2          1                          3      9
+        dev, 1     1, 4           2          1                          4      10
+        test, 2    2              1          0                          2      8
+
+    The step that was drawn says which of the fitting ones it is, so that all are about equally
+    frequent; where 5 drawn steps are dealt out to 2 fitting ones, somebody gets three, and
+    the sum of the others changes who.
+
     Raises:
-        ValueError: a first feature of too few values to tell the splits apart.
+        ValueError: a first feature of too few values to keep the splits' sets disjoint.
     """
 
     def __init__(self, values: Sequence[int], num_turns: int, num_options: int) -> None:
-        """Lays out tables."""
         if values[0] < len(SPLITS):
             raise ValueError(f"The first feature has {values[0]} values; {len(SPLITS)} or more.")
         groups: list[list[int]] = [[]]
@@ -42,18 +56,20 @@ class OptionSets:
         self.num_uniforms = num_turns * num_options * len(groups)
         steps, first = np.array(values) - 1, values[0]
         self._turns, self._size = num_turns, num_options * len(steps)
-        self._moved, self._settled = self._size - len(steps), {}
-        # A set's place in the tables: the sum of its steps, and the step that may be moved.
+        # Which of a set's numbers is replaced, and by split what by. A table has a row for every
+        # sum of all steps and a column for every step that may have been drawn; its entry number
+        # first * sum + drawn is the product of a set with these weights.
+        self._replaced, self._replacements = self._size - len(steps), {}
         self._weights = first * np.tile(steps, num_options).astype(np.float32)
-        self._weights[self._moved] += steps[0]
+        self._weights[self._replaced] += steps[0]
         drawn, total = np.arange(first), np.arange(num_options * steps.sum() + 1)[:, None]
-        others = total - drawn
-        for split, kind in enumerate(SPLITS):
-            lowest = (split - others) % len(SPLITS)
-            # The sum of the others evens out what the division of a few steps by fewer leaves over.
-            turn = (drawn + others // len(SPLITS)) % -(-(first - lowest) // len(SPLITS))
-            settled = (lowest + len(SPLITS) * turn) / steps[0]
-            self._settled[kind] = settled.astype(np.float32).ravel()
+        others, modulus = total - drawn, len(SPLITS)
+        for remainder, split in enumerate(SPLITS):
+            # Those that fit are lowest, lowest + 3, ... below `first`.
+            lowest = (remainder - others) % modulus
+            fitting = (first - 1 - lowest) // modulus + 1
+            step = lowest + modulus * ((drawn + others // modulus) % fitting)
+            self._replacements[split] = (step / steps[0]).astype(np.float32).ravel()
 
     def draw(self, uniform: Floats) -> Floats:
         """`[B, T, N * F]` options of even and independent features, from `[B, num_uniforms]`."""
@@ -66,16 +82,12 @@ class OptionSets:
         return options.reshape(len(uniform), self._turns, self._size)
 
     def separate_splits(self, stimuli: Floats, split: str) -> Floats:
-        """`[B, T, N * F]` sets that people of another split never meet, from `[B, T, N * F]`.
-
-        The sum of a set's steps modulo 3 is the split's. The first feature of the last option is
-        moved to a step that makes it so, every such step about equally often.
-        """
-        settled = stimuli.reshape(-1, self._size).copy()
+        """`[B, T, N * F]` sets that people of another split never meet, from `[B, T, N * F]`."""
+        sets = stimuli.reshape(-1, self._size).copy()
         # Sums of float32 that are all but whole.
-        place = np.rint(settled @ self._weights).astype(np.intp)
-        settled[:, self._moved] = self._settled[split].take(place)
-        return settled.reshape(stimuli.shape)
+        place = np.rint(sets @ self._weights).astype(np.intp)
+        sets[:, self._replaced] = self._replacements[split].take(place)
+        return sets.reshape(stimuli.shape)
 
 
 def _combinations(values: Sequence[int]) -> Floats:

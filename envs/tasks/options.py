@@ -109,23 +109,24 @@ class OptionsTask(UserTask):
             "Which of these would this person take?",
             "What should you recommend to this person?",
         )
-        told = self._told(stimulus)
-        return "\n".join([asked, *(f"{self.replies[n]}. {told[n]}" for n in self.display_order)])
+        options = self._options_in_words(stimulus)
+        return "\n".join([asked, *(f"{self.replies[n]}. {options[n]}" for n in self.display_order)])
 
     def context_line(self, stimulus: Floats, answer: int) -> str:
         """See `UserTask.context_line`."""
-        return f"Out of {'; '.join(self._told(stimulus))} they took {self.action_names[answer]}."
+        options = "; ".join(self._options_in_words(stimulus))
+        return f"Out of {options} they took {self.action_names[answer]}."
 
-    def _told(self, stimulus: Floats) -> list[str]:
+    def _options_in_words(self, stimulus: Floats) -> list[str]:
         """`N` options of a stimulus `[S]`, each with its number and all its features."""
         steps = np.rint(stimulus.reshape(self._num_options, -1) * self._steps).astype(int)
         texts = ([f.texts[n] for f, n in zip(self._features, row, strict=True)] for row in steps)
         pairs = zip(self.action_names, texts, strict=True)
         return [f"{label}: {self.described(values)}" for label, values in pairs]
 
-    def feedback_text(self, shown: int) -> str:
+    def feedback_text(self, feedback: int) -> str:
         """See `UserTask.feedback_text`."""
-        if self.binary_feedback and shown:
+        if self.binary_feedback and feedback:
             return self.phrase(
                 "The person accepted this.", "They took it.", "The recommendation was accepted."
             )
@@ -135,7 +136,7 @@ class OptionsTask(UserTask):
                 "They did not take it.",
                 "The recommendation was rejected.",
             )
-        chosen = f"{self.replies[shown]} ({self.action_names[shown]})"
+        chosen = f"{self.replies[feedback]} ({self.action_names[feedback]})"
         return self.phrase(
             f"The person chose {chosen}.", f"They took {chosen}.", f"The choice was {chosen}."
         )

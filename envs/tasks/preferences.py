@@ -45,7 +45,6 @@ class PreferenceTask(OptionsTask):
         floor: float = 1e-9,
         reward: str = "accuracy",
     ) -> None:
-        """Lays out people and options."""
         super().__init__(reward, feedback)
         if features not in self.variants:
             raise ValueError(f"features={features}; there are {sorted(self.variants)}.")

@@ -91,7 +91,6 @@ class Questionnaire(UserTask):
         context: str = "none",
         reward: str = "accuracy",
     ) -> None:
-        """Loads the bank, the hypotheses and how they answer."""
         super().__init__(reward)
         people = load_profiles(questionnaire, parameters, levels)
         self.bank = bank = people.bank
@@ -145,9 +144,9 @@ class Questionnaire(UserTask):
             f'The statement is: "{text}"', f'Next statement: "{text}"', f'Now the item: "{text}"'
         )
 
-    def feedback_text(self, shown: int) -> str:
+    def feedback_text(self, feedback: int) -> str:
         """See `UserTask.feedback_text`."""
-        given = f"{self.replies[shown]} ({self.action_names[shown]})"
+        given = f"{self.replies[feedback]} ({self.action_names[feedback]})"
         return self.phrase(
             f"The person answered {given}.", f"They chose {given}.", f"The answer was {given}."
         )

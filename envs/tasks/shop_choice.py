@@ -99,7 +99,6 @@ class ShopChoice(OptionsTask):
         floor: float = 1e-6,
         reward: str = "accuracy",
     ) -> None:
-        """Lays out shoppers and products."""
         super().__init__(reward, feedback)
         values = np.array([len(feature.texts) for feature in FEATURES])
         wishes = []

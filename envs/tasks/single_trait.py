@@ -78,7 +78,6 @@ class SingleTrait(Flights):
         levels: int = 5,
         reward: str = "accuracy",
     ) -> None:
-        """Lays out people and flights."""
         self._trait = trait
         super().__init__(
             feedback=feedback,

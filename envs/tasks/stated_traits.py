@@ -25,7 +25,6 @@ class StatedTraits(UserTask):
     def __init__(
         self, questionnaire: str = "ipip50", parameters: str = "study", levels: int = 5
     ) -> None:
-        """Lays out one turn a trait."""
         super().__init__()
         people = load_profiles(questionnaire, parameters, levels)
         self.population, factors = people.population, len(people.bank.traits)

@@ -211,15 +211,15 @@ def _read(
 def _item_columns(path: Path, header: list[str], bank: ItemBank) -> list[int]:
     """Positions of the bank's items in the header, `I` of them."""
     accepted = [{item, alias} for item, alias in zip(bank.item_ids, bank.aliases, strict=True)]
-    found = [[i for i, name in enumerate(header) if name in names] for names in accepted]
-    missing = [item for item, places in zip(bank.item_ids, found, strict=True) if not places]
+    columns = [[i for i, name in enumerate(header) if name in names] for names in accepted]
+    missing = [item for item, places in zip(bank.item_ids, columns, strict=True) if not places]
     if missing:
         raise ValueError(
             f"{path}: row 1 lacks {len(missing)} of the {bank.num_items} items of {bank.name}: "
             f"{', '.join(missing)} (or {bank.aliases[bank.item_ids.index(missing[0])]}...). "
             f"Found: {', '.join(header)}."
         )
-    twice = [header[i] for places in found if len(places) > 1 for i in places]
+    twice = [header[i] for places in columns if len(places) > 1 for i in places]
     if twice:
         raise ValueError(f"{path}: row 1 gives one item in two columns: {', '.join(twice)}.")
     known = set().union(*accepted)
@@ -232,7 +232,7 @@ def _item_columns(path: Path, header: list[str], bank: ItemBank) -> list[int]:
             f"{path}: row 1, column {', '.join(stray)}: looks like an item but is not in "
             f"{bank.name}; expected the {bank.num_items} items of this questionnaire only."
         )
-    return [places[0] for places in found]
+    return [places[0] for places in columns]
 
 
 def _row_number(path: Path, number: int, text: str) -> int:

@@ -58,8 +58,8 @@ class Population:
             log_density = multivariate_normal(cov=correlation).logpdf(grid[levels])
             prior = np.exp(log_density - log_density.max())
             prior /= prior.sum()
-        apart = len(levels) >= FEWEST_TYPES_TO_SPLIT
-        return cls(tuple(traits), levels, prior, np.asarray(grid, dtype=float), apart)
+        split_by_type = len(levels) >= FEWEST_TYPES_TO_SPLIT
+        return cls(tuple(traits), levels, prior, np.asarray(grid, dtype=float), split_by_type)
 
     @classmethod
     def classes(cls, prior: Floats) -> Population:
@@ -84,7 +84,7 @@ class Population:
 
     @cached_property
     def independent(self) -> bool:
-        """Whether the prior is the product of its marginals, so that factors can be kept apart."""
+        """Whether the prior is the product of its marginals, as the factored posterior needs it."""
         if len(self.levels) != self.num_levels ** len(self.factors):
             return False
         product = np.prod(
@@ -130,8 +130,8 @@ class Population:
         """
         types = self.splits[split]
         cumulative = self._cumulative[split]
-        found = np.searchsorted(cumulative, uniform, side="right")
-        return types[np.minimum(found, len(types) - 1)]
+        place = np.searchsorted(cumulative, uniform, side="right")
+        return types[np.minimum(place, len(types) - 1)]
 
     @cached_property
     def _cumulative(self) -> Mapping[str, Floats]:

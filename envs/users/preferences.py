@@ -39,7 +39,6 @@ class WeighedOptions(ResponseModel):
     """
 
     def __init__(self, num_options: int, likelihood: str, temperature: float, floor: float) -> None:
-        """Stores the settings."""
         if likelihood not in ("indicator", "softmax"):
             raise ValueError(f"Unknown likelihood {closest(likelihood, ('indicator', 'softmax'))}")
         if not 0 < temperature < np.inf or not 0 < floor < 1:
@@ -139,13 +138,13 @@ class WeighedOptions(ResponseModel):
 def weighing_people(features: tuple[str, ...]) -> Population:
     """All combinations of weights but the zero vector, equally probable; a sample if too many."""
     full = Population.profiles(features, WEIGHTS)
-    some = np.flatnonzero((WEIGHTS[full.levels] != 0).any(axis=1))
-    if len(some) > MOST_TYPES:
-        stream = np.random.Generator(np.random.Philox(key=len(some)))
-        some = np.sort(stream.choice(some, SAMPLE, replace=False))
-    prior = np.full(len(some), 1 / len(some))
+    types = np.flatnonzero((WEIGHTS[full.levels] != 0).any(axis=1))
+    if len(types) > MOST_TYPES:
+        stream = np.random.Generator(np.random.Philox(key=len(types)))
+        types = np.sort(stream.choice(types, SAMPLE, replace=False))
+    prior = np.full(len(types), 1 / len(types))
     return Population(
-        features, full.levels[some], prior, WEIGHTS, len(some) >= FEWEST_TYPES_TO_SPLIT
+        features, full.levels[types], prior, WEIGHTS, len(types) >= FEWEST_TYPES_TO_SPLIT
     )
 
 
@@ -171,7 +170,6 @@ class TraitOptions(WeighedOptions):
         base: Floats,
         mapping: Floats,
     ) -> None:
-        """Finds the types of people that weigh alike: their likelihoods are worked out once."""
         super().__init__(num_options, "softmax", temperature, floor=0.5)
         assert population.grid is not None  # profiles of traits have one
         self._grid, self._base, self._mapping = population.grid, base, mapping
@@ -207,7 +205,6 @@ class WantedOptions(WeighedOptions):
     """
 
     def __init__(self, num_options: int, floor: float, values: Ints, wanted: Ints) -> None:
-        """Lays out what is wanted as weights, and as it stands in a stimulus."""
         super().__init__(num_options, "indicator", temperature=1.0, floor=floor)
         self._values = values
         self._weights = np.concatenate(

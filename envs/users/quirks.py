@@ -86,24 +86,23 @@ class DistortedModel(ResponseModel):
     """
 
     def __init__(self, model: ResponseModel, quirks: Quirks) -> None:
-        """Keeps both."""
         self._model, self._quirks = model, quirks
 
     def probs(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.probs`."""
-        turn, stimulus = self._apart(stimulus)
+        turn, stimulus = self._without_turn(stimulus)
         return self._distorted(self._model.probs(levels, stimulus), turn)
 
     def likelihoods(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.likelihoods`."""
-        turn, stimulus = self._apart(stimulus)
+        turn, stimulus = self._without_turn(stimulus)
         plain = np.moveaxis(self._model.likelihoods(levels, stimulus), 1, -1)
-        bent = self._distorted(plain, None if turn is None else turn[:, None])
-        return np.moveaxis(bent, -1, 1)
+        distorted = self._distorted(plain, None if turn is None else turn[:, None])
+        return np.moveaxis(distorted, -1, 1)
 
     def factor(self, stimulus: Floats) -> int | None:
         """See `ResponseModel.factor`."""
-        return self._model.factor(self._apart(stimulus)[1])
+        return self._model.factor(self._without_turn(stimulus)[1])
 
     @property
     def recurring(self) -> bool:
@@ -120,7 +119,7 @@ class DistortedModel(ResponseModel):
         """See `ResponseModel.timed`: with incoherence."""
         return self._quirks.incoherence > 0
 
-    def _apart(self, stimulus: Floats) -> tuple[Floats | None, Floats]:
+    def _without_turn(self, stimulus: Floats) -> tuple[Floats | None, Floats]:
         """The turn, if it stands at the end of a stimulus, and the stimulus without it."""
         return (stimulus[..., -1], stimulus[..., :-1]) if self.timed else (None, stimulus)
 
@@ -131,9 +130,9 @@ class DistortedModel(ResponseModel):
         log_probs = np.log(probs) + quirks.acquiescence / 2 * place + quirks.extremity * place**2
         if turn is not None:
             log_probs = log_probs / (1 + quirks.incoherence * turn[..., None].astype(np.float64))
-        bent = np.exp(log_probs - log_probs.max(axis=-1, keepdims=True))
-        bent /= bent.sum(axis=-1, keepdims=True)
-        return (1 - quirks.careless) * bent + quirks.careless / size
+        distorted = np.exp(log_probs - log_probs.max(axis=-1, keepdims=True))
+        distorted /= distorted.sum(axis=-1, keepdims=True)
+        return (1 - quirks.careless) * distorted + quirks.careless / size
 
 
 class Drift:
@@ -149,7 +148,6 @@ class Drift:
     """
 
     def __init__(self, population: Population, rate: float) -> None:
-        """Looks up each type's neighbours."""
         if population.grid is None:
             raise ValueError("quirks=drift needs ordered levels; these people have none.")
         self.rate = rate
@@ -197,5 +195,5 @@ def _moved(
     """`[P]` which type has these levels `[P, F]`; everyone's own where none has."""
     inside = np.all((levels >= 0) & (levels < shape[0]), axis=1, keepdims=True)
     code = np.ravel_multi_index(tuple(np.where(inside, levels, 0).T), shape)
-    found = number[np.asarray(code)]
-    return np.where(inside[:, 0] & (found >= 0), found, everyone)
+    neighbour = number[np.asarray(code)]
+    return np.where(inside[:, 0] & (neighbour >= 0), neighbour, everyone)

@@ -60,7 +60,7 @@ class ResponseModel(ABC):
 
     @property
     def separable(self) -> bool:
-        """Whether every stimulus informs one factor only, so that factors can be kept apart."""
+        """Whether every stimulus informs one factor only, as the factored posterior needs it."""
         return False
 
     def likelihoods(self, levels: Ints, stimulus: Floats) -> Floats:
@@ -101,8 +101,8 @@ class ResponseModel(ABC):
         answers = (beyond >= 0).sum(axis=0, dtype=np.int8)
         distance = np.abs(beyond, out=beyond)
         if not distance.min(initial=np.inf) > slack:  # nor is NaN
-            some = np.flatnonzero(~(distance > slack).all(axis=(0, 2)))
-            answers[some] = ResponseModel.sample(self, levels[some], stimuli[some], uniform[some])
+            near = np.flatnonzero(~(distance > slack).all(axis=(0, 2)))
+            answers[near] = ResponseModel.sample(self, levels[near], stimuli[near], uniform[near])
         return answers
 
 
@@ -117,7 +117,6 @@ class TableModel(ResponseModel):
     """
 
     def __init__(self, table: Floats, factor: Ints) -> None:
-        """Stores the table, and its cumulative form for the simulator."""
         self.table = table
         self._factor = factor
         cumulative = np.cumsum(table, axis=-1)[..., :-1].astype(np.float32)
@@ -152,19 +151,19 @@ class TableModel(ResponseModel):
         asked_alike = stimuli.strides[0] == 0
         answers = np.zeros(uniform.shape, dtype=np.int8)
         for start in range(0, len(levels), _BLOCK):
-            some = slice(start, start + _BLOCK)
-            item = stimuli[some, :, 0][: 1 if asked_alike else None].astype(np.int64)
+            rows = slice(start, start + _BLOCK)
+            item = stimuli[rows, :, 0][: 1 if asked_alike else None].astype(np.int64)
             if asked_alike:
-                row = levels[some].take(self._factor[item[0]], axis=1)
+                cell = levels[rows].take(self._factor[item[0]], axis=1)
             else:
-                row = np.take_along_axis(levels[some], self._factor[item], axis=1)
+                cell = np.take_along_axis(levels[rows], self._factor[item], axis=1)
             # Not in place: levels of a small integer type would overflow.
-            row = row + item * self.table.shape[1]
-            bound = np.empty(row.shape, dtype=np.float32)
+            cell = cell + item * self.table.shape[1]
+            bound = np.empty(cell.shape, dtype=np.float32)
             for cumulative in self._cumulative:
-                # Rows are in range by construction; "clip" spares numpy a checked copy.
-                cumulative.take(row, out=bound, mode="clip")
-                answers[some] += uniform[some] >= bound
+                # Cells are in range by construction; "clip" spares numpy a checked copy.
+                cumulative.take(cell, out=bound, mode="clip")
+                answers[rows] += uniform[rows] >= bound
         return answers
 
 

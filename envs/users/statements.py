@@ -28,7 +28,6 @@ class MostLikeMe(ResponseModel):
     """
 
     def __init__(self, utility: Floats, trait: Ints, everyone: Ints) -> None:
-        """Stores the tables."""
         self._utility, self._trait, self._everyone = utility, trait, everyone
         self._odds = np.exp(np.take_along_axis(utility, everyone[:, trait].T, axis=1))  # [I, P]
         self._odds_by_level = np.exp(utility)
@@ -80,7 +79,6 @@ class Triples:
     """
 
     def __init__(self, trait: Ints, keying: Ints) -> None:
-        """Sorts the items."""
         self._traits = int(trait.max()) + 1
         self.num_uniforms = 1 + self._traits + 3
         measures = trait == np.arange(self._traits)[:, None]
