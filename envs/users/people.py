@@ -84,7 +84,8 @@ class UserSource(Protocol):
         """The people with these numbers `[B]`, with all the answers that they would ever give.
 
         A person is the same in whatever batch, process or order they are drawn, so every agent
-        meets the same answers: draw from `PersonStreams`, or keep what a server answered. `Users`
-        says which arrays; `Users.from_answers` makes them from stimuli and answers. Hidden levels
-        that nobody knows are -1: metrics that need them say so, all others are computed.
+        meets the same answers: draw from `envs.users.PersonStreams`, or keep what a server
+        answered. `Users` says which arrays; `Users.from_answers` makes them from stimuli and
+        answers. Hidden levels that nobody knows are -1: metrics that need them say so, all others
+        are computed.
         """

@@ -5,7 +5,7 @@ import numpy as np
 from acquaint_gym.agents.core import sample
 from acquaint_gym.agents.llm import LLMAgent
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.fast_draws import PersonStreams
+from acquaint_gym.envs.users import PersonStreams
 from acquaint_gym.envs.users.people import Users
 
 MODEL = "agents/models/micro"  # the embedded one, computed by the engine of this package
