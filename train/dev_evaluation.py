@@ -60,7 +60,7 @@ class DevEvaluator:
 def dev_evaluator(
     source: TraceSource, people: People, person: npt.NDArray[np.int64]
 ) -> DevEvaluator:
-    """An evaluator in the environment of some traces, with its exact teacher.
+    """An evaluator in the environment of these traces, with its exact teacher.
 
     Args:
         source: the traces.

@@ -130,7 +130,7 @@ def recorded(people: int, turns: int) -> TraceSource:
 def trainers(
     model: Any, groups: Sequence[Group], batch_size: int, folder: Path
 ) -> dict[str, Callable[[int], None]]:
-    """Both ways of training a model; what is given makes some updates."""
+    """Both ways of training a model, by name: functions that make so many updates."""
 
     def built(kind: Any, collate: Any, **settings: Any) -> Callable[[int], None]:
         def train(steps: int) -> None:

@@ -1,8 +1,8 @@
 """Finds the width of the raters' kernel: `python -m train.fit_raters --help`.
 
-Some people of the training split are the raters; the answers of some others, who are not among
-them, are predicted one after the other, each from the raters who resemble the person in the answers
-before. The width that predicts them best is `envs.users.raters.WIDTH`, or goes to `--set width=`.
+Most people of the training split are the raters. The answers of the others are predicted one after
+the other, each from the raters who resemble the person in the answers before. The width that
+predicts them best is `envs.users.raters.WIDTH`, or goes to `--set width=`.
 """
 
 from __future__ import annotations

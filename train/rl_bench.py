@@ -43,7 +43,7 @@ def ours(env_id: str, num_envs: int, view: str) -> VecEnv:
 
 
 def trainer(env: VecEnv, options: argparse.Namespace) -> Callable[[], float]:
-    """A measurement: steps per second of some iterations of PPO, after a first one."""
+    """A measurement: steps per second of several iterations of PPO, after a first one."""
     model = PPO(
         "MlpPolicy",
         env,

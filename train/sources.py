@@ -25,7 +25,7 @@ class TraceSource:
 
     Attributes:
         folder: the run's DIR.
-        run: as found on disk.
+        run: what lies there: names, configuration and trace.
         task: the environment's task.
         imitate: `teacher`, or the traces' `agent`.
     """
@@ -68,7 +68,7 @@ class TraceSource:
 def load_sources(
     folders: Sequence[str], max_people: int | None = None, imitate: str = "teacher"
 ) -> list[TraceSource]:
-    """The traces in some folders; of a folder with splits, those of training.
+    """The traces in these folders; of a folder with splits, those of training people.
 
     Args:
         folders: of `train.collect`.
@@ -129,7 +129,10 @@ def transcripts(source: TraceSource) -> Transcript:
     willing = np.ones(actions.shape, dtype=bool)
     if task.quirks.skepticism:
         if people["data"] is not None:
-            raise ValueError(f"{source.folder}: traces of sceptical respondents cannot be taught.")
+            raise ValueError(
+                f"{source.folder}: traces of sceptical respondents cannot be learned from; it was "
+                "not recorded which actions they would have accepted."
+            )
         everyone = Simulator(task, people["split"], people["suite_seed"])
         willing = everyone.draw(trace.person).would_accept
     feedback = task.feedback_of(actions, trace.answers.astype(np.int64), willing)

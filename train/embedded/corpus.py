@@ -128,7 +128,7 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
 
 
 def recalled(rng: np.random.Generator, stage: Stage) -> Document:
-    """Answers drawn evenly, some in a list, some in a conversation; then what some of them were."""
+    """Answers drawn evenly, in a list or a conversation; then questions what they were."""
     task = _task(QUESTIONNAIRE, **_format(rng, stage))
     assert task.bank is not None
     size = len(task.actions)
@@ -153,7 +153,7 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
 
 
 def about(rng: np.random.Generator, stage: Stage) -> Document:
-    """Which traits some statements are about, and which way they are keyed."""
+    """Which traits statements are about, and which way they are keyed."""
     bank = ItemBank.load("ipip50")
     questions = []
     for item in rng.choice(bank.num_items, ASKED, replace=False):
@@ -168,7 +168,7 @@ def about(rng: np.random.Generator, stage: Stage) -> Document:
 
 
 def compared(rng: np.random.Generator, stage: Stage) -> Document:
-    """Which of some flights has the lowest or the highest price, duration, ..."""
+    """Which flight has the lowest or the highest price, duration, ..."""
     task = _task(FLIGHTS, **_format(rng, stage))
     users = Simulator(task, stage.split, 0).draw(rng.integers(2**40, size=1))
     start = _transcript(task, [users.stimuli[0], *np.repeat(users.answers, 2, axis=0)], 0)

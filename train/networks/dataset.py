@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 
 
 def batch_of(sources: Sequence[TraceSource], rows: Sequence[Ints]) -> Batch:
-    """The people in some rows `[n]` of each of some traces."""
+    """The conversations of the people in rows `[n]`, one entry of `rows` for each of the traces."""
     parts = []
     for source, row in zip(sources, rows, strict=True):
         observation, trace = transcripts(source), source.run.trace

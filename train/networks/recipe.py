@@ -30,7 +30,7 @@ class GruRecipe(Recipe):
         dropout: share of numbers left out at random.
         ordinal: the answers' categories are in order, see `agents.networks.recurrent.polynomials`.
         networks: how many are trained, each from weights of its own; the agent averages them.
-        epochs: times that everybody is met.
+        epochs: times that every person's conversation is read.
         batch_size: people an update.
         prefixes: turns of each person an update, drawn at random; by default all of them.
         shuffle: turns in a new order for each person and update, where order tells nothing; of
@@ -41,11 +41,13 @@ class GruRecipe(Recipe):
         weight_decay: of AdamW.
         choice_weight: of the cross-entropy to the teacher's choice, which is added; where answers
             are exactly as probable the teacher takes the first, and a little of it teaches that.
-        holdout: share of each trace's people who are examined and not learned from.
-        eval_users: people met in an examination, unless some are held out; 0 for none.
+        holdout: share of each trace's people who are held out: networks do not learn from them and
+            meet them in evaluations.
+        eval_users: development people met in an evaluation, unless some people are held out; 0 for
+            none.
         eval_split: their split.
         eval_data: file of respondents to meet instead of synthetic people.
-        eval_every: epochs between examinations; after the last there is one in any case.
+        eval_every: epochs between evaluations; after the last epoch there is always one.
         seed: of weights, order and dropout.
     """
 

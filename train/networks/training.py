@@ -267,7 +267,7 @@ def common_form(sources: Sequence[TraceSource]) -> dict[str, Any]:
 
 
 def evaluator_of(recipe: GruRecipe, source: TraceSource, held: Ints) -> DevEvaluator:
-    """Who meets networks in the environment of some traces: development people, or those held out.
+    """Lets networks meet people in the environment of these traces: development people or held out.
 
     Args:
         recipe: the settings.
@@ -282,7 +282,8 @@ def evaluator_of(recipe: GruRecipe, source: TraceSource, held: Ints) -> DevEvalu
         people = People(recipe.eval_split, theirs["suite_seed"], recipe.eval_data)
         return dev_evaluator(source, people, np.arange(recipe.eval_users))
     data = recipe.eval_data or (theirs["data"] or {}).get("file")
-    people = People(theirs["split"], theirs["suite_seed"], data)
+    given = (theirs["data"] or {}).get("people")
+    people = People(theirs["split"], theirs["suite_seed"], data, given)
     if people.identity() != theirs:
         raise ValueError(f"eval_data={data}: not the people of the traces; name their file.")
     return dev_evaluator(source, people, source.run.trace.person[held])

@@ -32,7 +32,7 @@ class PolicyEvaluator:
         beside: what the agents of the recipe earn there, by name.
 
     Raises:
-        ValueError: agents that cannot be had in this environment.
+        ValueError: agents that do not exist, or do not fit this environment.
     """
 
     def __init__(self, recipe: RLRecipe) -> None:
