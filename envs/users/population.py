@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import multivariate_normal
 
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
@@ -55,6 +54,9 @@ class Population:
         if correlation is None:
             prior = np.full(len(levels), 1.0 / len(levels))
         else:
+            # Here, for scipy.stats takes half of the time in which a command starts.
+            from scipy.stats import multivariate_normal
+
             log_density = multivariate_normal(cov=correlation).logpdf(grid[levels])
             prior = np.exp(log_density - log_density.max())
             prior /= prior.sum()
