@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -98,16 +98,6 @@ def predicting(task: UserTask) -> UserTask:
             f"e.g. {task.teacher}."
         )
     return task
-
-
-def best(scores: Floats) -> Ints:
-    """`[B]` first action within 1e-9 of the highest score, e.g. of the highest probability.
-
-    Exact ties are common in symmetric models; without the margin rounding would break them
-    differently in batches of different size.
-    """
-    top = scores.max(axis=-1, keepdims=True)
-    return (scores >= top - 1e-9).argmax(axis=-1)
 
 
 def decide(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, best, decide, predicting
+from acquaint_gym.agents.core import Agent, Decision, decide, predicting
 from acquaint_gym.agents.posterior import Posterior, joined
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 

@@ -23,6 +23,15 @@ from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 PROBABILITY_FLOOR = 1e-4
 
 
+def best(scores: Floats, margin: float = 1e-9) -> Ints:
+    """`[...]` the first of K that is within a margin of the highest score, of scores `[..., K]`.
+
+    Exact ties are common in symmetric models; without the margin rounding would break them
+    differently in batches of different size.
+    """
+    return (scores >= scores.max(axis=-1, keepdims=True) - margin).argmax(axis=-1)
+
+
 class UserTask(PromptedTask):
     """One downstream task against hidden people. Holds the model, never a person.
 
@@ -197,7 +206,7 @@ class UserTask(PromptedTask):
         if not self.states_distribution:
             return action
         # Equal probabilities may differ by a rounding error in the float32 that states them.
-        return (action >= action.max(axis=1, keepdims=True) - 1e-6).argmax(axis=1)
+        return best(action, 1e-6)
 
     def legal(self, observation: Transcript) -> npt.NDArray[np.bool_]:
         """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""

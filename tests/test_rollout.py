@@ -11,9 +11,9 @@ from kit import generator, play, respondents, vector
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
-from acquaint_gym.agents.core import Agent, Decision, best
+from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.core import PROBABILITY_FLOOR
+from acquaint_gym.envs.core import PROBABILITY_FLOOR, best
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript

@@ -12,9 +12,9 @@ from kit import generator, play
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
-from acquaint_gym.agents.core import best, sample
+from acquaint_gym.agents.core import sample
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from acquaint_gym.agents.core import Agent, Decision, best
+from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.posterior import Posterior, joined
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript

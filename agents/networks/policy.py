@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, best, decide
+from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.agents.networks.policy_net import PolicyNet, read_policy
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr, xlogy
 
+from acquaint_gym.envs.core import best
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
@@ -124,8 +125,7 @@ class InterviewScorer:
         answers, left = self._answers[rows], ~self._asked[rows]
         given = np.take_along_axis(predictive, answers[..., None], axis=2)[..., 0]
         count = left.sum(axis=1)
-        best = predictive >= predictive.max(axis=2, keepdims=True) - 1e-9
-        hits = (best.argmax(axis=2) == answers).sum(axis=1, where=left)
+        hits = (best(predictive) == answers).sum(axis=1, where=left)
         share = np.where(count > 0, hits / np.maximum(count, 1), np.nan)
         return share, -np.log(given).sum(axis=1, where=left) / np.maximum(count, 1)
 

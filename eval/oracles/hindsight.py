@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.interviewers.base import asking
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.information import AnswerPredictor
 from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
@@ -181,7 +181,7 @@ def _distinct(total: Floats, asked: Bools, width: int) -> tuple[Ints, Ints]:
     for _ in range(width):
         flat = total.reshape(num, -1)
         # Sums of the same numbers in another order differ by rounding; the first of equals is it.
-        parent, item = np.divmod((flat >= flat.max(axis=1, keepdims=True) - 1e-9).argmax(1), items)
+        parent, item = np.divmod(best(flat), items)
         pairs.append((parent, item))
         chosen: Bools = np.array(asked[person, parent])
         chosen[person, item] = True

@@ -13,6 +13,7 @@ from rich.table import Table
 from scipy.special import entr
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
+from acquaint_gym.envs.core import best
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Ints
@@ -86,7 +87,7 @@ def _plain(env: UserVectorEnv, turns: int) -> tuple[float, Ints]:
         predictive = (weights @ flat).reshape(len(weights), *probs.shape[1:])
         worth = np.where(free, entr(predictive).sum(axis=2) - weights @ noise, -np.inf)
         # The first of equals, as everywhere.
-        action = (worth >= worth.max(axis=1, keepdims=True) - 1e-9).argmax(axis=1)
+        action = best(worth)
         free[everyone, action] = False
         weights *= probs[:, action, answers[everyone, action]].T
         weights /= weights.sum(axis=1, keepdims=True)
