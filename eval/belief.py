@@ -161,42 +161,42 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
     Traits that an agent believes the same of everybody about share a line at the end. Columns are
     turns; of more than six, six from the first to the last.
     """
-    shown = _columns(max(row["turn"] for row in rows))
-    found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    turns = _columns(max(row["turn"] for row in rows))
+    by_curve: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault((row["trait"], row["env"], row["agent"]), []).append(row)
-    order = list(dict.fromkeys(trait for trait, _, _ in found))
+        by_curve.setdefault((row["trait"], row["env"], row["agent"]), []).append(row)
+    order = list(dict.fromkeys(trait for trait, _, _ in by_curve))
     lines = []
     constant: dict[tuple[str, str], list[str]] = {}
-    for trait, env, agent in sorted(found, key=lambda key: order.index(key[0])):
-        curve = found[trait, env, agent]
+    for trait, env, agent in sorted(by_curve, key=lambda key: order.index(key[0])):
+        curve = by_curve[trait, env, agent]
         if all(np.isnan(row["mean"]) for row in curve):
             constant.setdefault((env, agent), []).append(trait)
             continue
-        lines.append([trait, env, agent, *_cells(curve, shown)])
+        lines.append([trait, env, agent, *_cells(curve, turns)])
     for env, agent in dict.fromkeys((row["env"], row["agent"]) for row in rows):
         if (env, agent) in constant:
             traits = constant[env, agent]
-            users = str(found[traits[0], env, agent][-1]["users"])
+            users = str(by_curve[traits[0], env, agent][-1]["users"])
             name = traits[0] if len(traits) == 1 else f"{len(traits)} traits"
-            lines.append([name, env, agent, *[DASH] * len(shown), DASH, users])
-    return ["trait", "environment", "agent", *map(str, shown), "last turn [95 %]", "people"], lines
+            lines.append([name, env, agent, *[DASH] * len(turns), DASH, users])
+    return ["trait", "environment", "agent", *map(str, turns), "last turn [95 %]", "people"], lines
 
 
 def overall_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Header and lines of `overall_curves`: measure by measure, columns as in `table`."""
-    shown = _columns(max(row["turn"] or 0 for row in rows))
-    found: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    turns = _columns(max(row["turn"] or 0 for row in rows))
+    by_curve: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault((row["metric"], row["env"], row["agent"]), []).append(row)
+        by_curve.setdefault((row["metric"], row["env"], row["agent"]), []).append(row)
     lines = [
-        [words, env, agent, *_cells(curve, shown)]
+        [words, env, agent, *_cells(curve, turns)]
         for name, words in _OVERALL.items()
-        for (metric, env, agent), curve in found.items()
+        for (metric, env, agent), curve in by_curve.items()
         if metric == name
     ]
     names = ("mean of", "environment", "agent")
-    return [*names, *map(str, shown), "last answer [95 %]", "people"], lines
+    return [*names, *map(str, turns), "last answer [95 %]", "people"], lines
 
 
 def _columns(last: int) -> list[int]:
@@ -204,10 +204,10 @@ def _columns(last: int) -> list[int]:
     return np.unique(np.linspace(1, last, min(last, COLUMNS)).round().astype(int)).tolist()[:-1]
 
 
-def _cells(curve: Sequence[Mapping[str, Any]], shown: Sequence[int]) -> list[str]:
+def _cells(curve: Sequence[Mapping[str, Any]], turns: Sequence[int]) -> list[str]:
     """Some turns of a curve, its last row with the interval, and how many people that rests on."""
     values = {row["turn"]: row["mean"] for row in curve}
-    cells = ["" if turn not in values else _cell(values[turn]) for turn in shown]
+    cells = ["" if turn not in values else _cell(values[turn]) for turn in turns]
     return [*cells, spread(curve[-1]), str(curve[-1]["users"])]
 
 
@@ -228,7 +228,7 @@ def _write(
     )
 
     write_json(out_dir / "belief.json", {"meta": meta, "rows": rows, "overall": overall})
-    plots.belief_curves(rows, out_dir / "belief.png")
+    plots.belief_curves(rows).savefig(out_dir / "belief.png")
     parts = ["# Belief and truth", f"```\n{meta['command']}\n```"]
     parts += [markdown_table(*table(rows), text_columns=3), _LEGEND]
     parts += [markdown_table(*overall_table(overall), text_columns=3), _OVERALL_LEGEND]

@@ -292,12 +292,10 @@ def test_what_is_written(folder, tmp_path, capsys):
     assert image.std() > 0.05
 
 
-def test_the_plot_shows_the_rows(folder, monkeypatch, tmp_path):
-    drawn = []
-    monkeypatch.setattr(plots, "_save", lambda figure, labelled, path: drawn.extend(labelled))
+def test_the_plot_shows_the_rows(folder):
     runs = [met(folder, env) for env in (FLIGHTS, SINGLE)]
     rows = [row for found in runs for row in curves(found.env, "bayes", found)]
-    plots.belief_curves(rows, tmp_path / "x.png")
+    drawn = plots.belief_curves(rows).axes
     assert [axis.get_title() for axis in drawn] == TRAITS
     assert [len(axis.lines) for axis in drawn] == [0, 0, 1, 1, 2]
     for axis, trait in zip(drawn, TRAITS, strict=True):

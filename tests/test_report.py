@@ -232,9 +232,9 @@ def test_each_environment_has_its_own_plots(tmp_path, monkeypatch):
     traces = {ENV: players(), OTHER: {"bayes": play(1.0)}}
     report, draw, drawn = build_report({}, traces), plots.learning_curves, {}
 
-    def spy(curves, title, path):
+    def spy(curves, title):
         drawn[title] = curves
-        draw(curves, title, path)
+        return draw(curves, title)
 
     monkeypatch.setattr(plots, "learning_curves", spy)
     write_report(report, traces, tmp_path)
@@ -248,18 +248,10 @@ def test_each_environment_has_its_own_plots(tmp_path, monkeypatch):
     }
 
 
-@pytest.fixture
-def axes(monkeypatch):
-    """The axes of the figures that are drawn, instead of files."""
-    drawn = []
-    monkeypatch.setattr(plots, "_save", lambda figure, labelled, path: drawn.append(figure.axes))
-    return drawn
-
-
-def test_learning_curves_show_the_rows(axes, tmp_path):
+def test_learning_curves_show_the_rows():
     report = build_report({}, {ENV: players()})
-    plots.learning_curves(report.curves, "title", tmp_path / "x.png")
-    for axis, metric in zip(axes[0], ("accuracy", "nll"), strict=True):
+    figure = plots.learning_curves(report.curves, "title")
+    for axis, metric in zip(figure.axes, ("accuracy", "nll"), strict=True):
         assert [line.get_label() for line in axis.lines] == list(players())
         for line, band in zip(axis.lines, axis.collections, strict=True):
             rows = [
@@ -274,24 +266,24 @@ def test_learning_curves_show_the_rows(axes, tmp_path):
                 assert_allclose([there.min(), there.max()], [row["low"], row["high"]])
 
 
-def test_calibration_shows_confidence_and_frequency(axes, tmp_path):
+def test_calibration_shows_confidence_and_frequency():
     trace = play(0.9)
     gone = np.arange(TURNS) >= 2
     probs = np.where(gone[None, :, None], np.nan, trace.action_probs)
     two_turns = replace(trace, length=np.full(PEOPLE, 2, np.int16), action_probs=probs)
-    plots.calibration({"agent": two_turns}, "title", tmp_path / "x.png")
+    figure = plots.calibration({"agent": two_turns}, "title")
     confidence = trace.action_probs[:, :2].max(axis=-1).ravel()
     hit = (trace.action_probs.argmax(-1) == trace.answers)[:, :2].ravel()
     bins = np.ceil(confidence * 15)
     expected = [[confidence[bins == b].mean(), hit[bins == b].mean()] for b in np.unique(bins)]
-    points = axes[0][0].collections[-1].get_offsets()
+    points = figure.axes[0].collections[-1].get_offsets()
     assert_allclose(points, expected)
-    bars = axes[0][0].collections[0].get_segments()
+    bars = figure.axes[0].collections[0].get_segments()
     for bar, (x, frequency) in zip(bars, expected, strict=True):
         assert_allclose(bar[:, 0], x)
         low, high = bar[:, 1]
         assert low < frequency < high or frequency in (0, 1)
-    counts = np.nan_to_num(axes[0][1].patches[0].get_data().values)
+    counts = np.nan_to_num(figure.axes[1].patches[0].get_data().values)
     assert_array_equal(counts, np.bincount(bins.astype(int), minlength=16)[1:])
 
 

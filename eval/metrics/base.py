@@ -100,13 +100,13 @@ def mean_correlation(moments: Floats) -> Floats:
     """Pearson correlation over people, -1..1, averaged over the traits that were learned about.
 
     A trait of which the agent believes the same of everybody has no correlation and is left out:
-    in a task that three traits decide, the other two are nobody's merit or fault. NaN where all
+    in a task that three traits decide, nothing can be learned of the other two. NaN where all
     are left out, or where everybody has the same level of a trait that was learned about.
 
     Args:
         moments: `[..., F * 5]` means over people of the moments of all traits, see `moments`.
     """
-    apart = moments.reshape(*moments.shape[:-1], -1, 5)
-    learned = np.isfinite(_variances(apart)[..., 0])
+    by_trait = moments.reshape(*moments.shape[:-1], -1, 5)
+    learned = np.isfinite(_variances(by_trait)[..., 0])
     count = learned.sum(axis=-1)
-    return correlation(apart).sum(axis=-1, where=learned) / np.where(count > 0, count, np.nan)
+    return correlation(by_trait).sum(axis=-1, where=learned) / np.where(count > 0, count, np.nan)

@@ -59,14 +59,14 @@ def by_trait(trace: Trace, traits: Sequence[str]) -> dict[str, dict[str, Estimat
     if not traits:
         return {}
     mean, truth = _thetas(trace)
-    found = {
+    estimates = {
         "rmse": interval(np.square(mean - truth)[..., None], _root),
         "theta_correlation": interval(moments(mean, truth), correlation),
     }
     return {
         trait: {
             name: Estimate(*(column[:, place] for column in vars(of).values()))
-            for name, of in found.items()
+            for name, of in estimates.items()
         }
         for place, trait in enumerate(traits)
     }

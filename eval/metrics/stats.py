@@ -20,7 +20,7 @@ Combine = Callable[[Floats], Floats]
 RESAMPLES = 2000
 LEVEL = 0.95
 POWER = 0.8
-_WEIGHTS_IN_MEMORY = 4_000_000  # of the R x N resampling weights, 32 MB
+WEIGHTS_AT_ONCE = 4_000_000  # of the R x N resampling weights, 32 MB
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    weights_at_once: int = WEIGHTS_AT_ONCE,
 ) -> Estimate:
     """The mean over people, or a function of it, with its interval.
 
@@ -75,6 +76,8 @@ def interval(
         seed: of the bootstrap; the same seed and N resample the same people.
         resamples: R, number of bootstrap resamples.
         level: coverage of the interval, in (0, 1).
+        weights_at_once: how many of the R x N resampling weights are held in memory; no result
+            depends on it.
 
     Raises:
         ValueError: `statistics` has fewer than two axes, or D > 1 and `combine` is missing.
@@ -101,7 +104,8 @@ def interval(
             low, high = mean - half, mean + half
         else:
             mean = combine(average)
-            low, high = _percentiles(_bootstrap(cells, valid, combine, seed, resamples), level)
+            values = _bootstrap(cells, valid, combine, seed, resamples, weights_at_once)
+            low, high = _percentiles(values, level)
     bounded = (users > 1) & np.isfinite(mean)
     columns = (
         np.where(np.isfinite(mean), mean, np.nan),
@@ -153,7 +157,12 @@ def paired(
 
 
 def _bootstrap(
-    cells: Floats, valid: npt.NDArray[np.bool_], combine: Combine, seed: int, resamples: int
+    cells: Floats,
+    valid: npt.NDArray[np.bool_],
+    combine: Combine,
+    seed: int,
+    resamples: int,
+    weights_at_once: int,
 ) -> Floats:
     """`[R, M]` the number in R resamples of people; cells `[N, M, D]`, zero where not `valid`."""
     people, middle, size = cells.shape
@@ -161,7 +170,7 @@ def _bootstrap(
         return np.empty((0, middle))
     generator = np.random.Generator(np.random.Philox(seed))
     sums = np.concatenate([cells.reshape(people, -1), valid], axis=1)
-    block = max(1, _WEIGHTS_IN_MEMORY // people)
+    block = max(1, weights_at_once // people)
     values = []
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)

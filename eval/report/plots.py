@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,30 +28,32 @@ _PANELS = (
 )
 
 
-def learning_curves(curves: Sequence[Mapping[str, Any]], title: str, path: Path) -> str:
-    """Two metrics by turn, one line an agent, 95 % bands over people; in words, which ones.
+def panels_of(curves: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Metric -> label of the two panels of `learning_curves`."""
+    drawn = {curve["metric"] for curve in curves}
+    return next(panels for panels in _PANELS if set(panels) <= drawn)
+
+
+def learning_curves(curves: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Two metrics by turn, one line an agent, 95 % bands over people.
 
     Args:
         curves: rows of `Report.curves` of one environment.
         title: of the figure.
-        path: a `.png`, overwritten.
     """
     figure, axes = _figure(title, height_ratios=(1, 1))
     styles = _styles(curve["agent"] for curve in curves)
-    drawn = {curve["metric"] for curve in curves}
-    panels = next(panels for panels in _PANELS if set(panels) <= drawn)
-    for axis, (metric, label) in zip(axes, panels.items(), strict=True):
+    for axis, (metric, label) in zip(axes, panels_of(curves).items(), strict=True):
         for agent, style in styles.items():
             rows = [c for c in curves if c["agent"] == agent and c["metric"] == metric]
             columns = (np.array([row[name] for row in rows]) for name in _CURVE)
             _line(axis, *columns, label=agent, style=style)
         axis.set_ylabel(label)
     _turns(axes[-1])
-    _save(figure, axes[:1], path)
-    return " and ".join(label.partition(" (")[0] for label in panels.values())
+    return _with_legend(figure, axes[:1])
 
 
-def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:
+def calibration(traces: Mapping[str, Trace], title: str) -> Figure:
     """Reliability diagram: confidence in the most probable category against frequency of hits.
 
     Points are the bins of the calibration error, larger where there are more decisions; error
@@ -61,7 +62,6 @@ def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:
     Args:
         traces: agent name -> trace, of one environment.
         title: of the figure.
-        path: a `.png`, overwritten.
     """
     figure, axes = _figure(title, height_ratios=(3, 1))
     axes[0].plot([0, 1], [0, 1], color="0.6", linewidth=1, label="perfect calibration")
@@ -85,17 +85,16 @@ def calibration(traces: Mapping[str, Trace], title: str, path: Path) -> None:
     axes[0].set(ylabel="frequency of hits", xlim=(0, 1), ylim=(0, 1))
     axes[1].set(xlabel="probability of the most probable category", ylabel="decisions")
     axes[1].set_ylim(bottom=0)
-    _save(figure, axes[:1], path)
+    return _with_legend(figure, axes[:1])
 
 
-def belief_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def belief_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Correlation of belief and truth by turn: a panel a trait, a line an environment and agent.
 
     Bands are 95 % bootstrap intervals over people; what is undefined is not drawn.
 
     Args:
         rows: env, agent, trait, turn, mean, low, high, as `eval.belief.curves` makes them.
-        path: a `.png`, overwritten.
     """
     drawn = [row for row in rows if np.isfinite(row["mean"])]
     traits = list(dict.fromkeys(row["trait"] for row in rows))
@@ -116,7 +115,7 @@ def belief_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes[0].set_ylim(top=1)
     for axis in axes[max(0, len(traits) - across) : len(traits)]:
         _turns(axis)
-    _save(figure, axes[: len(traits)], path)
+    return _with_legend(figure, axes[: len(traits)])
 
 
 def _frequency(means: Floats) -> Floats:
@@ -171,8 +170,8 @@ def _canvas(rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _save(figure: Figure, labelled: Iterable[Axes], path: Path) -> None:
-    """Writes a figure with one legend for these panels; a name in several of them stands once."""
+def _with_legend(figure: Figure, labelled: Iterable[Axes]) -> Figure:
+    """A figure with one legend for these panels; a name in several of them stands once."""
     legend: dict[str, Any] = {}
     for axis in labelled:
         handles, labels = axis.get_legend_handles_labels()
@@ -186,5 +185,4 @@ def _save(figure: Figure, labelled: Iterable[Axes], path: Path) -> None:
         frameon=False,
         fontsize=12,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    return figure

@@ -197,11 +197,12 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         title = f"{env}: {people} people"
         curve, calibration = f"learning_curve{suffix}.png", f"calibration{suffix}.png"
         curves = [row for row in report.curves if row["env"] == env]
-        shown = plots.learning_curves(curves, title, out_dir / curve)
+        plots.learning_curves(curves, title).savefig(out_dir / curve)
+        drawn = " and ".join(text.partition(" (")[0] for text in plots.panels_of(curves).values())
         parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
-        parts.append(f"![{shown} by turn]({curve})")
+        parts.append(f"![{drawn} by turn]({curve})")
         if not next(iter(by_agent.values())).agent_asks:
-            plots.calibration(by_agent, title, out_dir / calibration)
+            plots.calibration(by_agent, title).savefig(out_dir / calibration)
             parts.append(f"![Confidence against frequency of hits]({calibration})")
         parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]
     parts.append(_METHOD)
@@ -210,27 +211,27 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
 
 def _by_agent(report: Report, env: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Agent -> metric -> row."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    agents: dict[str, dict[str, dict[str, Any]]] = {}
     for row in report.rows:
         if row["env"] == env:
-            found.setdefault(row["agent"], {})[row["metric"]] = row
-    return found
+            agents.setdefault(row["agent"], {})[row["metric"]] = row
+    return agents
 
 
 def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the table with one row an agent."""
     agents = _by_agent(report, env)
-    shown = [
+    columns = [
         name
         for name in _SUMMARY
         if any(name in rows and not np.isnan(rows[name]["mean"]) for rows in agents.values())
     ]
-    header = ["agent", *(f"{_SUMMARY[name]}{_arrow(name)}" for name in shown), "people", "failed"]
+    header = ["agent", *(f"{_SUMMARY[name]}{_arrow(name)}" for name in columns), "people", "failed"]
     lines = []
     for agent, rows in agents.items():
-        values = [_cell(name, rows[name]) for name in shown]
+        values = [_cell(name, rows[name]) for name in columns]
         # A metric that nobody has, a belief say, is a dash and no failure.
-        failed = max((rows[name]["failed"] for name in shown if rows[name]["users"]), default=0)
+        failed = max((rows[name]["failed"] for name in columns if rows[name]["users"]), default=0)
         people = rows["reward"]["users"] + rows["reward"]["failed"]
         lines.append([agent, *values, str(people), str(failed)])
     return header, lines

@@ -55,13 +55,13 @@ def screen_table(
 
     Where it would be too wide, texts are folded rather than numbers.
     """
-    shown = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for index, name in enumerate(header):
         justify: Literal["left", "right"] = "left" if index < text_columns else "right"
-        shown.add_column(name, justify=justify, overflow="fold", no_wrap=index >= text_columns)
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=index >= text_columns)
     for line in lines:
-        shown.add_row(*line)
-    return shown
+        table.add_row(*line)
+    return table
 
 
 def markdown_table(

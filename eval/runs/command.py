@@ -214,8 +214,8 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     """
     if text is None:
         return 1, 1
-    found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
-    shard, shards = (int(number) for number in found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    shard, shards = (int(number) for number in match.groups()) if match else (0, 0)
     if not 1 <= shard <= shards:
         raise ValueError(f"--shard {text}: expected K/N with K in 1..N, e.g. 1/4 to 4/4.")
     return shard, shards

@@ -120,7 +120,7 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
 
     Other folders are written to, as the cache of a server's answers is, and decide nothing.
     """
-    found = {}
+    digests = {}
     for value in settings:
         if not isinstance(value, str) or not value:
             continue
@@ -132,9 +132,9 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
             continue
         if path.is_dir():
             parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
-            found[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
+            digests[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
         else:
             # Correlations of the traits stand beside the parameters of the items.
             beside = path.with_name(f"{path.stem}_traits.csv")
-            found[value] = of_files([path, *([beside] if beside.is_file() else [])])
-    return found
+            digests[value] = of_files([path, *([beside] if beside.is_file() else [])])
+    return digests

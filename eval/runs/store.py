@@ -38,7 +38,6 @@ class Store:
     """
 
     def __init__(self, out: Path, config: dict[str, Any], fresh: bool = False) -> None:
-        """Opens the folder, or makes it."""
         self.folder = out / "traces" / slug(config["env"]) / slug(config["agent"])
         self._config = config
         try:

@@ -63,15 +63,15 @@ def _infomax(env: UserVectorEnv, turns: int) -> tuple[float, Ints]:
     agent, num, seconds = InfomaxAgent(env.task), env.num_envs, 0.0
     answers = env.users.answers
     nothing = np.full((num, turns), -1.0)
-    shown = Transcript.of(np.zeros(num, dtype=np.int64), nothing[..., None], nothing, nothing)
+    transcripts = Transcript.of(np.zeros(num, dtype=np.int64), nothing[..., None], nothing, nothing)
     for turn in range(turns):
-        shown["turn"][:] = turn
+        transcripts["turn"][:] = turn
         start = time.perf_counter()
-        action = agent.act(shown, np.zeros(num)).action
+        action = agent.act(transcripts, np.zeros(num)).action
         seconds += time.perf_counter() - start
-        shown["stimuli"][:, turn] = shown["actions"][:, turn] = action
-        shown["answers"][:, turn] = answers[np.arange(num), action]
-    return seconds, shown["actions"].astype(np.int64)
+        transcripts["stimuli"][:, turn] = transcripts["actions"][:, turn] = action
+        transcripts["answers"][:, turn] = answers[np.arange(num), action]
+    return seconds, transcripts["actions"].astype(np.int64)
 
 
 def _plain(env: UserVectorEnv, turns: int) -> tuple[float, Ints]:

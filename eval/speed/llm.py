@@ -145,12 +145,12 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     seconds, tokens, memory = np.zeros(len(ways)), np.zeros(len(ways), dtype=np.int64), 0
     on_gpu = model.device.type == "cuda"
     for turn in track(range(task.num_turns), arch, console=Console(stderr=True)):
-        shown = example_transcripts(task, users, np.full(people, turn))
+        transcripts = example_transcripts(task, users, np.full(people, turn))
         for way, act in enumerate(ways.values()):
             if on_gpu:
                 torch.cuda.reset_peak_memory_stats()
             start = time.perf_counter()
-            tokens[way] += act(shown)
+            tokens[way] += act(transcripts)
             seconds[way] += time.perf_counter() - start
             if on_gpu and way == 0:
                 memory = max(memory, torch.cuda.max_memory_allocated())
@@ -189,9 +189,9 @@ def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act
     """Our agent; an act returns the tokens that it computed."""
     agent = ChoiceAgent(task, dialogue, scorer)
 
-    def act(shown: Transcript) -> int:
+    def act(transcripts: Transcript) -> int:
         before = scorer.tokens_computed
-        agent.act(shown, np.zeros(shown.num_people))
+        agent.act(transcripts, np.zeros(transcripts.num_people))
         return scorer.tokens_computed - before
 
     return act
@@ -200,9 +200,9 @@ def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act
 def generated(task: UserTask, tokenizer: Any, model: Any, batch_size: int) -> Act:
     """The usual loop: chats as text, padded to the left, and one token generated."""
 
-    def act(shown: Transcript) -> int:
-        rows = range(shown.num_people)
-        chats = [task.prompt(shown.person(row)) for row in rows]
+    def act(transcripts: Transcript) -> int:
+        rows = range(transcripts.num_people)
+        chats = [task.prompt(transcripts.person(row)) for row in rows]
         tokens = 0
         for first in range(0, len(chats), batch_size):
             inputs = tokenizer.apply_chat_template(
