@@ -86,7 +86,7 @@ class ApiAgent(Agent):
         task, legal = self.task, self.task.legal(observation)
         people = [observation.person(row) for row in range(len(legal))]
         messages = self._model.ask([task.prompt(person) for person in people])
-        read = by_opening if self._model.tells() else by_text
+        read = by_opening if self._model.gives_log_probs() else by_text
         pairs = zip(messages, legal, strict=True)
         readings = [read(sent, task.replies, allowed) for sent, allowed in pairs]
         weights, mass, unparsed = (np.array(part) for part in zip(*readings, strict=True))

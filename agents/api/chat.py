@@ -50,33 +50,33 @@ class ChatModel:
         at_least(1, top_logprobs=top_logprobs, samples=samples, max_tokens=max_tokens)
         if logprobs is True and samples > 1:
             raise ValueError(f"samples={samples} are for reading; choose logprobs: false.")
-        self._tells = None if logprobs == "auto" and samples == 1 else logprobs is True
+        self._gives_log_probs = None if logprobs == "auto" and samples == 1 else logprobs is True
         self._server, self._top, self._samples = server, top_logprobs, samples
         chosen = {} if temperature is None else {"temperature": temperature}
         self._fields = {"model": model, "max_tokens": max_tokens, "top_p": 1, **chosen}
         self._fields |= extra or {}
 
-    def tells(self) -> bool:
+    def gives_log_probs(self) -> bool:
         """Whether messages come with log-probabilities; asks the server if nobody knows yet."""
-        if self._tells is None:
+        if self._gives_log_probs is None:
             hello = [{"role": "user", "content": "Reply with the number 1."}]
             asking, plain = self._body(hello, 0, True), self._body(hello, 0, False)
             if refusal := self._server.refusal(asking, plain):
                 warnings.warn(f"Messages are read as text. {refusal}", stacklevel=2)
-            self._tells = not refusal
-        return self._tells
+            self._gives_log_probs = not refusal
+        return self._gives_log_probs
 
     def ask(self, chats: list[Messages]) -> list[list[Message]]:
         """The messages with which each chat goes on, as many as there are samples."""
-        tells, numbers = self.tells(), range(self._samples)
-        requests = [(self._body(chat, n, tells), n) for chat in chats for n in numbers]
+        log_probs, numbers = self.gives_log_probs(), range(self._samples)
+        requests = [(self._body(chat, n, log_probs), n) for chat in chats for n in numbers]
         messages = self._server.ask(requests)
         return [messages[i : i + self._samples] for i in range(0, len(messages), self._samples)]
 
-    def _body(self, chat: Messages, number: int, tells: bool) -> Body:
+    def _body(self, chat: Messages, number: int, log_probs: bool) -> Body:
         """The request for a message, or for its log-probabilities."""
         own: Body = {"messages": chat, "temperature": 1}
-        if tells:
+        if log_probs:
             own |= {"logprobs": True, "top_logprobs": self._top}
         elif self._samples > 1:
             # Another seed for another chat, or the same luck would meet everybody.

@@ -21,7 +21,7 @@ class Message(NamedTuple):
     Attributes:
         text: what the assistant wrote.
         openings: text without white space around it, and probability, of the tokens with which it
-            could have begun; None where the server tells no alternatives.
+            could have begun; None where the server gives no alternatives.
         tokens: how many the prompt and the message had; None where the server does not count.
     """
 

@@ -20,8 +20,8 @@ class _Window:
         width: cached tokens of the longest row; the other rows have masked columns before theirs.
         write: `[b * m]` places of the new tokens; place = slot * capacity + position.
         read: `[b, width + m]` places of all tokens that the new ones see, rows ending together.
-        desks: where keys and values are laid out, for each device and shape: layer after layer in
-            the same memory, as new memory would cost more than the copying.
+        buffers: memory to collect keys and values in, for each device and shape: layer after layer
+            in the same memory, as new memory would cost more than the copying.
     """
 
     slots: int
@@ -29,19 +29,19 @@ class _Window:
     width: int = 0
     write: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     read: torch.Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.long))
-    desks: dict[Any, torch.Tensor] = field(default_factory=dict)
+    buffers: dict[Any, torch.Tensor] = field(default_factory=dict)
 
-    def exchange(self, name: str, line: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    def exchange(self, name: str, store: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
         """Writes `[b, heads, m, size]` into `[places, heads, size]`; returns what is seen of it."""
         # The first layer brings the places to its device, where the next ones find them.
         self.write, self.read = self.write.to(new.device), self.read.to(new.device)
-        line.index_copy_(0, self.write, new.transpose(1, 2).flatten(0, 1))
-        key, number = (name, line.device, line.shape[1:]), self.read.numel()
-        desk = self.desks.get(key, line[:0])
-        if len(desk) < number:
-            self.desks[key] = desk = line.new_empty(number * 5 // 4, *line.shape[1:])
-        seen = torch.index_select(line, 0, self.read.flatten(), out=desk[:number])
-        return seen.view(*self.read.shape, *line.shape[1:]).transpose(1, 2)
+        store.index_copy_(0, self.write, new.transpose(1, 2).flatten(0, 1))
+        key, number = (name, store.device, store.shape[1:]), self.read.numel()
+        buffer = self.buffers.get(key, store[:0])
+        if len(buffer) < number:
+            self.buffers[key] = buffer = store.new_empty(number * 5 // 4, *store.shape[1:])
+        seen = torch.index_select(store, 0, self.read.flatten(), out=buffer[:number])
+        return seen.view(*self.read.shape, *store.shape[1:]).transpose(1, 2)
 
 
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # a hook of transformers

@@ -50,9 +50,9 @@ class PolicyNet:
         weights, (hidden, cell) = self._weights, state
         gates = numbers @ weights["memory.weight_ih"].T + weights["memory.bias_ih"]
         gates += hidden @ weights["memory.weight_hh"].T + weights["memory.bias_hh"]
-        enters, stays, new, leaves = np.split(gates, 4, axis=1)
-        cell = _sigmoid(stays) * cell + _sigmoid(enters) * np.tanh(new)
-        return _sigmoid(leaves) * np.tanh(cell), cell
+        input_gate, forget_gate, candidate, output_gate = np.split(gates, 4, axis=1)
+        cell = _sigmoid(forget_gate) * cell + _sigmoid(input_gate) * np.tanh(candidate)
+        return _sigmoid(output_gate) * np.tanh(cell), cell
 
     def scores(self, numbers: Floats) -> Floats:
         """`[B, A]` logits or values of `[B, D]`, or of what is remembered."""
