@@ -180,3 +180,21 @@ def test_the_tree_holds_every_folder_and_no_file_that_is_gone():
     packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("[a-z]*/**/*.py")}
     assert {path for path in packages if not path.startswith("build")} <= folders
     assert [name for name in folders if not (ROOT / name).is_dir()] == []
+
+
+def test_what_is_to_be_read_first_is_there_and_short():
+    order = re.search(r"## Read the code in this order\n(.*?)\n## ", README, re.DOTALL)[1]
+    read = re.findall(r"^\d+\. `([\w/.]+)`: .+\.$", order, re.MULTILINE)
+    assert 5 <= len(read) <= 10
+    assert len(read) == len(re.findall(r"^\d+\.", order, re.MULTILINE))
+    lengths = {name: len((ROOT / name).read_text("utf-8").splitlines()) for name in read}
+    assert {name: length for name, length in lengths.items() if length > 200} == {}
+
+
+def test_what_happens_where_the_readme_says():
+    table = re.search(r"\| what happens \| file .*?\n\n", README, re.DOTALL)[0]
+    for line in table.strip().splitlines()[2:]:
+        _, _, where, inside, _ = line.split("|")
+        texts = [(ROOT / n).read_text("utf-8") for n in re.findall(r"`([\w/]+\.py)`", where)]
+        for name in re.findall(r"`(\w+)`", inside):
+            assert re.search(rf"def _?{name}\b", "\n".join(texts)), line
