@@ -376,3 +376,33 @@ def test_no_file_knows_the_machine_it_was_made_on():
 )
 def test_the_search_for_machine_paths_finds_them(line, is_path):
     assert bool(MACHINE.search(line)) == is_path
+
+
+# References. A renamed module leaves its old name in docstrings, where nobody else would miss it.
+
+REFERENCE = re.compile(r"`(?:acquaint_gym\.)?((?:envs|agents|eval|train)(?:\.\w+)+)[(`]")
+
+
+def leads_nowhere(reference: str) -> bool:
+    """Whether `envs.core.UserTask.reward` names no module, or nothing that its text speaks of."""
+    parts, path = reference.split("."), ROOT
+    while parts and (path / parts[0]).is_dir():
+        path /= parts.pop(0)
+    file = path / "__init__.py"
+    if parts and (path / f"{parts[0]}.py").is_file():
+        file = path / f"{parts.pop(0)}.py"
+    text = file.read_text("utf-8")
+    return any(not re.search(rf"\b{name}\b", text) for name in parts)
+
+
+def test_references_lead_to_what_exists():
+    pages = [*MODULES, *(ROOT / "configs").rglob("*.yaml"), *ROOT.glob("*.md")]
+    found = [(path, name) for path in pages for name in REFERENCE.findall(path.read_text("utf-8"))]
+    assert len(found) > 50
+    assert [(path.name, name) for path, name in found if leads_nowhere(name)] == []
+
+
+@pytest.mark.parametrize("gone", ["envs.belief", "envs.core.UserSource", "agents.llm.nobody"])
+def test_the_search_finds_a_reference_to_what_is_gone(gone):
+    assert leads_nowhere(gone)
+    assert REFERENCE.findall(f"see `{gone}`, or `acquaint_gym.{gone}()`") == [gone, gone]
