@@ -21,7 +21,10 @@ from acquaint_gym.agents.llm import LLMAgent, hugging_face
 from acquaint_gym.agents.llm.hybrid import HybridAgent
 from acquaint_gym.envs import check as check_command
 from acquaint_gym.envs.contract import RESPONDENT_CHECKS
+from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import import_package
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.eval import belief as belief_command
 from acquaint_gym.eval.run import main
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.eval.runs.fingerprint import of_code, of_modules
@@ -143,6 +146,23 @@ def test_the_hybrid_takes_another_engine_too():
     agents = [HybridAgent(task, MICRO, device="cpu"), HybridAgent(task, MICRO, scorer=ENGINE)]
     ours, theirs = (agent.act(seen(task, 2), nobody).action_probs for agent in agents)
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+class FromAnotherWorld(Simulator):
+    """People whose traits are known, but who are not those of the simulator."""
+
+    def __init__(self, task: UserTask, split: str, suite_seed: int) -> None:
+        super().__init__(task, split, suite_seed + 1)
+
+
+def test_people_of_another_source_may_have_known_traits(tmp_path):
+    words = ["--agent", "random", "bayes", "--set", "num_turns=3", "--users", "4"]
+    source = ["--people", "test_outsider:FromAnotherWorld", "--out", str(tmp_path)]
+    assert main([*words, *source]) == 0
+    rows = json.loads((tmp_path / "report.json").read_text("utf-8"))["rows"]
+    found = {(row["agent"], row["metric"]): row["mean"] for row in rows}
+    assert np.isfinite(found["bayes", "belief_nll"])
+    assert belief_command.main([str(tmp_path)]) == 0  # meets the same people again
 
 
 # What decides the traces.

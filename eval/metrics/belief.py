@@ -36,7 +36,7 @@ def teacher_beliefs(run: Run) -> Floats:
     The conversations take place again: the agent's actions are those of the trace.
 
     Args:
-        run: of synthetic people with known levels.
+        run: of people with known levels, simulated or of another source, not recorded ones.
 
     Raises:
         ValueError: the environment's task cannot be had again, or people answer otherwise by now.
@@ -44,6 +44,7 @@ def teacher_beliefs(run: Run) -> Floats:
     config, trace = run.config, run.trace
     given = {**config["env_spec"], **config["env_settings"]}
     people = {key: config["people"][key] for key in ("split", "suite_seed")}
+    people["people"] = (config["people"]["data"] or {}).get("people")  # None for the simulator
     mode = AutoresetMode.DISABLED
     env = UserVectorEnv(len(trace.person), autoreset_mode=mode, **people, **given)
     teacher = AgentSpec(**config["teacher_spec"]).build(
