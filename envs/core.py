@@ -36,8 +36,7 @@ class UserTask(PromptedTask):
     """One downstream task against hidden people. Holds the model, never a person.
 
     A subclass sets the attributes in its constructor and writes `draw_stimuli`, `instructions` and
-    `question`; simulator, environment, vector environment, exact teacher, prompts and contract
-    tests follow.
+    `question`; simulator, environments, exact teacher, prompts and contract tests follow.
 
     Args:
         reward: `accuracy`, 1 for an action equal to the person's answer, else 0, actions
@@ -137,11 +136,9 @@ class UserTask(PromptedTask):
         return self.num_turns
 
     def known_levels(self, row: Ints, answers: Ints) -> npt.NDArray[np.int32]:
-        """`[B, F]` hidden levels of respondents; -1 for unknown.
+        """`[B, F]` hidden levels, -1 for unknown, of respondents whose levels the task knows.
 
-        Args:
-            row: `[B]` published row numbers, which other files number too.
-            answers: `[B, I]` all their recorded answers, -1 missing.
+        They are given by published row number `[B]` and all answers `[B, I]`, -1 missing.
         """
         return np.full((len(row), len(self.population.factors)), -1, dtype=np.int32)
 
@@ -167,8 +164,7 @@ class UserTask(PromptedTask):
     def separate_splits(self, stimuli: Floats, split: str) -> Floats:
         """`[B, N', S]` stimuli as people of this split meet them; unchanged, unless overridden.
 
-        Where the same stimuli in training and testing would give answers away, a task keeps the
-        splits' stimuli apart here.
+        For tasks in which a stimulus met in training would give the answer away in testing.
         """
         return stimuli
 
@@ -178,9 +174,8 @@ class UserTask(PromptedTask):
         The answer itself, or with `feedback="accept"` 1 for an accepted action and 0 for another;
         people who would not (`would_accept` `[B]`) accept nothing.
         """
-        return (
-            ((action == answer) & would_accept).astype(np.int8) if self.binary_feedback else answer
-        )
+        accepted = (action == answer) & would_accept
+        return accepted.astype(np.int8) if self.binary_feedback else answer
 
     def context_text(self, observation: Transcript) -> str:
         """See `PromptedTask.context_text`."""
@@ -258,11 +253,9 @@ class Context:
         if not 1 <= turns <= task.num_turns:
             raise ValueError(f"context: {turns} turns; {task.stream} has 1..{task.num_turns}.")
         self.task, self.turns = task, turns
-        low = np.append(np.minimum(task.stimulus_low, -1), 0)
-        high = np.append(task.stimulus_high, len(task.categories) - 1)
-        self.space = spaces.Box(
-            np.tile(low, turns).astype(np.float32), np.tile(high, turns).astype(np.float32)
-        )
+        low = np.tile(np.append(np.minimum(task.stimulus_low, -1), 0), turns)
+        high = np.tile(np.append(task.stimulus_high, len(task.categories) - 1), turns)
+        self.space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
 
     def apply_quirks(self, quirks: Quirks) -> None:
         """People answer there with the same quirks, but for those of conversations and of time."""

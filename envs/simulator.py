@@ -62,8 +62,8 @@ class Simulator:
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `UserSource.draw`."""
         # One number for all tasks: the same person is of the same type in each of them.
-        kind = evenly(self._seed, f"type/{self._split}", person)
-        return self._complete(person, self._task.population.draw(self._split, kind))
+        uniform = evenly(self._seed, f"type/{self._split}", person)
+        return self._complete(person, self._task.population.draw(self._split, uniform))
 
     def _complete(self, person: npt.NDArray[np.int64], types: Ints) -> Users:
         """The people with these numbers `[B]`, who are of these types `[B]`."""

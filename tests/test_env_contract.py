@@ -8,11 +8,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from broken import Masked, Toy
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from kit import generator, respondents
 from registered import ENVIRONMENTS, cases, ids, words
 
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
+from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.interviews.task import GOALS
 from acquaint_gym.envs.registration import task_class
 
@@ -196,3 +198,14 @@ def test_episode_statistics(env_id):
     else:
         expected = (env.unwrapped.users.answers == 1).sum(axis=1)
     np.testing.assert_allclose(earned, expected, rtol=0, atol=1e-7)
+
+
+def test_a_task_with_a_rule_of_its_own_restricts_actions_and_says_so():
+    """Whoever overrides `legal` has nothing to declare, and cannot forget to."""
+    classes = {task_class(env_id) for env_id in ids()} | {Toy, Masked}
+    for one in classes:
+        assert one.restricts_actions == (one.legal is not UserTask.legal), one
+    assert Masked.restricts_actions
+    assert not Toy.restricts_actions
+    assert {one.__name__ for one in classes if one.agent_asks} == {"Interview", "Identify"}
+    assert all(one.restricts_actions for one in classes if one.agent_asks)
