@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
 
 
 def prepare(options: argparse.Namespace) -> tuple[list[PlannedRun], int]:
-    """Everything that can be wrong with the input is found here, before anything is computed.
+    """Checks all of the input before anything is computed.
 
     Returns:
         What is to be done, and how many people each agent meets.

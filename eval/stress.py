@@ -180,7 +180,7 @@ def chosen(texts: Sequence[str] | None) -> list[Strength]:
 def prepare(
     options: argparse.Namespace, strengths: Sequence[Strength]
 ) -> tuple[list[Case], list[Note]]:
-    """Everything that can be wrong with the input is found here, before anything is computed.
+    """Checks all of the input before anything is computed.
 
     Returns:
         What is to be done, in each environment first without a quirk; and what cannot be done

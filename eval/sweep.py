@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
 
 
 def prepare(options: argparse.Namespace) -> list[Point]:
-    """Everything that can be wrong with the input is found here, before anything is computed.
+    """Checks all of the input before anything is computed.
 
     Raises:
         ValueError: one line that says what is wrong and what to do.

@@ -35,7 +35,7 @@ class Trace:
             `[N, 0, 0, 0]` for an agent without a belief.
         context: `[N, C * (S' + 1)]` float32, what was known of the person from another task, see
             `envs.core.Context`; C = 0 without one.
-        interview_stats: `[N, T + 1, D]` float64, what an interview had found out before turn t, see
+        interview_stats: `[N, T + 1, D]` float64, what an interview had taught before turn t, see
             `envs.interviews.scoring`; D = 0 in other tasks.
     """
 

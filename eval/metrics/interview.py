@@ -14,7 +14,7 @@ from acquaint_gym.eval.trace import Trace
 
 
 def _after(trace: Trace) -> Floats:
-    """`[N, T, D]` what was found after turn 1..T; who stopped before goes on knowing as much."""
+    """`[N, T, D]` what is known after turn 1..T; for who stopped earlier it stays as it was."""
     turn = np.arange(1, trace.answers.shape[1] + 1)
     last = np.minimum(turn, trace.length.astype(np.int64)[:, None])
     return np.take_along_axis(trace.interview_stats, last[..., None], axis=1)

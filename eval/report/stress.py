@@ -169,12 +169,12 @@ def _cell(pair: Sequence[dict[str, Any] | None]) -> str:
 def _missing(report: StressReport, env: str) -> list[str]:
     """A line for each reason why cells are dashes."""
     agents = {row["agent"] for row in report.rows if row["env"] == env}
-    told: dict[str, dict[str, list[str]]] = {}
+    by_reason: dict[str, dict[str, list[str]]] = {}
     for note in report.notes:
         if note.env == env:
-            told.setdefault(note.words, {}).setdefault(note.quirk, []).append(note.agent)
+            by_reason.setdefault(note.words, {}).setdefault(note.quirk, []).append(note.agent)
     lines = []
-    for words, quirks in told.items():
+    for words, quirks in by_reason.items():
         whose = sorted({name for names in quirks.values() for name in names})
         of = "" if {*whose} == agents else f" ({', '.join(whose)})"
         lines.append(f"{DASH} {', '.join(quirks)}{of}: {words}")
