@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from acquaint_gym.eval.runs import fingerprint
-from acquaint_gym.eval.runs.fingerprint import of_code
+from acquaint_gym.eval.runs.fingerprint import DECIDING, of_code
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +16,9 @@ def anew():
     of_code.cache_clear()
 
 
-def test_a_deciding_module_that_is_gone_is_an_error(monkeypatch):
-    monkeypatch.setattr(fingerprint, "_DECIDE", (*fingerprint._DECIDE, "acquaint_gym.eval.renamed"))
+def test_a_deciding_module_that_is_gone_is_an_error():
     with pytest.raises(ModuleNotFoundError, match=r"eval\.renamed"):
-        of_code(())
+        of_code((), (*DECIDING, "acquaint_gym.eval.renamed"))
 
 
 def test_a_module_of_ones_own_that_is_gone_is_an_error():

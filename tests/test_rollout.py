@@ -20,7 +20,7 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
-from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
+from acquaint_gym.eval.runs.evaluation import Evaluation, People, Player, plan
 from acquaint_gym.eval.trace import Trace
 
 ENV = "acquaint/Questionnaire-v0"
@@ -380,3 +380,16 @@ def test_an_agent_is_gone_before_the_next_one_is_made(tmp_path, monkeypatch):
         job.evaluate(tmp_path, 0, 2)
         job.evaluate(tmp_path, 2, 3)
     assert alive == [0, 0, 0]  # and made once for both batches
+
+
+def test_a_player_takes_agents_of_ones_own_and_keeps_its_environment():
+    [evaluation] = plan(ENV, ["random"], People("test", 0, None), {})
+    player, person = Player(evaluation), np.arange(4)
+    own = player.play(person)
+    assert_same(own, play(RandomAgent(TASK), person, BayesTeacher(TASK)))
+    env = player.environment(4)
+    given = player.play(person, BayesTeacher(TASK))
+    assert player.environment(4) is env
+    assert_same(given, play(BayesTeacher(TASK), person, BayesTeacher(TASK)))
+    assert_same(player.play(person[:1]), own.select(slice(1)))
+    assert player.environment(1) is not env

@@ -13,7 +13,7 @@ from typing import Any
 from acquaint_gym.envs.files import locate
 
 # Of this module's own package only the loop decides traces; reports may change freely.
-_DECIDE = (
+DECIDING = (
     "acquaint_gym.envs",
     "acquaint_gym.agents",
     "acquaint_gym.eval.oracles",
@@ -35,14 +35,14 @@ def of_files(paths: Iterable[Path]) -> str:
 
 
 @cache
-def of_code(modules: tuple[str, ...]) -> str:
+def of_code(modules: tuple[str, ...], deciding: tuple[str, ...] = DECIDING) -> str:
     """Digest of the code and data that decide traces, and of other modules, as on disk.
 
     Raises:
         ModuleNotFoundError: a module that decides traces is not there, e.g. since it was renamed;
             to skip it would re-use traces of other code.
     """
-    return _of_modules((*_DECIDE, *modules))
+    return _of_modules((*deciding, *modules))
 
 
 @cache
@@ -90,7 +90,7 @@ def _of_modules(modules: tuple[str, ...]) -> str:
         elif spec.origin is not None:
             # A module of one's own may use others beside it.
             origin = Path(spec.origin)
-            files |= {origin} if name in _DECIDE else set(origin.parent.glob("*.py"))
+            files |= {origin} if name in DECIDING else set(origin.parent.glob("*.py"))
     return of_files(files)
 
 
