@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from registered import ROOT
 from safetensors.numpy import load_file, save_file
-from tiny_llm import QWEN, questionnaire, tokenizer
-from tiny_train import base, traces
+from tiny_llm import QWEN, base, questionnaire, tokenizer
+from tiny_train import traces
 
 from acquaint_gym.agents.llm.adapter import (
     check_adapter,

@@ -11,8 +11,8 @@ import pytest
 import torch
 from rich.console import Console
 from scipy.special import rel_entr, softmax
-from tiny_llm import naive, random_model, tokenizer
-from tiny_train import SETTINGS, TURNS, base, examples_of, recipe, traces
+from tiny_llm import base, naive, random_model, tokenizer
+from tiny_train import SETTINGS, TURNS, examples_of, recipe, traces
 
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import softmax
-from tiny_llm import naive, questionnaire, random_model, seen, tokenizer
+from tiny_llm import base, naive, questionnaire, random_model, seen, tokenizer
 
 from acquaint_gym.agents import contract
 from acquaint_gym.agents.llm import LLMAgent
@@ -18,10 +18,7 @@ CLOSE = 1e-4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tiny-llama")
-    random_model().save_pretrained(out)
-    tokenizer().save_pretrained(out)
-    return str(out)
+    return str(base(tmp_path_factory.mktemp("tiny-llama")))
 
 
 def test_the_pool_is_one_of_logarithms(folder):

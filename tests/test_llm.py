@@ -15,7 +15,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 from peft import LoraConfig, PeftModel, get_peft_model
 from scipy.special import softmax
-from tiny_llm import naive, questionnaire, random_model, seen, tokenizer
+from tiny_llm import base, naive, questionnaire, random_model, seen, tokenizer
 from transformers import (
     Gemma3TextConfig,
     LlamaConfig,
@@ -404,8 +404,7 @@ def test_only_safetensors_are_read(folder: Path, adapter: Path, tmp_path: Path) 
 def test_what_cannot_be_had_is_said_in_one_line(
     folder: Path, adapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    random_model(hidden_size=48).save_pretrained(tmp_path / "wide")
-    tokenizer().save_pretrained(tmp_path / "wide")
+    base(tmp_path / "wide", hidden_size=48)
     with pytest.raises(ValueError, match=r"Adapter .* does not fit the model"):
         load_model(str(tmp_path / "wide"), str(adapter), device="cpu")
     own = tmp_path / "away.yaml"

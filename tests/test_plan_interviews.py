@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import generator, respondents
+from kit import generator, play, respondents
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
@@ -17,7 +17,6 @@ from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.oracles.hindsight import Hindsight, _distinct, search
-from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.train import plan_interviews
 from acquaint_gym.train.sources import load_sources, transcripts
@@ -34,11 +33,6 @@ def room(env_id, num=4, **arguments):
     env = gym.make_vec(env_id, num_envs=num, autoreset_mode="Disabled", **arguments).unwrapped
     env.reset(options={"person": np.arange(num)})
     return env
-
-
-def played(env, agent):
-    num = env.num_envs
-    return rollout(env, agent, agent, np.arange(num), np.zeros((num, env.task.num_turns)))
 
 
 def log_score(trace):
@@ -143,18 +137,18 @@ def test_the_whole_bank_can_be_planned():
 def test_what_is_played_gains_what_was_planned_and_more_than_any_agent(env_id, arguments):
     env = room(env_id, num=20, num_turns=5, **arguments)
     plans, gains = search(env.task, env.users, 8)
-    trace = played(env, Hindsight(env.task))
+    trace = play(Hindsight(env.task), env.num_envs, env=env)
     assert_array_equal(trace.actions, plans[:, 5])
     assert_allclose(log_score(trace)[:, 5] - log_score(trace)[:, 0], gains[:, 5], atol=1e-9)
     assert_allclose(trace.rewards.sum(axis=1), gains[:, 5], atol=1e-9)
-    infomax = played(env, InfomaxAgent(env.task))
+    infomax = play(InfomaxAgent(env.task), env.num_envs, env=env)
     assert (log_score(trace)[:, 5] >= log_score(infomax)[:, 5] - 1e-9).all()
 
 
 def test_an_interview_ends_where_the_plan_gains_most_after_costs():
     env = room(IDENTIFY, num=30, num_raters=99, num_turns=6, allow_stop=True, cost=0.1)
     gains = search(env.task, env.users, 8)[1]
-    trace = played(env, Hindsight(env.task))
+    trace = play(Hindsight(env.task), env.num_envs, env=env)
     net = gains - 0.1 * np.arange(7)
     assert_array_equal(trace.length, net.argmax(axis=1))
     assert len(np.unique(trace.length)) > 2  # lanes stop at different turns, the rest goes on
@@ -164,7 +158,7 @@ def test_an_interview_ends_where_the_plan_gains_most_after_costs():
 def test_people_who_leave_do_not_confuse_the_others():
     env = room(IDENTIFY, num=40, num_raters=15, num_turns=5, quirks="impatience:0.3")
     plans = search(env.task, env.users, 8)[0]
-    trace = played(env, Hindsight(env.task))
+    trace = play(Hindsight(env.task), env.num_envs, env=env)
     assert len(np.unique(trace.length)) > 2
     for row, length in enumerate(trace.length):
         assert trace.actions[row, :length].tolist() == plans[row, 5, :length].tolist()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from kit import ROOT, call
 from safetensors.torch import load_file
-from tiny_train import base, traces
+from tiny_llm import base
+from tiny_train import traces
 
 from acquaint_gym.train.distill import main
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from tiny_train import TURNS, base, examples_of, recipe, traces
+from tiny_llm import base
+from tiny_train import TURNS, examples_of, recipe, traces
 
 from acquaint_gym.train import dpo, sft
 from acquaint_gym.train.distill import distill

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,10 @@ def naive(model: Any, ids: Sequence[int], replies: Sequence[Sequence[int]]) -> n
             said.append(token)
         scores.append(score)
     return np.array(scores)
+
+
+def base(folder: Path, **sizes: Any) -> Path:
+    """A tiny Llama of random weights, with its tokenizer."""
+    random_model(**sizes).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tiny_llm import random_model, tokenizer
+from tiny_llm import tokenizer
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.train.collect import main as collect
@@ -24,13 +24,6 @@ def traces(folder: Path, *arguments: str, users: int = 8) -> Path:
     if "--env" not in arguments:
         settings += [f"--set={key}={value}" for key, value in SETTINGS.items()]
     assert collect(settings) == 0
-    return folder
-
-
-def base(folder: Path, **sizes: Any) -> Path:
-    """A tiny Llama of random weights, with its tokenizer."""
-    random_model(**sizes).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
     return folder
 
 
