@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,21 +62,17 @@ class Transcript(dict[str, Floats]):
             context: `[B, C * (S' + 1)]`, in a task that has one.
             action_mask: `[B, A]`, where agents choose what to ask.
         """
-        parts = {
-            "turn": np.asarray(turn)[..., None],
-            "stimuli": np.reshape(stimuli, (*np.shape(stimuli)[:-2], -1)),
-            "actions": actions,
-            "answers": answers,
-            "context": context,
-            "action_mask": action_mask,
-        }
-        return cls(
-            {
-                key: np.array(part, dtype=np.float32)
-                for key, part in parts.items()
-                if part is not None
-            }
+        made = cls(
+            turn=_copied(np.asarray(turn)[..., None]),
+            stimuli=_copied(stimuli).reshape(*stimuli.shape[:-2], -1),
+            actions=_copied(actions),
+            answers=_copied(answers),
         )
+        if context is not None:
+            made["context"] = _copied(context)
+        if action_mask is not None:
+            made["action_mask"] = _copied(action_mask)
+        return made
 
     @property
     def num_people(self) -> int:
@@ -130,3 +126,8 @@ class Transcript(dict[str, Floats]):
         if not task.agent_asks:
             return self
         return Transcript({**self, "action_mask": task.legal(self).astype(np.float32)})
+
+
+def _copied(part: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """A copy in float32; environments make one at every step, and `copy` is the fastest way."""
+    return part.copy() if part.dtype == np.float32 else part.astype(np.float32)

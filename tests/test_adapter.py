@@ -127,8 +127,10 @@ def test_a_damaged_file_is_named(tmp_path):
     ],
 )
 def test_a_digest_is_that_of_what_is_read_not_of_who_answers(target, same, other):
-    plain = make_task(f"envs.tasks.{target}")
-    changed = [make_task(f"envs.tasks.{target}", **settings) for settings in (same, other)]
+    plain = make_task(f"acquaint_gym.envs.tasks.{target}")
+    changed = [
+        make_task(f"acquaint_gym.envs.tasks.{target}", **settings) for settings in (same, other)
+    ]
     assert prompt_digest(plain) == prompt_digest(changed[0])
     assert prompt_digest(plain) != prompt_digest(changed[1])
     for task in (plain, *changed):
