@@ -26,20 +26,20 @@ class PriorAgent(Agent):
 
     def __init__(self, task: UserTask) -> None:
         super().__init__(predicting(task))
-        self._inference = task.inference()
+        self._posterior = task.make_posterior()
 
     def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         stimulus = observation.present_stimulus
-        prior = self._inference.start(len(stimulus))
+        prior = self._posterior.start(len(stimulus))
         turn = observation.turn
-        predictive = self._inference.predict(prior, stimulus, turn)
+        predictive = self._posterior.predict(prior, stimulus, turn)
         legal = self.task.legal(observation)
-        return decide(legal, predictive, self._inference.marginals(prior))
+        return decide(legal, predictive, self._posterior.marginals(prior))
 
     def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`."""
-        return self._inference.marginals(self._inference.start(observation.num_people))
+        return self._posterior.marginals(self._posterior.start(observation.num_people))
 
 
 class HeuristicAgent(Agent):

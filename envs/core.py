@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.inference.posterior import Posterior, check_name, make_posterior
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.prompt import PromptedTask
 from acquaint_gym.envs.transcript import Transcript
@@ -55,7 +55,7 @@ class UserTask(PromptedTask):
         stimulus_high: `[S]` largest values of a stimulus.
         population: who may be behind the screen.
         model: how they answer.
-        form: form of the exact inference, see `envs.inference.posterior.Inference`.
+        posterior: which posterior, see `envs.inference.posterior.make_posterior`.
         num_uniforms: random numbers per person that `draw_stimuli` takes.
         num_answers: random numbers per person for answers, see `answer_slot`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
@@ -67,7 +67,7 @@ class UserTask(PromptedTask):
     stimulus_high: Floats
     population: Population
     model: ResponseModel
-    form: str = "auto"
+    posterior: str = "auto"
     num_uniforms: int = 0
     num_answers: int | None = None
     bank: ItemBank | None = None
@@ -96,6 +96,7 @@ class UserTask(PromptedTask):
         wording: int = 0,
         option_order: str = "printed",
         labels: str = "numbers",
+        posterior: str = "auto",
     ) -> None:
         """Takes the arguments that every task has, beside those of its constructor.
 
@@ -104,11 +105,14 @@ class UserTask(PromptedTask):
             wording: which paraphrase of the prompt, 0..wordings-1.
             option_order: `printed`, or `reversed` in the prompt.
             labels: what a reply is in the prompt: `numbers`, or `letters`.
+            posterior: how teachers infer, see `envs.inference.posterior.make_posterior`.
 
         Raises:
             ValueError: an unknown word or number, or a quirk that has no meaning in this task.
         """
         self.choose_words(wording, option_order, labels)
+        check_name(posterior)
+        self.posterior = posterior
         self.quirks = Quirks.parse(quirks)
         if self.quirks.skepticism and not self.binary_feedback:
             raise ValueError("quirks=skepticism needs feedback='accept'.")
@@ -207,23 +211,27 @@ class UserTask(PromptedTask):
         """`[B, A]` which actions are allowed after these transcripts; all, unless overridden."""
         return np.ones((observation.num_people, len(self.actions)), dtype=bool)
 
-    def inference(self, form: str | None = None) -> Inference:
-        """A new engine of exact inference for this task, by default in its own form."""
-        quirks = self.quirks
-        return Inference(
-            self.population,
-            self.model,
-            form or self.form,
-            acceptance=1 - quirks.skepticism if self.binary_feedback else None,
-            drift=Drift(self.population, quirks.drift) if quirks.drift else None,
-            context=self.context,
-        )
+    @property
+    def separable(self) -> bool:
+        """Whether the factors stay independent, whatever is known of a person, context included."""
+        alone = self.population.independent and self.model.separable
+        return alone and (self.context is None or self.context.task.separable)
 
-    def scores(self, weights: Floats, stimulus: Floats, predictive: Floats) -> Floats:
+    def make_posterior(self, name: str | None = None) -> Posterior:
+        """A new posterior about these people, by default of the task's own choice `posterior`."""
+        dynamics: dict[str, Any] = {}
+        if self.binary_feedback:
+            dynamics["acceptance"] = 1 - self.quirks.skepticism
+        if self.quirks.drift:
+            dynamics["drift"] = Drift(self.population, self.quirks.drift)
+        people = self.population, self.model
+        return make_posterior(name or self.posterior, self.separable, *people, **dynamics)
+
+    def scores(self, marginals: Floats | None, stimulus: Floats, predictive: Floats) -> Floats:
         """`[B, A]` what the teacher's action maximises: by default the probability of the answer.
 
         Args:
-            weights: `[B, F, H]` its belief, see `envs.inference.posterior`.
+            marginals: `[B, F, L]` what it believes of each factor; None if levels are unordered.
             stimulus: `[B, S]` the present stimuli.
             predictive: `[B, A]` its posterior predictive.
         """

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
@@ -24,15 +25,15 @@ def as_text(task: UserTask, observation: Transcript) -> list[str]:
 
 
 def show_panel(task: UserTask, observation: Transcript) -> None:
-    """Prints one transcript's last exchange and the exact teacher's belief per trait.
+    """Prints one transcript's last exchange and the teacher's belief per trait.
 
     Args:
         task: the task, whose own model is the teacher's.
         observation: transcripts of a batch of one person.
     """
     messages = task.prompt(observation.person(0))
-    inference = task.inference()
-    marginals = inference.marginals(inference.condition(observation))
+    conditioned = TranscriptPosterior(task)
+    marginals = conditioned.posterior.marginals(conditioned.condition(observation))
     parts: list[Text | Table] = [Text(messages[-1]["content"] + "\n")]
     if marginals is not None:
         parts.append(_bars(task.population.factors, marginals[0]))

@@ -212,9 +212,9 @@ def bench_teacher(people: int, batch_size: int) -> Table:
     bandwidth = copy_bandwidth()
     for form in ("factored", "joint"):
         for order in ("fixed", "shuffled"):
-            task = make_task(environment_spec(ENV).kwargs["task"], form=form, order=order)
+            task = make_task(environment_spec(ENV).kwargs["task"], posterior=form, order=order)
             seconds = time_teacher(task, people, batch_size, f"{form}, {order}")
-            moved = 4 * 8 * task.inference().prior.size * people * TURNS_OF_STUDY
+            moved = 4 * task.make_posterior().bytes_per_person * people * TURNS_OF_STUDY
             bound = moved / bandwidth
             table.add_row(
                 form,

@@ -17,7 +17,8 @@ import numpy as np
 import acquaint_gym.envs.contract as contract
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
-from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.inference.exact import FactoredPosterior
+from acquaint_gym.envs.inference.posterior import make_posterior
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel, graded_response
@@ -122,7 +123,7 @@ class NotesNothing(Toy):
 
 
 class WorstFirst(Toy):
-    def scores(self, weights, stimulus, predictive):
+    def scores(self, marginals, stimulus, predictive):
         return -predictive
 
 
@@ -406,15 +407,47 @@ class SameWorlds(Toy):
 
 
 class ForgetsPrior(Toy):
-    def inference(self, form=None):
+    def make_posterior(self, name=None):
         flat = replace(self.population, prior=np.full(9, 1 / 9))
-        return Inference(flat, self.model, form or self.form)
+        return make_posterior(name or self.posterior, self.separable, flat, self.model)
 
 
 class BackwardPrior(Toy):
-    def inference(self, form=None):
+    def make_posterior(self, name=None):
         backward = replace(self.population, prior=PRIOR[::-1])
-        return Inference(backward, self.model, form or self.form)
+        return make_posterior(name or self.posterior, self.separable, backward, self.model)
+
+
+class Rounded(FactoredPosterior):
+    """Off by up to 0.005 and says nothing of it: the exact one's tolerance is inherited."""
+
+    def predict(self, belief, stimulus, turn=None):
+        return super().predict(belief, stimulus, turn).round(2)
+
+
+class Overconfident(Toy):
+    def make_posterior(self, name=None):
+        return Rounded(self.population, self.model)
+
+
+class BeyondTheGrid(FactoredPosterior):
+    def sample(self, belief, uniform):
+        return 3 + super().sample(belief, uniform)
+
+
+class SamplesStrangers(Toy):
+    def make_posterior(self, name=None):
+        return BeyondTheGrid(self.population, self.model)
+
+
+class InOrder(FactoredPosterior):
+    def take(self, belief, rows):
+        return belief[np.sort(rows)]
+
+
+class TakesOthers(Toy):
+    def make_posterior(self, name=None):
+        return InOrder(self.population, self.model)
 
 
 class DrawsEvenly(Population):
@@ -620,8 +653,11 @@ CULPRITS = (
     Culprit(contract.check_sampler, "standard errors more surprising", WrongPerson),
     Culprit(contract.check_sampler, "standard errors more surprising", OffByOne),
     Culprit(contract.check_sampler, "other answers than ResponseModel.sample", OtherSampler),
-    Culprit(contract.check_exact_teacher, "after 0 answers", ForgetsPrior),
-    Culprit(contract.check_exact_teacher, "from enumerating all types", LyingFactor),
+    Culprit(contract.check_posterior, "after 0 answers", ForgetsPrior),
+    Culprit(contract.check_posterior, "from enumerating all types", LyingFactor),
+    Culprit(contract.check_posterior, "its tolerance is 1e-09", Overconfident),
+    Culprit(contract.check_posterior, "are of no type of people", SamplesStrangers),
+    Culprit(contract.check_posterior, "is not that of the same people", TakesOthers),
     Culprit(contract.check_calibrated_teacher, "do not belong together", OtherPeople),
     Culprit(contract.check_calibrated_teacher, "do not belong together", BackwardPrior),
     Culprit(contract.check_calibrated_teacher, "against random actions", PaysForMisses),

@@ -47,7 +47,7 @@ FOR_LANGUAGE_MODELS: list[tuple[str, dict[str, object]]] = [
 SETTINGS = {
     "acquaint/Questionnaire-v0": [
         {"order": "shuffled", "num_turns": 8},
-        {"form": "joint", "num_turns": 6},
+        {"posterior": "joint", "num_turns": 6},
         {"reward": "log_score", "num_turns": 3},
         {"population": "classes", "num_turns": 6},
         {"num_turns": 1},

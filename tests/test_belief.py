@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acquaint_gym.envs.inference import likelihoods
-from acquaint_gym.envs.inference.posterior import Inference
+from acquaint_gym.envs.inference.exact import FactoredPosterior
+from acquaint_gym.envs.inference.joint import JointPosterior
+from acquaint_gym.envs.inference.likelihoods import Likelihoods
+from acquaint_gym.envs.inference.posterior import make_posterior
+from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import ResponseModel, TableModel
@@ -21,6 +24,12 @@ from acquaint_gym.envs.users.response_models import ResponseModel, TableModel
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
 
 KINDS = ("product", "correlated", "coupled")
+
+
+def posterior_of(population, model, name="auto", **settings):
+    """The exact posterior that a task with these people would have."""
+    separable = population.independent and model.separable
+    return make_posterior(name, separable, population, model, **settings)
 
 
 class CoupledModel(ResponseModel):
@@ -131,8 +140,8 @@ def expected_predictive(likelihood, posterior, item):
 @given(told())
 def test_conditioning_turn_by_turn_equals_enumerating_all_types(case):
     population, model, likelihood, transcripts, turns = case
-    inference = Inference(population, model, "joint")
-    weights = inference.condition(observe(transcripts, turns))
+    exact = JointPosterior(population, model)
+    weights = condition(exact, observe(transcripts, turns))
     for row, transcript in enumerate(transcripts):
         posterior = enumerated(population.prior, likelihood, transcript)
         assert_allclose(weights[row, 0], posterior, rtol=0, atol=1e-9)
@@ -151,16 +160,16 @@ def test_types_of_people_need_be_no_grid_and_in_no_order(case):
 
 
 def assert_enumerated(population, model, likelihood, transcripts, turns):
-    inference = Inference(population, model)
-    weights = inference.condition(observe(transcripts, turns))
-    marginals = inference.marginals(weights)
+    exact = posterior_of(population, model)
+    weights = condition(exact, observe(transcripts, turns))
+    marginals = exact.marginals(weights)
     for row, transcript in enumerate(transcripts):
         posterior = enumerated(population.prior, likelihood, transcript)
         expected = expected_marginals(population, posterior)
         assert_allclose(marginals[row], expected, rtol=0, atol=1e-9)
     for item in range(likelihood.shape[1]):
         asked = np.full((len(transcripts), 1), item, dtype=np.float32)
-        predictive = inference.predict(weights, asked)
+        predictive = exact.predict(weights, asked)
         for row, transcript in enumerate(transcripts):
             posterior = enumerated(population.prior, likelihood, transcript)
             expected = expected_predictive(likelihood, posterior, item)
@@ -171,12 +180,12 @@ def assert_enumerated(population, model, likelihood, transcripts, turns):
 @given(told(kinds=("product",)))
 def test_the_factored_form_equals_the_joint_form(case):
     population, model, likelihood, transcripts, turns = case
-    factored = Inference(population, model, "factored")
-    joint = Inference(population, model, "joint")
-    assert factored.factored
-    assert not joint.factored
+    factored = posterior_of(population, model, "factored")
+    joint = JointPosterior(population, model)
+    assert isinstance(factored, FactoredPosterior)
+    assert isinstance(joint, JointPosterior)
     observation = observe(transcripts, turns)
-    apart, whole = factored.condition(observation), joint.condition(observation)
+    apart, whole = condition(factored, observation), condition(joint, observation)
     assert_allclose(factored.marginals(apart), joint.marginals(whole), rtol=0, atol=1e-9)
     for item in range(likelihood.shape[1]):
         asked = np.full((len(transcripts), 1), item, dtype=np.float32)
@@ -189,13 +198,13 @@ def test_the_factored_form_equals_the_joint_form(case):
 @given(told())
 def test_beliefs_and_predictions_are_distributions(case):
     population, model, likelihood, transcripts, turns = case
-    inference = Inference(population, model)
-    weights = inference.condition(observe(transcripts, turns))
-    for rows in (weights, inference.marginals(weights)):
+    exact = posterior_of(population, model)
+    weights = condition(exact, observe(transcripts, turns))
+    for rows in (weights, exact.marginals(weights)):
         assert (rows >= 0).all()
         assert_allclose(rows.sum(axis=2), 1.0, rtol=0, atol=1e-12)
     asked = np.zeros((len(transcripts), 1), dtype=np.float32)
-    predictive = inference.predict(weights, asked)
+    predictive = exact.predict(weights, asked)
     assert predictive.shape == (len(transcripts), likelihood.shape[2])
     assert_allclose(predictive.sum(axis=1), 1.0, rtol=0, atol=1e-12)
 
@@ -207,10 +216,10 @@ def test_beliefs_and_predictions_are_distributions(case):
 @given(told(), st.randoms(use_true_random=False))
 def test_the_order_of_answers_is_irrelevant(case, random):
     population, model, _, transcripts, turns = case
-    inference = Inference(population, model)
+    exact = posterior_of(population, model)
     shuffled = [random.sample(transcript, len(transcript)) for transcript in transcripts]
-    told_so = inference.condition(observe(transcripts, turns))
-    told_otherwise = inference.condition(observe(shuffled, turns))
+    told_so = condition(exact, observe(transcripts, turns))
+    told_otherwise = condition(exact, observe(shuffled, turns))
     assert_allclose(told_so, told_otherwise, rtol=0, atol=1e-9)
 
 
@@ -218,15 +227,15 @@ def test_the_order_of_answers_is_irrelevant(case, random):
 @given(told())
 def test_people_of_unequal_length_and_other_stimuli_in_one_batch_are_the_same_alone(case):
     population, model, _, transcripts, turns = case
-    inference = Inference(population, model)
+    exact = posterior_of(population, model)
     observation = observe(transcripts, turns)
-    together = inference.condition(observation)
+    together = condition(exact, observation)
     asked = np.arange(len(transcripts), dtype=np.float32)[:, None] % model.table.shape[0]
-    predictive = inference.predict(together, asked)
+    predictive = exact.predict(together, asked)
     for row in range(len(transcripts)):
         one = slice(row, row + 1)
-        fresh = Inference(population, model)
-        alone = fresh.condition(observation.rows(one))
+        fresh = posterior_of(population, model)
+        alone = condition(fresh, observation.rows(one))
         assert_allclose(together[one], alone, rtol=0, atol=1e-12)
         assert_allclose(predictive[one], fresh.predict(alone, asked[one]), rtol=0, atol=1e-12)
 
@@ -235,13 +244,13 @@ def test_people_of_unequal_length_and_other_stimuli_in_one_batch_are_the_same_al
 @given(told(ragged=False), st.data(), st.sampled_from([1.0, 0.7]))
 def test_going_on_from_a_belief_equals_starting_over(case, data, discount):
     population, model, _, transcripts, turns = case
-    inference = Inference(population, model)
+    exact = posterior_of(population, model)
     observation = observe(transcripts, turns)
     since = data.draw(st.integers(0, turns))
     half = observe([transcript[:since] for transcript in transcripts], turns)
-    weights = inference.condition(half, discount=discount)
-    went_on = inference.condition(observation, weights, since, discount)
-    over = inference.condition(observation, discount=discount)
+    weights = condition(exact, half, discount=discount)
+    went_on = condition(exact, observation, weights, since, discount)
+    over = condition(exact, observation, discount=discount)
     assert_allclose(went_on, over, rtol=0, atol=1e-12)
 
 
@@ -250,28 +259,28 @@ def test_a_large_batch_of_joint_beliefs_equals_its_people_one_at_a_time():
     rng = generator(5)
     population = Population.profiles(tuple("vwxyz"), np.linspace(-2, 2, 5))
     table = rng.dirichlet(np.ones(5), size=(20, 5))
-    inference = Inference(population, TableModel(table, np.arange(20) % 5), "joint")
+    exact = JointPosterior(population, TableModel(table, np.arange(20) % 5))
     transcripts = [
         list(zip(rng.permutation(20)[:6], rng.integers(5, size=6), strict=True)) for _ in range(70)
     ]
     # The first turn asks everybody the same, the others something else.
     transcripts = [[(0, row % 5), *transcript] for row, transcript in enumerate(transcripts)]
     observation = observe(transcripts, 7)
-    together = inference.condition(observation)
+    together = condition(exact, observation)
     for row in range(70):
-        alone = inference.condition(observation.rows(slice(row, row + 1)))
+        alone = condition(exact, observation.rows(slice(row, row + 1)))
         assert_allclose(together[row], alone[0], rtol=0, atol=1e-14)
 
 
 def test_conditioning_leaves_transcripts_and_prior_alone():
     population = Population.classes(np.array([0.3, 0.7]))
     table = np.array([[[0.9, 0.1], [0.2, 0.8]]])
-    inference = Inference(population, TableModel(table, np.zeros(1, dtype=np.int64)))
+    exact = posterior_of(population, TableModel(table, np.zeros(1, dtype=np.int64)))
     observation = observe([[(0, 0)], [(0, 1), (0, 1)]], 3)
     before = deepcopy(observation)
-    first = inference.condition(observation).copy()
-    assert_array_equal(inference.condition(observation), first)
-    assert_array_equal(inference.start(2), [[[0.3, 0.7]]] * 2)
+    first = condition(exact, observation).copy()
+    assert_array_equal(condition(exact, observation), first)
+    assert_array_equal(exact.start(2), [[[0.3, 0.7]]] * 2)
     for key, value in observation.items():
         assert_array_equal(value, before[key])
 
@@ -280,17 +289,17 @@ def test_conditioning_leaves_transcripts_and_prior_alone():
 def test_marginals_are_the_callers_own(form):
     population = Population.profiles(("x", "y"), np.array([-1.0, 1.0]))
     model = TableModel(np.full((1, 2, 2), 0.5), np.zeros(1, dtype=np.int64))
-    inference = Inference(population, model, form)
-    weights = inference.start(1)
-    inference.marginals(weights)[:] = np.nan
+    exact = posterior_of(population, model, form)
+    weights = exact.start(1)
+    exact.marginals(weights)[:] = np.nan
     assert np.isfinite(weights).all()
 
 
 def test_a_belief_about_unordered_classes_has_no_marginals():
     population = Population.classes(np.array([0.3, 0.7]))
     model = TableModel(np.full((1, 2, 2), 0.5), np.zeros(1, dtype=np.int64))
-    inference = Inference(population, model)
-    assert inference.marginals(inference.start(1)) is None
+    exact = posterior_of(population, model)
+    assert exact.marginals(exact.start(1)) is None
 
 
 # Forgetting.
@@ -302,29 +311,29 @@ def two_levels(prior):
         ("x",), np.array([[0], [1]]), np.array(prior), np.array([-1.0, 1.0]), False
     )
     model = TableModel(np.array([[[0.8, 0.2], [0.2, 0.8]]]), np.zeros(1, dtype=np.int64))
-    return Inference(population, model)
+    return posterior_of(population, model)
 
 
 def test_forgetting_by_hand_from_a_uniform_prior():
     # The prior raised to one half, twice, is the prior. After answer 0: (.5 x .8, .5 x .2) ~ (.8,
     # .2). Forgetting: (sqrt(.8 x .5), sqrt(.2 x .5)) = (.6325, .3162) ~ (2/3, 1/3). After another
     # answer 0: (2/3 x .8, 1/3 x .2) ~ (8/9, 1/9). Without forgetting it would be (16/17, 1/17).
-    inference = two_levels([0.5, 0.5])
-    once = inference.condition(observe([[(0, 0)]], 2), discount=0.5)
+    exact = two_levels([0.5, 0.5])
+    once = condition(exact, observe([[(0, 0)]], 2), discount=0.5)
     assert_allclose(once[0, 0], [0.8, 0.2], rtol=0, atol=1e-12)
-    twice = inference.condition(observe([[(0, 0), (0, 0)]], 2), discount=0.5)
+    twice = condition(exact, observe([[(0, 0), (0, 0)]], 2), discount=0.5)
     assert_allclose(twice[0, 0], [8 / 9, 1 / 9], rtol=0, atol=1e-12)
-    exact = inference.condition(observe([[(0, 0), (0, 0)]], 2))
+    exact = condition(exact, observe([[(0, 0), (0, 0)]], 2))
     assert_allclose(exact[0, 0], [16 / 17, 1 / 17], rtol=0, atol=1e-12)
 
 
 def test_forgetting_by_hand_goes_back_to_the_prior_not_to_the_uniform():
     # Prior (.2, .8), answer 0: (.16, .16) ~ (1/2, 1/2). Forgetting: (sqrt(.5 x .2), sqrt(.5 x .8))
     # = (.3162, .6325) ~ (1/3, 2/3). Answer 0 again: (1/3 x .8, 2/3 x .2) = (.2667, .1333).
-    inference = two_levels([0.2, 0.8])
-    once = inference.condition(observe([[(0, 0)]], 2), discount=0.5)
+    exact = two_levels([0.2, 0.8])
+    once = condition(exact, observe([[(0, 0)]], 2), discount=0.5)
     assert_allclose(once[0, 0], [0.5, 0.5], rtol=0, atol=1e-12)
-    twice = inference.condition(observe([[(0, 0), (0, 0)]], 2), discount=0.5)
+    twice = condition(exact, observe([[(0, 0), (0, 0)]], 2), discount=0.5)
     assert_allclose(twice[0, 0], [2 / 3, 1 / 3], rtol=0, atol=1e-12)
 
 
@@ -332,12 +341,12 @@ def test_forgetting_by_hand_goes_back_to_the_prior_not_to_the_uniform():
 @given(told(), st.floats(0.05, 0.95))
 def test_forgetting_is_the_same_for_people_alone_and_in_a_ragged_batch(case, discount):
     population, model, _, transcripts, turns = case
-    inference = Inference(population, model)
+    exact = posterior_of(population, model)
     observation = observe(transcripts, turns)
-    together = inference.condition(observation, discount=discount)
+    together = condition(exact, observation, discount=discount)
     for row in range(len(transcripts)):
         one = observation.rows(slice(row, row + 1))
-        alone = inference.condition(one, discount=discount)
+        alone = condition(exact, one, discount=discount)
         assert_allclose(together[row], alone[0], rtol=0, atol=1e-12)
 
 
@@ -349,35 +358,35 @@ def test_forgetting_is_the_same_for_people_alone_and_in_a_ragged_batch(case, dis
 def test_the_factored_form_is_refused_where_it_would_not_be_exact(world):
     population, model, _ = world
     if len(population.factors) == 1 and model.separable:
-        assert Inference(population, model, "factored").factored
+        assert isinstance(posterior_of(population, model, "factored"), FactoredPosterior)
         return
-    assert not Inference(population, model).factored
+    assert isinstance(posterior_of(population, model), JointPosterior)
     with pytest.raises(ValueError, match="exact only if the prior is a product"):
-        Inference(population, model, "factored")
+        posterior_of(population, model, "factored")
 
 
 def test_the_form_chosen_by_itself_is_the_factored_one_where_that_is_exact():
     population = Population.profiles(("x", "y"), np.array([-1.0, 1.0]))
     model = TableModel(np.full((1, 2, 2), 0.5), np.zeros(1, dtype=np.int64))
-    assert Inference(population, model).factored
+    assert isinstance(posterior_of(population, model), FactoredPosterior)
     with pytest.raises(ValueError, match=r"'factord'.*auto, factored, joint"):
-        Inference(population, model, "factord")
+        posterior_of(population, model, "factord")
 
 
 @pytest.mark.parametrize("form", ["factored", "joint"])
 def test_an_answer_that_every_hypothesis_rules_out_is_refused_and_named(form):
     population = Population.profiles(("x", "y"), np.array([-1.0, 1.0]))
     table = np.array([[[0.5, 0.5, 0.0], [0.1, 0.9, 0.0]], [[0.2, 0.3, 0.5], [0.3, 0.3, 0.4]]])
-    inference = Inference(population, TableModel(table, np.array([0, 1])), form)
+    exact = posterior_of(population, TableModel(table, np.array([0, 1])), form)
     with pytest.raises(ValueError, match=r"probability 0 to .*stimulus \[0\.0\]"):
-        inference.condition(observe([[(1, 2), (0, 1)], [(1, 0), (0, 2)]], 2))
+        condition(exact, observe([[(1, 2), (0, 1)], [(1, 0), (0, 2)]], 2))
 
 
 def test_an_answer_that_rules_out_some_hypotheses_leaves_the_others():
     population = Population.profiles(("x",), np.array([-1.0, 1.0]))
     table = np.array([[[1.0, 0.0], [0.5, 0.5]]])
-    inference = Inference(population, TableModel(table, np.array([0])))
-    weights = inference.condition(observe([[(0, 1)], [(0, 0)]], 1))
+    exact = posterior_of(population, TableModel(table, np.array([0])))
+    weights = condition(exact, observe([[(0, 1)], [(0, 0)]], 1))
     assert_allclose(weights[:, 0], [[0, 1], [2 / 3, 1 / 3]], rtol=0, atol=1e-12)
 
 
@@ -394,15 +403,14 @@ class Logistic(ResponseModel):
 
 def test_stimuli_that_never_recur_do_not_fill_the_memory():
     population = Population.profiles(("x",), np.array([-1.0, 1.0]))
-    inference = Inference(population, Logistic())
-    weights = inference.start(1)
+    exact = posterior_of(population, Logistic())
+    weights = exact.start(1)
     for number in range(3000):
         stimulus = np.array([[number / 3000]], dtype=np.float32)
-        predictive = inference.predict(weights, stimulus)
+        predictive = exact.predict(weights, stimulus)
         agree = [1 / (1 + math.exp(-(level + stimulus[0, 0]))) for level in (0, 1)]
         assert_allclose(predictive[0, 1], sum(agree) / 2, rtol=0, atol=1e-7)
-        stored = [len(store) for store in vars(inference).values() if isinstance(store, dict)]
-        assert sum(stored) <= 1024
+        assert len(exact._likelihoods) <= 1024
 
 
 def test_the_items_of_a_bank_are_worked_out_once():
@@ -416,26 +424,25 @@ def test_the_items_of_a_bank_are_worked_out_once():
             calls.append(float(stimulus[0]))
             return super().probs(levels, stimulus)
 
-    inference = Inference(population, Counting())
-    weights = inference.start(2)
+    exact = posterior_of(population, Counting())
+    weights = exact.start(2)
     for _ in range(3):
         for item in range(10):
-            inference.predict(weights, np.full((2, 1), item, dtype=np.float32))
+            exact.predict(weights, np.full((2, 1), item, dtype=np.float32))
     assert calls == [float(item) for item in range(10)]
 
 
-def test_what_is_kept_of_items_is_bounded_and_changes_nothing(monkeypatch):
+def test_what_is_kept_of_items_is_bounded_and_changes_nothing():
     """One of the items was known when too many are known: it is worked out anew with the rest."""
-    monkeypatch.setattr(likelihoods, "_MOST", 20)
     hypotheses, rng = np.array([[0], [1]]), np.random.Generator(np.random.Philox(0))
-    kept = likelihoods.Likelihoods(Logistic(), hypotheses, factored=False)
+    kept = Likelihoods(Logistic(), hypotheses, by_factor=False, limit=20)
     for _ in range(30):
         items = rng.integers(60, size=(7, 1)).astype(np.float32)
         answers = rng.integers(2, size=7)
         _, found = kept.of_answers(items, answers)
         for item, answer, row in zip(items, answers, found, strict=True):
             assert_array_equal(row, Logistic().probs(hypotheses, item)[:, answer])
-        assert len(kept._places) <= 20
+        assert len(kept) <= 20
 
 
 def test_factors_are_kept_apart_for_stimuli_that_never_recur_too():
@@ -464,8 +471,8 @@ def test_factors_are_kept_apart_for_stimuli_that_never_recur_too():
     coming = seen.stimuli[:, 0]
     found = {}
     for form in ("factored", "joint"):
-        inference = Inference(population, Levels(), form)
-        weights = inference.condition(seen)
-        found[form] = inference.predict(weights, coming), inference.marginals(weights)
+        exact = posterior_of(population, Levels(), form)
+        weights = condition(exact, seen)
+        found[form] = exact.predict(weights, coming), exact.marginals(weights)
     for ours, theirs in zip(found["factored"], found["joint"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from acquaint_gym.agents.interviewers.psychometric import FisherAgent
+from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
@@ -88,14 +89,14 @@ def test_fisher_asks_and_learns_what_catr_does(person):
     asked: list[int] = []
     for step in range(10):
         told = transcript(task, asked, given)
-        weights = agent.posterior.engine.condition(told)
+        weights = condition(agent.posterior, told)
         worth = agent.utility(
-            weights, agent.predictor.beliefs(weights), np.ones((1, 10), dtype=bool)
+            weights, agent.posterior.marginals(weights), np.ones((1, 10), dtype=bool)
         )
         asked.append(int(agent.act(told, np.zeros(1)).action[0]))
         assert asked[-1] + 1 == run["item"][step]
         assert_allclose(worth[0, asked[-1]], run["value"][step], rtol=1e-11)
-        after = agent.posterior.engine.condition(transcript(task, asked, given))
+        after = condition(agent.posterior, transcript(task, asked, given))
         mean, variance = moments(task, after)
         assert_allclose(mean[0], run["theta"][step], rtol=0, atol=1e-12)
         assert_allclose(np.sqrt(variance[0]), run["sd"][step], rtol=1e-11)
@@ -107,19 +108,19 @@ def test_what_each_possible_answer_would_teach_is_what_catr_expects(criterion, p
     """The posterior variance that an item is expected to leave, of every item at every step.
 
     catR weighs the next answers by how probable they are at the posterior mean, where we take the
-    whole posterior (as `AnswerPredictor.predict`); so its weights are used here.
+    whole posterior (as `Posterior.predict_all`); so its weights are used here.
     """
     task, run = OneTrait(), CATR[criterion][person]
-    engine, given = task.inference(), np.array(CATR["answers"][person])
+    posterior, given = task.make_posterior(), np.array(CATR["answers"][person])
     compared = 0
     for step in range(10):
         asked = [item - 1 for item in run["item"][:step]]
-        weights = engine.condition(transcript(task, asked, given))
+        weights = condition(posterior, transcript(task, asked, given))
         likely = graded_response(moments(task, weights)[0], A, B)[:, 0]
         expected = np.full(10, np.nan)
         for item in set(range(10)) - set(asked):
             stimuli = np.repeat(task.offered[[item]], 5, axis=0)
-            after = engine.update(np.repeat(weights, 5, axis=0), stimuli, np.arange(5))
+            after = posterior.update(np.repeat(weights, 5, axis=0), stimuli, np.arange(5))
             expected[item] = likely[item] @ moments(task, after)[1]
             compared += 1
         assert_allclose(expected, np.array(run["epv"][step], dtype=float), rtol=1e-11)

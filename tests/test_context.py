@@ -6,6 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from acquaint_gym.envs.inference.exact import FactoredPosterior
+from acquaint_gym.envs.inference.joint import JointPosterior
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.run import main
@@ -61,8 +64,8 @@ def test_stated_traits_are_the_levels():
     np.testing.assert_array_equal(answers, users.levels)
     np.testing.assert_array_equal(stimuli[0, :, 0], np.arange(5))
     before = example_transcripts(task, users, np.zeros(len(PEOPLE), dtype=np.int64))
-    engine = task.inference()
-    marginals = engine.marginals(engine.begin(before))
+    conditioned = TranscriptPosterior(task)
+    marginals = conditioned.posterior.marginals(conditioned.begin(before))
     picked = np.take_along_axis(marginals, users.levels[..., None].astype(np.int64), axis=2)
     assert picked.min() > 1 - 1e-6
 
@@ -74,8 +77,7 @@ def test_the_belief_before_the_first_turn_is_bayes_rule(context, parameters):
     task = make_task(FORCED, context=context, parameters=parameters)
     users = Simulator(task, "test", 0).draw(PEOPLE[:6])
     before = example_transcripts(task, users, np.zeros(6, dtype=np.int64))
-    engine = task.inference()
-    weights = engine.begin(before)[:, 0]
+    weights = TranscriptPosterior(task).begin(before)[:, 0]
     model, levels = task.context.task.model, task.population.levels
     for row, (stimuli, answers) in enumerate(zip(*task.context.unpack(before), strict=True)):
         expected = task.population.prior.copy()
@@ -85,12 +87,13 @@ def test_the_belief_before_the_first_turn_is_bayes_rule(context, parameters):
 
 
 def test_a_factored_context_leaves_a_factored_task_factored():
-    assert make_task(QUESTIONNAIRE, context="traits").inference().factored
+    factored = make_task(QUESTIONNAIRE, context="traits").make_posterior()
+    assert isinstance(factored, FactoredPosterior)
     # What three traits decide together ties their posteriors.
     joint = make_task(QUESTIONNAIRE, context="acquaint/Flights-v0:2")
-    assert not joint.inference().factored
-    with pytest.raises(ValueError, match="needs form='joint'"):
-        joint.inference("factored")
+    assert isinstance(joint.make_posterior(), JointPosterior)
+    with pytest.raises(ValueError, match="needs posterior='joint'"):
+        joint.make_posterior("factored")
 
 
 def test_knowing_more_helps():
@@ -99,9 +102,10 @@ def test_knowing_more_helps():
     for context in ("none", "answers:10", "answers:50", "traits"):
         task = make_task(FLIGHTS, context=context)
         users = Simulator(task, "test", 0).draw(np.arange(2000))
-        engine = task.inference()
+        conditioned = TranscriptPosterior(task)
         first = example_transcripts(task, users, np.zeros(2000, dtype=np.int64))
-        predictive = engine.predict(engine.begin(first), users.stimuli[:, 0])
+        belief = conditioned.begin(first)
+        predictive = conditioned.posterior.predict(belief, users.stimuli[:, 0])
         hits.append((predictive.argmax(axis=1) == users.answers[:, 0]).mean())
     # A standard error is 0.011.
     assert hits[0] + 0.2 < hits[1] < hits[2] + 0.01

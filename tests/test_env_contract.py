@@ -57,11 +57,11 @@ SETTINGS: dict[str, list[dict[str, object]]] = {
     QUESTIONNAIRE: [
         {"reward": "log_score", "num_turns": 7},
         {"order": "shuffled", "num_turns": 7},
-        {"order": "shuffled", "reward": "log_score", "form": "joint", "num_turns": 3},
+        {"order": "shuffled", "reward": "log_score", "posterior": "joint", "num_turns": 3},
         {"num_turns": 1},
         {"levels": 3},
         {"levels": 2, "num_turns": 5},
-        {"form": "joint", "num_turns": 10},
+        {"posterior": "joint", "num_turns": 10},
         {"parameters": "human", "num_turns": 10},
         {"questionnaire": "bfi25", "parameters": "human"},
         {"population": "classes", "num_turns": 6},

@@ -18,7 +18,7 @@ from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
 from acquaint_gym.agents.interviewers.psychometric import FisherAgent, ShortFormAgent
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.contract.play import batch, meet
-from acquaint_gym.envs.inference.information import AnswerPredictor
+from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import example_transcripts
@@ -67,15 +67,18 @@ def gain(task, posterior, stimulus):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"form": "joint"}, {"parameters": "human"}, {"population": "classes"}],
+    [{}, {"posterior": "joint"}, {"parameters": "human"}, {"population": "classes"}],
     ids=str,
 )
 def test_information_is_the_expected_drop_of_entropy(arguments):
     task = small(**arguments)
-    observation, engine = told(task), task.inference()
-    weights = engine.condition(observation)
-    predictor = AnswerPredictor(engine, task.offered)
-    information, predicted = predictor.information(weights), predictor.predict(weights)
+    posterior = task.make_posterior()
+    observation = told(task)
+    belief = condition(posterior, observation)
+    information = posterior.information(belief, task.offered)
+    again = posterior.information(belief, task.offered, posterior.marginals(belief))
+    assert_array_equal(information, again)
+    predicted = posterior.predict_all(belief, task.offered)
     for row in range(5):
         posterior = by_enumeration(task, observation, row)
         for item in (0, 1, 17, 49):
@@ -130,11 +133,12 @@ def test_two_steps_ahead_is_the_best_pair_of_questions():
 
 def test_two_steps_ahead_looks_at_the_five_best_questions():
     agent = parse_agent("infomax-2", []).build(lambda **_: small(parameters="human"), {})
-    task, engine = agent.task, agent.posterior.engine
+    task = agent.task
     observation = told(task, turns=(0, 2, 3))
-    decision, weights = agent.act(observation, np.zeros(7)), engine.condition(observation)
+    decision = agent.act(observation, np.zeros(7))
+    belief = condition(agent.posterior, observation)
     legal = task.legal(observation)
-    worth = agent.utility(weights, agent.predictor.beliefs(weights), legal)
+    worth = agent.utility(belief, agent.posterior.marginals(belief), legal)
     for row in range(3):
         posterior, free = by_enumeration(task, observation, row), np.flatnonzero(legal[row])
         gains = [gain(task, posterior, task.offered[n]) for n in free]
@@ -150,8 +154,8 @@ def test_the_question_that_follows_is_another_one():
     steep = np.argsort(task.graded.discrimination[:10])  # of the first trait
     left, agent = steep[[0, 1, -1]], InfomaxAgent(task, ahead=2)
     free, posterior = np.isin(np.arange(50), left), task.population.prior
-    weights = agent.posterior.engine.start(1)
-    worth = agent.utility(weights, agent.predictor.beliefs(weights), free[None])[0]
+    belief = agent.posterior.start(1)
+    worth = agent.utility(belief, agent.posterior.marginals(belief), free[None])[0]
     assert_allclose(worth, pairs(task, posterior, left, left), rtol=0, atol=1e-9)
     twice = pairs(task, posterior, left, left, again=True)
     assert twice[left[2]] > worth[left[2]] + 0.005
@@ -174,11 +178,11 @@ def test_fisher_information_of_a_two_parameter_item_is_a_squared_p_q():
     slopes, places = rng.uniform(0.5, 2.5, 50), rng.normal(size=50)
     task.bank, task.graded = bank, GradedParameters(slopes, places[:, None], None)
     agent = FisherAgent(task)
-    weights = task.inference().start(1)
+    belief = agent.posterior.start(1)
     theta = 0.0  # the mean of a uniform prior over -2 and 2
     p = 1 / (1 + np.exp(-slopes * (theta - places)))
-    beliefs = agent.predictor.beliefs(weights)
-    worth = agent.utility(weights, beliefs, np.ones((1, 50), dtype=bool))
+    marginals = agent.posterior.marginals(belief)
+    worth = agent.utility(belief, marginals, np.ones((1, 50), dtype=bool))
     assert_allclose(worth[0], slopes**2 * p * (1 - p), rtol=1e-12)
 
 
@@ -298,7 +302,7 @@ def test_fisher_information_and_order_are_those_of_catsim(theta):
 def test_the_short_form_comes_first_and_most_telling_first():
     agent = parse_agent("short-form", []).build(lambda **_: make_task(TASK, num_turns=50), {})
     assert isinstance(agent, ShortFormAgent)
-    prior = agent.posterior.engine.start(1)
+    prior = agent.posterior.start(1)
     worth = agent.utility(prior, prior, np.ones((1, 50), dtype=bool))[0]
     bank = agent.task.bank
     first = [bank.item_ids[n] for n in np.argsort(-worth, kind="stable")[:20]]
@@ -307,16 +311,17 @@ def test_the_short_form_comes_first_and_most_telling_first():
     assert {bank.traits[bank.trait[bank.item_ids.index(item)]] for item in first} == set(
         bank.traits
     )
-    information = agent.predictor.information(agent.posterior.engine.start(1))[0]
+    information = agent.information(agent.posterior.start(1))[0]
     assert (np.diff(information[np.argsort(-worth, kind="stable")[20:]]) <= 0).all()
 
 
 def test_the_short_form_comes_first_even_if_the_rest_tells_more():
     task = small(parameters="human", num_turns=50)
-    predictor = AnswerPredictor(task.inference(), task.offered)
-    weakest = np.argsort(predictor.information(task.inference().start(1))[0], kind="stable")[:3]
+    posterior = task.make_posterior()
+    information = posterior.information(posterior.start(1), task.offered)[0]
+    weakest = np.argsort(information, kind="stable")[:3]
     agent = ShortFormAgent(task, items=" ".join(task.bank.item_ids[n] for n in weakest))
-    prior = agent.posterior.engine.start(1)
+    prior = agent.posterior.start(1)
     worth = agent.utility(prior, prior, np.ones((1, 50), dtype=bool))[0]
     assert set(np.argsort(-worth, kind="stable")[:3]) == set(weakest)
     assert worth[weakest].min() > np.delete(worth, weakest).max()
@@ -456,10 +461,11 @@ def test_what_one_stops_for_is_the_cost():
         columns = (trace.length, trace.stimuli, trace.actions, trace.answers)
         told = Transcript.of(*(column[[row]] for column in columns))
         for turn, more in ((trace.length[row], False), (trace.length[row] - 1, True)):
-            weights = env.task.inference().condition(told.at(np.array([turn]), env.task))
+            posterior = env.task.make_posterior()
+            belief = condition(posterior, told.at(np.array([turn]), env.task))
             free = np.ones(50, dtype=bool)
             free[trace.actions[row, :turn]] = False
-            best = agent.predictor.information(weights)[0][free].max()
+            best = agent.information(belief)[0][free].max()
             assert (best > 0.25) == more
 
 
@@ -481,7 +487,7 @@ def test_one_stops_although_what_was_asked_would_tell_more():
 
 @pytest.mark.parametrize("form", ["factored", "joint"])
 def test_what_is_found_is_what_enumeration_finds(form):
-    env = batch(INTERVIEW, 5, levels=2, num_turns=5, form=form)
+    env = batch(INTERVIEW, 5, levels=2, num_turns=5, posterior=form)
     shown, rng = meet(env), np.random.Generator(np.random.Philox(3))
     task, users = env.task, env.users
     for _ in range(3):
@@ -600,22 +606,23 @@ def test_what_cannot_be_is_refused(arguments, message):
         make_task(TASK, **arguments)
 
 
-def test_outlook_of_a_model_that_mixes_factors_goes_over_all_types():
+def test_predictions_of_a_model_that_mixes_factors_goes_over_all_types():
     """Stimuli that inform several factors: the joint belief is all there is."""
     flights = make_task("acquaint_gym.envs.tasks.flights:Flights", levels=3)
-    engine = flights.inference()
+    posterior = flights.make_posterior()
     rng = np.random.Generator(np.random.Philox(4))
     env = batch("acquaint/Flights-v0", 3, levels=3)
     meet(env)
     stimuli = env.users.stimuli[0]
-    weights = rng.dirichlet(np.ones(engine.prior.shape[1]), size=(2, 1))
-    predictor = AnswerPredictor(engine, stimuli)
+    weights = rng.dirichlet(np.ones(len(flights.population.prior)), size=(2, 1))
+    predicted = posterior.predict_all(weights, stimuli)
+    information = posterior.information(weights, stimuli)
     for row, place in product(range(2), range(len(stimuli))):
         probs = flights.model.probs(flights.population.levels, stimuli[place])
         belief = weights[row, 0]
-        assert_allclose(predictor.predict(weights)[row, place], belief @ probs, atol=1e-12)
+        assert_allclose(predicted[row, place], belief @ probs, atol=1e-12)
         mutual = entr(belief @ probs).sum() - belief @ entr(probs).sum(axis=1)
-        assert_allclose(predictor.information(weights)[row, place], mutual, atol=1e-9)
+        assert_allclose(information[row, place], mutual, atol=1e-9)
 
 
 def test_classes_have_no_thetas():

@@ -34,6 +34,7 @@ from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load_model
 from acquaint_gym.agents.llm.probe import ItemsProbe
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval import bench
 from acquaint_gym.eval.run import main
@@ -320,13 +321,13 @@ def test_a_probe_is_a_question_at_the_end_of_the_transcript() -> None:
 @pytest.mark.parametrize("parameters", ["study", "human"])
 def test_items_that_a_bayesian_reports_give_back_the_marginals(parameters: str) -> None:
     task = questionnaire(parameters=parameters)
-    teacher, probe, engine = BayesTeacher(task), ItemsProbe(task), task.inference()
+    teacher, probe, posterior = BayesTeacher(task), ItemsProbe(task), task.make_posterior()
     for turn in (0, 10, 40):
         shown = seen(task, turn, people=20)
-        weights = engine.condition(shown)
+        belief = condition(posterior, shown)
         reported = np.stack(
             [
-                engine.predict(weights, np.full((20, 1), float(item)), shown["turn"])
+                posterior.predict(belief, np.full((20, 1), float(item)), shown["turn"])
                 for item in range(50)
             ],
             axis=1,

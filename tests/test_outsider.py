@@ -59,7 +59,14 @@ def run(folder: Path, *words: str) -> dict[tuple[str, str], float]:
 
 
 def test_there_is_one_of_each_thing():
-    assert [file.stem for file in FILES] == ["__init__", "agent", "people", "scorer", "task"]
+    assert [file.stem for file in FILES] == [
+        "__init__",
+        "agent",
+        "people",
+        "posterior",
+        "scorer",
+        "task",
+    ]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -25,7 +25,7 @@ IDENTIFY, INTERVIEW = "acquaint/Identify-v0", "acquaint/Interview-v0"
 TASKS = [
     (IDENTIFY, {"num_raters": 15}),
     (INTERVIEW, {"levels": 2, "parameters": "human"}),
-    (INTERVIEW, {"levels": 2, "form": "factored"}),
+    (INTERVIEW, {"levels": 2, "posterior": "factored"}),
 ]
 
 

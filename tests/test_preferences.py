@@ -147,11 +147,11 @@ def test_softmax_by_hand():
 def test_who_would_have_chosen_otherwise_is_ruled_out():
     task = FlightChoice(floor=1e-12)
     users = Simulator(task, "test", 0).draw(np.arange(20))
-    inference, alive = task.inference(), np.ones((20, len(task.population.levels)), dtype=bool)
-    weights = inference.start(20)
+    posterior, alive = task.make_posterior(), np.ones((20, len(task.population.levels)), dtype=bool)
+    weights = posterior.start(20)
     for turn in range(task.num_turns):
         stimulus, answer = users.stimuli[:, turn], users.answers[:, turn].astype(np.int64)
-        weights = inference.update(weights, stimulus, answer)
+        weights = posterior.update(weights, stimulus, answer)
         for person in range(20):
             options = stimulus[person].reshape(3, 4).astype(float)
             utility = WEIGHTS[task.population.levels] @ options.T

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.contract.play import generator
+from acquaint_gym.envs.inference.transcripts import PrefixCache
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
 

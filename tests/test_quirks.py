@@ -249,7 +249,7 @@ def test_levels_of_those_who_drift_are_the_last_ones():
         ("acquaint/Questionnaire-v0", {"quirks": "drift:0.2", "num_turns": 8}),
         (
             "acquaint/Questionnaire-v0",
-            {"quirks": "drift:0.2", "num_turns": 4, "form": "joint", "levels": 3},
+            {"quirks": "drift:0.2", "num_turns": 4, "posterior": "joint", "levels": 3},
         ),
         ("acquaint/Questionnaire-v0", {"quirks": "incoherence:0.3", "num_turns": 12}),
         ("acquaint/FlightChoice-v0", {"quirks": "drift:0.2+incoherence:0.3"}),
@@ -271,8 +271,8 @@ def test_a_teacher_that_knows_the_quirk_is_calibrated(env_id, some):
 @pytest.mark.parametrize("quirks", ["drift:0.2", "incoherence:0.5"])
 def test_the_calibration_check_catches_a_teacher_that_does_not_know(quirks, monkeypatch):
     task_class = type(make_task(QUESTIONNAIRE))
-    plain = make_task(QUESTIONNAIRE, num_turns=20).inference()
-    monkeypatch.setattr(task_class, "inference", lambda self, form=None: plain)
+    plain = make_task(QUESTIONNAIRE, num_turns=20).make_posterior()
+    monkeypatch.setattr(task_class, "make_posterior", lambda self, name=None: plain)
     with pytest.raises(AssertionError, match=r"surprising|too often"):
         check_calibrated_teacher("acquaint/Questionnaire-v0", quirks=quirks, num_turns=20)
 
@@ -313,9 +313,9 @@ def test_a_known_quirk_is_enumerated(quirks):
 
 def test_a_timed_model_wants_the_turn():
     task = make_task(QUESTIONNAIRE, quirks="incoherence:0.1")
-    engine = task.inference()
+    posterior = task.make_posterior()
     with pytest.raises(ValueError, match="`turn` is needed"):
-        engine.predict(engine.start(1), np.zeros((1, 1)))
+        posterior.predict(posterior.start(1), np.zeros((1, 1)))
 
 
 def test_a_sample_of_types_is_no_place_to_drift_in():

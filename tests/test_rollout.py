@@ -15,6 +15,7 @@ from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import PROBABILITY_FLOOR, best
 from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.fast_draws import PersonStreams
@@ -161,10 +162,10 @@ def test_agents_get_each_persons_own_random_number_of_the_turn():
 def test_beliefs_are_recorded_before_each_turn_and_after_the_last():
     trace = play(BayesTeacher(TASK), np.arange(6))
     assert trace.belief.shape == (6, TURNS + 1, 5, 5)
-    inference = TASK.inference()
+    posterior = TASK.make_posterior()
     for turn in (0, 1, 7, 49, 50):
         told = Transcript.of(np.full(6, turn), trace.stimuli, trace.actions, trace.answers)
-        expected = inference.marginals(inference.condition(told))
+        expected = posterior.marginals(condition(posterior, told))
         assert_allclose(trace.belief[:, turn], expected, rtol=0, atol=1e-6)
     assert_allclose(trace.belief[:, 0], 0.2, rtol=0, atol=1e-6)
     assert np.abs(trace.belief[:, 50] - trace.belief[:, 49]).max() > 0.001
@@ -205,14 +206,14 @@ def test_nothing_is_recorded_where_nothing_happened(recorded):
 def test_the_last_belief_of_people_who_left_early_stands_after_their_last_answer(recorded):
     path, answers = recorded
     trace = play(BayesTeacher(TASK), np.arange(9), respondents=path, split="all")
-    inference = TASK.inference()
+    posterior = TASK.make_posterior()
     for row, length in enumerate(trace.length):
         assert_allclose(trace.belief[row, : length + 1].sum(axis=2), 1, rtol=0, atol=1e-5)
         assert np.isnan(trace.belief[row, length + 1 :]).all()
         given = np.flatnonzero(answers[row])
         replies = answers[row, given][None] - 1
         told = Transcript.of(np.array([length]), given[None, :, None], replies, replies)
-        expected = inference.marginals(inference.condition(told))[0]
+        expected = posterior.marginals(condition(posterior, told))[0]
         assert_allclose(trace.belief[row, length], expected, rtol=0, atol=1e-6)
 
 

@@ -15,6 +15,7 @@ from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
 from acquaint_gym.agents.core import sample
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask, best
+from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.tasks.questionnaire import Questionnaire
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
@@ -24,6 +25,7 @@ from acquaint_gym.eval.trace import Trace
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=40)
 IPIP50 = "acquaint/Questionnaire-v0"
+QUESTIONNAIRE = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
 PEOPLE = 4000
 
 
@@ -326,7 +328,7 @@ def histories(draw):
 @LAWS
 @given(histories(), st.sampled_from(["auto", "joint"]), st.sampled_from([1.0, 0.8]))
 def test_what_a_teacher_saw_before_never_changes_what_it_says(calls, form, discount):
-    task = Questionnaire(levels=3, form=form)
+    task = make_task(QUESTIONNAIRE, levels=3, posterior=form)
     experienced = BayesTeacher(task, discount=discount)
     for observation in calls:
         uniform = np.zeros(observation.num_people)
@@ -373,7 +375,7 @@ def test_a_refused_answer_leaves_no_trace_in_the_teacher(form):
             super().__init__()
             yes = np.array([[0.2, 0.6], [0.5, 0.9], [0.0, 0.0]])
             self.model = TableModel(np.stack([1 - yes, yes], axis=-1), np.zeros(3, np.int64))
-            self.form = form
+            self.posterior = form
 
     teacher = BayesTeacher(Floorless())
     possible = transcript(np.arange(3)[None], np.array([[1, 0, 0]]), 1)
@@ -391,8 +393,8 @@ def test_a_refused_answer_leaves_no_trace_in_the_teacher(form):
 @pytest.mark.parametrize("discount", [1.0, 0.9])
 def test_the_joint_form_decides_as_the_factored_form(discount):
     people = 64
-    apart = play(BayesTeacher(Questionnaire(form="factored"), discount=discount), people)
-    whole = play(BayesTeacher(Questionnaire(form="joint"), discount=discount), people)
+    tasks = [make_task(QUESTIONNAIRE, posterior=name) for name in ("factored", "joint")]
+    apart, whole = (play(BayesTeacher(task, discount=discount), people) for task in tasks)
     if discount == 1.0:
         assert_array_equal(apart.actions, whole.actions)
         assert_allclose(apart.action_probs, whole.action_probs, rtol=0, atol=1e-9)

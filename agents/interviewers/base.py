@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
-from acquaint_gym.agents.posterior import Posterior, joined
 from acquaint_gym.envs.core import UserTask, best
-from acquaint_gym.envs.inference.information import AnswerPredictor
+from acquaint_gym.envs.inference.posterior import Belief
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, joined
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
@@ -29,12 +29,15 @@ def asking(task: UserTask) -> AskingTask:
 
 
 class Interviewer(Agent):
-    """Asks what is worth most under the exact posterior; the first of equals.
+    """Asks what is worth most under the task's posterior; the first of equals.
 
     Where it may stop it does so once no answer is expected to tell more nats than it costs.
 
     Args:
         task: one in which agents ask.
+
+    Attributes:
+        posterior: the task's.
 
     Raises:
         ValueError: another task.
@@ -43,38 +46,42 @@ class Interviewer(Agent):
     task: AskingTask
 
     def __init__(self, task: UserTask) -> None:
-        """Builds the engine of inference."""
         super().__init__(asking(task))
-        self.posterior = Posterior(task)
-        self.predictor = AnswerPredictor(self.posterior.engine, self.task.offered)
-        self._ordered = self.predictor.separable and task.population.grid is not None
+        self._beliefs = TranscriptPosterior(task)
+        self.posterior = self._beliefs.posterior
 
-    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def information(self, belief: Belief, marginals: Floats | None = None) -> Floats:
+        """`[b, N]` nats that the answer to each question is expected to tell."""
+        return self.posterior.information(belief, self.task.offered, marginals)
+
+    def utility(
+        self, belief: Belief, marginals: Floats | None, free: npt.NDArray[np.bool_]
+    ) -> Floats:
         """`[b, N]` what each question is worth; by default information.
 
         Args:
-            weights: `[b, F, H]` the beliefs.
-            beliefs: `[b, F, L]` the same by factor, see `AnswerPredictor.beliefs`.
+            belief: about b people.
+            marginals: `[b, F, L]` of the belief; None where levels are unordered.
             free: `[b, N]` what may be asked.
         """
-        return self.predictor.information(weights, beliefs)
+        return self.information(belief, marginals)
 
     def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`."""
         legal, reported, chosen = self.task.legal(observation), [], []
         free = legal[:, : self.task.num_stimuli]
-        for rows, weights in self.posterior.after(observation):
-            beliefs = self.predictor.beliefs(weights)
-            ask = best(np.where(free[rows], self.utility(weights, beliefs, free[rows]), -np.inf))
+        for rows, belief in self._beliefs.after(observation):
+            marginals = self.posterior.marginals(belief)
+            ask = best(np.where(free[rows], self.utility(belief, marginals, free[rows]), -np.inf))
             if self.task.allow_stop:
-                told = np.where(free[rows], self.predictor.information(weights, beliefs), 0)
-                told = told.max(axis=1)
-                ask = np.where(told <= self.task.cost, self.task.num_stimuli, ask)
-            reported.append(beliefs.copy() if self._ordered else None)
+                information = np.where(free[rows], self.information(belief, marginals), 0)
+                stops = information.max(axis=1) <= self.task.cost
+                ask = np.where(stops, self.task.num_stimuli, ask)
+            reported.append(marginals)
             chosen.append(ask)
         action = np.concatenate(chosen)
         return Decision(action, np.eye(legal.shape[1])[action], joined(reported))
 
     def believe(self, observation: Transcript) -> Floats | None:
-        """See `Agent.believe`: the exact marginal posterior of each trait."""
-        return self.posterior.marginals(observation)
+        """See `Agent.believe`: the marginal posterior of each trait."""
+        return self._beliefs.marginals(observation)

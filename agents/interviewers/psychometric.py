@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.interviewers.base import Interviewer
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.inference.posterior import Belief
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.response_models import Floats, graded_information
 
@@ -25,15 +26,17 @@ class FisherAgent(Interviewer):
     """
 
     def __init__(self, task: UserTask) -> None:
-        """Takes the items' parameters."""
         super().__init__(task)
         if self.task.graded is None:
             raise ValueError(f"{type(task).__name__}: no graded items here; take infomax.")
         self._items = self.task.graded
 
-    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def utility(
+        self, belief: Belief, marginals: Floats | None, free: npt.NDArray[np.bool_]
+    ) -> Floats:
         """See `Interviewer.utility`."""
-        mean = beliefs @ np.asarray(self.task.population.grid)
+        assert marginals is not None  # traits have an order
+        mean = marginals @ np.asarray(self.task.population.grid)
         theta = mean[:, self.task.bank.trait]
         return graded_information(theta, self._items.discrimination, self._items.thresholds)
 
@@ -52,25 +55,28 @@ class ShortFormAgent(Interviewer):
     """
 
     def __init__(self, task: UserTask, items: str) -> None:
-        """Puts the bank in order."""
         super().__init__(task)
-        bank, engine = self.task.bank, self.posterior.engine
+        bank = self.task.bank
         for item in items.split():
             if item not in bank.item_ids:
                 raise ValueError(f"{bank.name} has no item {closest(item, bank.item_ids)}")
         listed = np.isin(bank.item_ids, items.split())
-        information = self.predictor.information(engine.start(1))[0]
+        information = self.information(self.posterior.start(1))[0]
         # More than any information, so that what is listed comes first.
-        self._worth = information + listed * (1 + information.max())
+        self._utility = information + listed * (1 + information.max())
 
-    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def utility(
+        self, belief: Belief, marginals: Floats | None, free: npt.NDArray[np.bool_]
+    ) -> Floats:
         """See `Interviewer.utility`."""
-        return np.broadcast_to(self._worth, free.shape)
+        return np.broadcast_to(self._utility, free.shape)
 
 
 class PrintedAgent(Interviewer):
     """Asks the items in the order in which they are printed, whoever answers."""
 
-    def utility(self, weights: Floats, beliefs: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def utility(
+        self, belief: Belief, marginals: Floats | None, free: npt.NDArray[np.bool_]
+    ) -> Floats:
         """See `Interviewer.utility`: they are all equal, and the first of equals is asked."""
         return np.zeros(free.shape)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from acquaint_gym.agents.posterior import Posterior
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.episodes import observation_space
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -124,7 +124,7 @@ class BeliefFeatures(TurnFeatures):
                 "be read by a policy; take people with traits, or view=turn or view=transcript."
             )
         super().__init__(task)
-        self._posterior = Posterior(task)
+        self._posterior = TranscriptPosterior(task)
 
     def _before(self) -> int:
         """See `TurnFeatures._before`."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from acquaint_gym.agents.core import Agent, Decision, decide
-from acquaint_gym.agents.prefix import PrefixCache
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.inference.transcripts import PrefixCache
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 

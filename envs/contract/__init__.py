@@ -33,6 +33,7 @@ from acquaint_gym.envs.contract.people import (
     check_same_person,
     check_splits,
 )
+from acquaint_gym.envs.contract.posterior import check_posterior
 from acquaint_gym.envs.contract.task import (
     check_manual,
     check_prompts,
@@ -43,7 +44,6 @@ from acquaint_gym.envs.contract.task import (
 )
 from acquaint_gym.envs.contract.teacher import (
     check_calibrated_teacher,
-    check_exact_teacher,
     check_response_model,
     check_sampler,
 )
@@ -54,13 +54,13 @@ __all__ = [
     "Check",
     "check_actions",
     "check_calibrated_teacher",
-    "check_exact_teacher",
     "check_future_hidden",
     "check_gymnasium",
     "check_manual",
     "check_masks",
     "check_no_leak",
     "check_pickle",
+    "check_posterior",
     "check_prompts",
     "check_render",
     "check_resets",
@@ -107,7 +107,7 @@ CHECKS: tuple[Check, ...] = (
     check_splits,
     check_response_model,
     check_sampler,
-    check_exact_teacher,
+    check_posterior,
     check_calibrated_teacher,
 )
 """All checks, from the manual page to the statistics of the teacher."""

@@ -1,8 +1,7 @@
-"""Contract checks about how people answer, and about the exact teacher that inverts it."""
+"""Contract checks about how people answer, and about the teacher that inverts it."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,8 @@ from scipy.stats import chi2, norm
 
 from acquaint_gym.envs.contract.play import batch, generator, meet, scalar
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.simulator import example_transcripts
-from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, ResponseModel
 
@@ -126,87 +125,11 @@ def _plausible(excess: Floats, covariance: Floats) -> bool:
     return statistic < chi2.isf(2 * norm.sf(ERRORS), len(excess) - 1)
 
 
-def check_exact_teacher(env_id: str, **settings: Any) -> None:
-    """The teacher is Bayes' rule over all types of people, in every form and order."""
-    env = batch(env_id, 3, **settings)
-    meet(env)
-    task, users = env.task, env.users
-    turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
-    observation = example_transcripts(task, users, turn)
-    turn = observation.turn
-    asked = users.stimuli[np.arange(3), np.minimum(turn, users.length - 1)]
-    expected = [_enumerated(task, observation, row, asked[row]) for row in range(3)]
-    forms = ["joint"]
-    if task.population.independent and task.model.separable:
-        forms.append("factored")
-    engines = {f"form {form!r}": task.inference(form) for form in forms}
-    backwards = _reversed(observation)
-    for words, engine in {"task.inference()": task.inference(), **engines}.items():
-        for order, told in (("", observation), (", answers in reverse", backwards)):
-            weights = engine.condition(told)
-            predictive, marginals = engine.predict(weights, asked), engine.marginals(weights)
-            for row, (right, right_marginals) in enumerate(expected):
-                off = np.abs(predictive[row] - right).max()
-                assert off < 1e-9, (
-                    f"{env_id}: {words}{order}: the predictive after {turn[row]} answers is "
-                    f"{off:.1e} from enumerating all types. Check factor(), the prior, inference()."
-                )
-                if task.population.grid is None:
-                    continue
-                assert marginals is not None, f"{env_id}: {words} has no marginals for the grid."
-                assert np.abs(marginals[row] - right_marginals).max() < 1e-9, (
-                    f"{env_id}: {words}{order}: the posterior of each trait after {turn[row]} "
-                    "answers is not that of enumerating all types."
-                )
-
-
-def _enumerated(
-    task: UserTask, observation: Transcript, row: int, asked: Floats
-) -> tuple[Floats, Floats]:
-    """`[K]` predictive of the answer to `asked` and `[F, L]` marginals, by brute force."""
-    population, model = task.population, task.model
-    weights = population.prior.astype(np.float64)
-    if task.context is not None:
-        one = observation.person(row)
-        for stimulus, answer in zip(*task.context.unpack(one), strict=True):
-            weights = (
-                weights * task.context.task.model.probs(population.levels, stimulus)[:, int(answer)]
-            )
-            weights = weights / weights.sum()
-    for t in range(int(observation.turn[row])):
-        probs = model.probs(population.levels, observation.stimuli[row, t])
-        shown = int(observation["answers"][row, t])
-        if task.binary_feedback:
-            accepted = probs[:, int(observation["actions"][row, t])]
-            accepted = (1 - task.quirks.skepticism) * accepted
-            weights = weights * (accepted if shown else 1 - accepted)
-        else:
-            weights = weights * probs[:, shown]
-        weights = weights / weights.sum()
-    size = population.num_levels
-    marginals = [np.bincount(column, weights, size) for column in population.levels.T]
-    return weights @ model.probs(population.levels, asked), np.stack(marginals)
-
-
-def _parts(observation: Transcript) -> tuple[Floats, ...]:
-    """Stimuli `[B, T, S]`, actions and answers `[B, T]`, as views."""
-    return observation.stimuli, observation["actions"], observation["answers"]
-
-
-def _reversed(observation: Transcript) -> Transcript:
-    """The same transcripts, told from the last answer to the first."""
-    backwards = deepcopy(observation)
-    for row, turn in enumerate(observation.turn):
-        for told, part in zip(_parts(backwards), _parts(observation), strict=True):
-            told[row, :turn] = part[row, :turn][::-1]
-    return backwards
-
-
 def check_calibrated_teacher(env_id: str, **settings: Any) -> None:
     """The teacher is as often right as it says, and earns at least what a random agent earns."""
     task = scalar(env_id, **settings).task
-    work = task.num_turns * task.inference().prior.size
-    env = batch(env_id, int(np.clip(5e7 // work, 128, 2048)), **settings)
+    work = task.num_turns * task.make_posterior().bytes_per_person
+    env = batch(env_id, int(np.clip(4e8 // work, 128, 2048)), **settings)
     task = env.task
     # The prior speaks of all types; those of one split are a part of them.
     task.population = replace(task.population, split_by_type=False)
@@ -215,13 +138,13 @@ def check_calibrated_teacher(env_id: str, **settings: Any) -> None:
     off = surprise.mean() / _error(surprise)
     assert abs(off) < ERRORS, (
         f"{env_id}: the answers of people from the prior are {off:+.1f} standard errors more "
-        "surprising than the teacher's own entropy; the people, the prior and inference() do not "
-        "belong together."
+        "surprising than the teacher's own entropy; the people, the prior and make_posterior() do "
+        "not belong together."
     )
     assert _plausible(excess.sum(axis=0), excess.T @ excess), (
         f"{env_id}: {len(excess)} people from the prior answer the categories "
         f"{np.round(excess.sum(axis=0)).tolist()} times too often for the teacher; the people, the "
-        "prior and inference() do not belong together."
+        "prior and make_posterior() do not belong together."
     )
     assert gain.mean() > -ERRORS * _error(gain), (
         f"{env_id}: the teacher earns {gain.mean():+.3f} per person against random actions; check "
@@ -243,8 +166,9 @@ def _taught(
         `[B]` surprise minus entropy, `[B, K]` answers given minus their probabilities, and, 0 or
         more on average, `[B]` the teacher's minus random rewards.
     """
-    engine, everyone = task.inference(), np.arange(len(users.person))
-    weights = engine.begin(example_transcripts(task, users, np.zeros_like(everyone)))
+    everyone, transcripts = np.arange(len(users.person)), TranscriptPosterior(task)
+    posterior = transcripts.posterior
+    belief = transcripts.begin(example_transcripts(task, users, np.zeros_like(everyone)))
     surprise, gain = np.zeros(len(everyone)), np.zeros(len(everyone))
     excess = np.zeros((len(everyone), len(task.categories)))
     for t in range(task.num_turns):
@@ -252,20 +176,20 @@ def _taught(
         here = users.length > t
         stimulus, answer = users.stimuli[:, t], np.maximum(users.answers[:, t].astype(np.int64), 0)
         now = np.full(len(everyone), t)
-        predictive = engine.predict(weights, stimulus, now)
+        predictive = posterior.predict(belief, stimulus, now)
         surprise -= here * np.log(predictive[everyone, answer])
         surprise += here * (predictive * np.log(predictive)).sum(axis=1)
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
         if not task.agent_asks:  # where agents ask they earn by what they learn
-            told = example_transcripts(task, users, np.full(len(everyone), t))
-            legal = task.legal(told).astype(np.float64)
-            scores = task.scores(weights, stimulus, predictive)
+            present = example_transcripts(task, users, np.full(len(everyone), t))
+            legal = task.legal(present).astype(np.float64)
+            scores = task.scores(posterior.marginals(belief), stimulus, predictive)
             earned = _earned(task, predictive * legal, np.where(legal, scores, -np.inf), answer)
             gain += here * (earned - _random(task, legal, answer))
         action = answer * (t % 2)  # wrong at times, so that some are rejected
-        shown = task.feedback_of(action, answer, users.would_accept[:, t])
-        weights = engine.update(weights, stimulus, shown, action, now)
+        feedback = task.feedback_of(action, answer, users.would_accept[:, t])
+        belief = posterior.update(belief, stimulus, feedback, action, now)
     return surprise, excess, gain
 
 

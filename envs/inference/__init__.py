@@ -1,3 +1,3 @@
-"""Exact Bayesian inference about a person."""
+"""What is believed about people: the Protocol of a posterior, exact ones, whole transcripts."""
 
-__all__ = ["posterior"]
+__all__ = ["exact", "joint", "posterior", "transcripts"]

@@ -64,7 +64,6 @@ class Interview(AskingTask):
     | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |
     | `population` | `profiles` | `profiles`, `classes`, or a CSV by `train.fit_population` |
     | `levels` | 5 | levels per trait, equally spaced on theta -2..2 |
-    | `form` | `auto` | exact inference `factored` or `joint` |
     | `num_turns` | 10 | questions at most, up to the whole bank |
     | `reward` | `profile` | `profile`, `unasked` or `traits` |
     | `allow_stop` | False | whether the last action ends the interview |
@@ -84,7 +83,6 @@ class Interview(AskingTask):
         parameters: str = "study",
         population: str = "profiles",
         levels: int = 5,
-        form: str = "auto",
         num_turns: int = 10,
         reward: str = "profile",
         allow_stop: bool = False,
@@ -92,7 +90,6 @@ class Interview(AskingTask):
     ) -> None:
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
-        self.form = form
         if population == "profiles":
             people = load_profiles(questionnaire, parameters, levels)
             self.population, self.model = people.population, people.model

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.tasks.options import Feature, OptionsTask
 from acquaint_gym.envs.users.preferences import WeighedOptions, weighing_people
@@ -55,11 +57,12 @@ class PreferenceTask(OptionsTask):
         people = weighing_people(tuple(feature.name for feature in described))
         self.lay_out(described, num_turns, num_options, self._chooses, people)
 
-    def scores(self, weights: Floats, stimulus: Floats, predictive: Floats) -> Floats:
+    def scores(self, marginals: Floats | None, stimulus: Floats, predictive: Floats) -> Floats:
         """See `UserTask.scores`: utilities under the posterior mean of the weights, or votes."""
         if self._rule == "vote":
             return predictive
-        mean = weights[:, 0] @ self._chooses.weights(self.population.levels)
+        assert marginals is not None  # weights of features have an order
+        mean = marginals @ np.asarray(self.population.grid)
         # Equally good options must tie, as they do for the person, who takes the first of them:
         # float32 puts features off their grids by 1e-8, and the floor the mean off by as little.
         return self._chooses.utilities(mean, self.on_grid(stimulus)).round(6)

@@ -63,7 +63,6 @@ class Questionnaire(UserTask):
     | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |
     | `population` | `profiles` | `profiles`, `classes`, or a CSV by `train.fit_population` |
     | `levels` | 5 | levels per trait, equally spaced on theta -2..2 |
-    | `form` | `auto` | exact inference `factored` or `joint` |
     | `order` | `fixed` | `fixed` as printed, or `shuffled` per person |
     | `num_turns` | all items | items asked |
     | `context` | `none` | known beforehand, see `envs.registration.make_context` |
@@ -85,7 +84,6 @@ class Questionnaire(UserTask):
         parameters: str = "study",
         population: str = "profiles",
         levels: int = 5,
-        form: str = "auto",
         order: str = "fixed",
         num_turns: int | None = None,
         context: str = "none",
@@ -108,7 +106,6 @@ class Questionnaire(UserTask):
             self.population, self.model = class_people(bank, population)
         shared = {"questionnaire": questionnaire, "parameters": parameters, "levels": levels}
         self.context = make_context(context, self, shared)
-        self.form = form
         self.num_turns = num_turns or bank.num_items
         self.actions = bank.labels
         self.stimulus_low, self.stimulus_high = np.zeros(1), np.array([bank.num_items - 1.0])

@@ -17,14 +17,15 @@ import numpy.typing as npt
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.interviewers.base import asking
 from acquaint_gym.envs.core import UserTask, best
-from acquaint_gym.envs.inference.information import AnswerPredictor
+from acquaint_gym.envs.inference.exact import exact
+from acquaint_gym.envs.inference.likelihoods import blocks
 from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
-_AT_ONCE = 2**22  # numbers in the beliefs that are held at a time, 32 MiB
+BLOCK_BYTES = 2**25  # of the beliefs that are held at a time, 32 MiB
 Bools = npt.NDArray[np.bool_]
 
 
@@ -66,9 +67,9 @@ class Hindsight(Agent):
         if not isinstance(task, AskingTask) or task.actions != self.task.actions:
             raise ValueError("Agent 'hindsight' goes by the environment's own task.")
         self.task, order, gain = task, [], []
-        size = max(1, _AT_ONCE // (self._beam * task.inference().prior.size))
-        for start in range(0, len(users.person), size):
-            batch = Users._make(part[start : start + size] for part in users)
+        each = self._beam * task.make_posterior().bytes_per_person
+        for rows in blocks(len(users.person), each, BLOCK_BYTES):
+            batch = Users._make(part[rows] for part in users)
             plans, gains = search(task, batch, self._beam, self._sequence)
             order.append(plans)
             gain.append(gains)
@@ -115,20 +116,17 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
         `[N, T + 1]` what it gains, in nats of the log posterior of the true hypothesis.
     """
     num, turns, items = len(users.person), task.num_turns, task.num_stimuli
-    engine, answers = task.inference(), users.answers.astype(np.int64)
-    predictor = AnswerPredictor(engine, task.offered)
+    posterior, answers = task.make_posterior(), users.answers.astype(np.int64)
     known = _log_known(task, users)
-    weights = engine.start(num)[:, None]  # [N, W, F, H]
+    belief = posterior.start(num)  # of [N * W], the sets of a person one after the other
     asked = np.zeros((num, 1, items), dtype=bool)
     order = np.full((num, 1, turns), -1)
     score = np.zeros((num, 1))
     plans, gains = np.full((num, turns + 1, turns), -1), np.zeros((num, turns + 1))
     person = np.arange(num)[:, None]
     for turn in range(turns):
-        shape = weights.shape
-        predictive = predictor.predict(weights.reshape(-1, *shape[2:])).reshape(
-            *shape[:2], items, -1
-        )
+        sets = asked.shape[1]
+        predictive = posterior.predict_all(belief, task.offered).reshape(num, sets, items, -1)
         given = np.take_along_axis(predictive, answers[:, None, :, None], axis=3)[..., 0]
         total = np.where(asked, -np.inf, score[..., None] + known[:, None] - np.log(given))
         # There are no more sets of as many questions.
@@ -137,31 +135,26 @@ def search(task: AskingTask, users: Users, beam: int, sequence: int = 0) -> tupl
         if turn == 0 and sequence:
             parent, item = parent[:, sequence - 1 : sequence], item[:, sequence - 1 : sequence]
         score = total[person, parent, item]
-        asked, order, weights = (
-            asked[person, parent],
-            order[person, parent],
-            weights[person, parent],
-        )
+        asked, order = asked[person, parent], order[person, parent]
         np.put_along_axis(asked, item[..., None], True, axis=2)
         order[..., turn] = item
-        flat = engine.update(
-            weights.reshape(-1, *shape[2:]),
+        belief = posterior.update(
+            posterior.take(belief, (person * sets + parent).ravel()),
             task.offered[item.ravel()],
             np.take_along_axis(answers, item, axis=1).ravel(),
         )
-        weights = flat.reshape(*item.shape, *shape[2:])
         plans[:, turn + 1], gains[:, turn + 1] = order[:, 0], score[:, 0]
     return plans, gains
 
 
 def _log_known(task: AskingTask, users: Users) -> Floats:
     """`[N, I]` mean log probability of each answer to somebody who knows the hypothesis."""
-    scorer, engine = InterviewScorer(task, len(users.person)), task.inference()
+    scorer = InterviewScorer(task, len(users.person))
+    posterior = exact(task.make_posterior(), "Hindsight")
     scorer.begin(slice(None), users)
     target, known = scorer.target(), np.empty(users.answers.shape)
     for place, stimulus in enumerate(task.offered):
-        factor, likelihood = engine.likelihood(stimulus)
-        by_answer = target[:, factor] @ np.log(likelihood).T
+        by_answer = posterior.expected_log_likelihood(target, stimulus)
         known[:, place] = by_answer[np.arange(len(known)), users.answers[:, place]]
     return known
 

@@ -51,7 +51,7 @@ def bench_interviews(people: int, turns: int, rounds: int) -> Table:
 def _met(people: int, turns: int, form: str) -> UserVectorEnv:
     """An environment of so many people, met."""
     made = gym.make_vec(
-        ENV, num_envs=people, num_turns=turns, form=form, autoreset_mode="Disabled"
+        ENV, num_envs=people, num_turns=turns, posterior=form, autoreset_mode="Disabled"
     ).unwrapped
     assert isinstance(made, UserVectorEnv)
     made.reset(options={"person": np.arange(people)})

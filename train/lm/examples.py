@@ -10,6 +10,7 @@ import numpy.typing as npt
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import LevelsProbe, ended
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.train.lm.token_choices import ReplyTrie, TrainingExample
@@ -89,21 +90,16 @@ def belief_examples(
 
 
 def _beliefs(source: TraceSource, observation: Transcript, turn: Ints) -> Floats:
-    """`[N, F, L]` what the exact teacher, or the imitated agent, believes before turns `[N]`."""
+    """`[N, F, L]` what the teacher, or the imitated agent, believes before turns `[N]`."""
     trace, everyone = source.run.trace, np.arange(len(turn))
     if source.imitate == "agent":
         if trace.belief.size == 0:
             raise ValueError(f"{source.folder}: {source.run.agent!r} recorded no beliefs.")
         return trace.belief[everyone, turn]
-    engine, seen = source.task.inference(), observation.at(turn, source.task)
-    blocks = []
-    for rows in engine.blocks(len(turn)):
-        weights = engine.condition(seen.rows(rows))
-        blocks.append(engine.marginals(weights))
-    known = [block for block in blocks if block is not None]
-    if not known:
+    marginals = TranscriptPosterior(source.task).marginals(observation.at(turn, source.task))
+    if marginals is None:
         raise ValueError(f"{source.run.env}: its people have no traits to believe in.")
-    return np.concatenate(known)
+    return marginals
 
 
 def _legal(task: UserTask, observation: Transcript) -> npt.NDArray[np.bool_]:
