@@ -33,6 +33,7 @@ PACKAGE = Path(__file__).parent / "outsider"
 FILES = sorted(PACKAGE.glob("*.py"))
 TEA, QUESTIONNAIRE = "outsider/Tea-v0", "acquaint/Questionnaire-v0"
 IMAGINED, ENGINE = "outsider.people:Imagined", "outsider.scorer:Scorer"
+PARTICLES = "outsider.posterior:ParticleFilter"
 MICRO = "agents/models/micro"
 
 
@@ -99,12 +100,13 @@ def test_a_task_and_an_agent_run_from_another_folder(tmp_path):
     assert nll == sorted(nll)
 
 
-def test_a_scorer_and_a_source_of_people_run_from_another_folder(tmp_path):
-    names = ["random", "bayes", f"micro-lora:scorer={ENGINE}"]
+def test_a_scorer_a_posterior_and_a_source_of_people_run_from_another_folder(tmp_path):
+    names = ["random", "bayes", f"micro-lora:scorer={ENGINE}", f"bayes:posterior={PARTICLES}"]
     words = ["--people", IMAGINED, "--agent", *names, "--set", "num_turns=3", "--users", "4"]
     mean = run(tmp_path, *words)
     assert 0.99 < mean[names[2], "answer_mass"] < 1
     assert mean["random", "nll"] == pytest.approx(np.log(5))
+    assert 0 < mean[names[3], "kl_from_teacher"] < 0.01
     assert mean["bayes", "belief_correlation"] is None  # nobody knows their traits
 
 
@@ -175,18 +177,25 @@ def test_people_of_another_source_may_have_known_traits(tmp_path):
 # What decides the traces.
 
 
-@pytest.mark.parametrize("part", ["scorer", "people"])
-def test_their_code_decides_the_traces(part, tmp_path, monkeypatch):
-    target = f"fresh_{part}.{part}:{'Scorer' if part == 'scorer' else 'Imagined'}"
+@pytest.mark.parametrize(
+    ("part", "name", "agent"),
+    [
+        ("scorer", "Scorer", "micro"),
+        ("posterior", "ParticleFilter", "bayes"),
+        ("people", "Imagined", None),
+    ],
+)
+def test_their_code_decides_the_traces(part, name, agent, tmp_path, monkeypatch):
+    target = f"fresh_{part}.{part}:{name}"
     shutil.copytree(PACKAGE, tmp_path / f"fresh_{part}")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def config() -> dict[str, Any]:
         of_code.cache_clear()
         of_modules.cache_clear()
-        agent = f"micro:scorer={target}" if part == "scorer" else "bayes"
-        source = target if part == "people" else None
-        [job] = plan(QUESTIONNAIRE, [agent], People("test", 0, None, source), {"num_turns": 2})
+        text = f"{agent}:{part}={target}" if agent else "bayes"
+        people = People("test", 0, None, None if agent else target)
+        [job] = plan(QUESTIONNAIRE, [text], people, {"num_turns": 2})
         return job.config()
 
     before = config()
@@ -195,7 +204,7 @@ def test_their_code_decides_the_traces(part, tmp_path, monkeypatch):
     file.write_text(file.read_text("utf-8") + "# another line\n", "utf-8")
     after = config()
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == ({"code"} if part == "scorer" else {"people"})
+    assert changed == {"code" if agent else "people"}
 
 
 # What does not fit.
