@@ -31,6 +31,45 @@ class Decision(NamedTuple):
     belief: Floats | None = None
     answer_mass: Floats | None = None
 
+    def check(self, name: str, legal: npt.NDArray[np.bool_]) -> None:
+        """Holds the decision to the contract: a legal action and a distribution for each person.
+
+        Args:
+            name: of the agent, for the message.
+            legal: `[B, A]` which actions the environment allows.
+
+        Raises:
+            BrokenAgentError: it breaks the contract.
+        """
+        action, probs = np.asarray(self.action), self.action_probs
+        num, size = legal.shape
+        if action.shape != (num,) or action.dtype.kind not in "iu":
+            raise BrokenAgentError(
+                f"{name}: expected {num} whole actions, got {action.dtype} {action.shape}."
+            )
+        if (action < 0).any() or (action >= size).any():
+            raise BrokenAgentError(
+                f"{name}: actions must be in 0..{size - 1}, got {action.min()}..{action.max()}."
+            )
+        if probs.shape != (num, size):
+            raise BrokenAgentError(
+                f"{name}: expected action_probs [{num}, {size}], got {list(probs.shape)}."
+            )
+        off = ~((probs >= 0).all(axis=1) & np.isclose(probs.sum(axis=1), 1.0, rtol=0, atol=1e-6))
+        if off.any():
+            row = int(np.flatnonzero(off)[0])
+            raise BrokenAgentError(
+                f"{name}: action_probs of row {row} are no distribution: {probs[row]}."
+            )
+        if not legal[np.arange(num), action].all() or probs[~legal].any():
+            raise BrokenAgentError(
+                f"{name}: took an illegal action, or gave one a probability above zero."
+            )
+
+
+class BrokenAgentError(ValueError):
+    """A decision that breaks the agent's contract."""
+
 
 class OutsideError(ValueError):
     """What an agent relies on fails in the midst of things, e.g. a server; says what to do."""

@@ -10,10 +10,10 @@ import numpy as np
 from kit import QUESTIONNAIRE, ROOT, call
 
 from acquaint_gym.eval import rollout
-from acquaint_gym.eval.recorder import Recorder
+from acquaint_gym.eval.rollout import Recorder
 from acquaint_gym.eval.runs.evaluation import People, Player, plan
 
-MOST_MODULES, MOST_FILES = 40, 13
+MOST_MODULES, MOST_FILES = 40, 10
 
 IMPORTED = """
 import json, sys

@@ -12,8 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from acquaint_gym.agents.core import OutsideError
-from acquaint_gym.eval.rollout import BrokenAgentError
+from acquaint_gym.agents.core import BrokenAgentError, OutsideError
 from acquaint_gym.eval.runs.command import InputError, input_errors, parse_shard
 from acquaint_gym.eval.runs.evaluation import Evaluation, forget
 from acquaint_gym.eval.runs.store import Store

@@ -17,7 +17,6 @@ DECIDING = (
     "acquaint_gym.envs",
     "acquaint_gym.agents",
     "acquaint_gym.eval.oracles",
-    "acquaint_gym.eval.recorder",
     "acquaint_gym.eval.rollout",
     "acquaint_gym.eval.runs.evaluation",
 )
