@@ -119,25 +119,34 @@ def condition(
         discount: before each answer the belief is raised to this power, the prior to the rest; 1
             is Bayes' rule, less needs an exact posterior.
     """
-    turn, stimuli = transcript.turn, transcript.stimuli
+    turn = transcript.turn
     belief = posterior.start(len(turn)) if belief is None else belief
     for t in range(since, int(turn.max(initial=0))):
-        seen = np.flatnonzero(turn > t)
-        # All rows while nobody's transcript has ended, else some of them, put back afterwards.
-        everyone = len(seen) == len(turn)
-        rows: slice | Ints = slice(None) if everyone else seen
-        part = belief if everyone else posterior.take(belief, seen)
-        if discount < 1:
-            part = exact(posterior, f"discount={discount}").forget(part, discount)
-        part = posterior.update(
-            part,
-            stimuli[rows, t],
-            transcript["answers"][rows, t].astype(np.int64),
-            transcript["actions"][rows, t].astype(np.int64),
-            np.full(len(seen), t),
-        )
-        belief = part if everyone else posterior.put(belief, seen, part)
+        if (turn > t).all():
+            belief = _after_turn(posterior, transcript, belief, slice(None), t, discount)
+        else:  # some transcripts have ended
+            seen = np.flatnonzero(turn > t)
+            part = posterior.take(belief, seen)
+            part = _after_turn(posterior, transcript, part, seen, t, discount)
+            belief = posterior.put(belief, seen, part)
     return belief
+
+
+def _after_turn(
+    posterior: Posterior,
+    transcript: Transcript,
+    belief: Belief,
+    rows: slice | Ints,
+    t: int,
+    discount: float,
+) -> Belief:
+    """The belief about the people in some rows of transcripts after the answers of turn t."""
+    if discount < 1:
+        belief = exact(posterior, f"discount={discount}").forget(belief, discount)
+    answers = transcript["answers"][rows, t].astype(np.int64)
+    actions = transcript["actions"][rows, t].astype(np.int64)
+    now = np.full(len(answers), t)
+    return posterior.update(belief, transcript.stimuli[rows, t], answers, actions, now)
 
 
 class PrefixCache:
