@@ -158,14 +158,14 @@ class PrefixCache:
     def __init__(self) -> None:
         self._kept: tuple[list[Floats], Floats | Ints, Any] | None = None
 
-    def take(self, turn: Ints, told: Sequence[Floats], beside: Floats | Ints) -> tuple[int, Any]:
+    def take(self, turn: Ints, events: Sequence[Floats], beside: Floats | Ints) -> tuple[int, Any]:
         """How many turns of these transcripts are known, and what was kept; 0 and None if none are.
 
         It is no longer kept then, so that it may be overwritten.
 
         Args:
             turn: `[B]` turns that are over.
-            told: `[B, T, ...]` each, what was told turn by turn.
+            events: `[B, T, ...]` each, what happened turn by turn.
             beside: `[B, ...]` what was known before.
         """
         kept, self._kept = self._kept, None
@@ -176,15 +176,15 @@ class PrefixCache:
         begins = (
             bool((turn >= turns).all())
             and _equal(before, beside)
-            and all(_equal(old, new[:, :turns]) for old, new in zip(prefix, told, strict=True))
+            and all(_equal(old, new[:, :turns]) for old, new in zip(prefix, events, strict=True))
         )
         return (turns, state) if begins else (0, None)
 
-    def keep(self, turn: Ints, told: Sequence[Floats], beside: Floats | Ints, state: Any) -> None:
+    def keep(self, turn: Ints, events: Sequence[Floats], beside: Floats | Ints, state: Any) -> None:
         """Keeps something of transcripts, where all of them are equally long; see `take`."""
         turns = int(turn[0])
         if (turn == turns).all():
-            self._kept = [part[:, :turns].copy() for part in told], beside.copy(), state
+            self._kept = [part[:, :turns].copy() for part in events], beside.copy(), state
 
 
 def _equal(old: Floats | Ints, new: Floats | Ints) -> bool:
