@@ -18,8 +18,9 @@ from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
-from acquaint_gym.eval.metrics.stats import Floats, paired
+from acquaint_gym.eval.metrics.stats import paired
 from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
 from acquaint_gym.eval.runs.command import command_line, print_error

@@ -11,7 +11,8 @@ from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats as scipy_stats
 
-from acquaint_gym.eval.metrics.stats import Floats, interval, paired
+from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.eval.metrics.stats import interval, paired
 
 NAN = np.nan
 FIELDS = ("mean", "low", "high", "users", "failed")

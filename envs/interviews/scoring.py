@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.special import entr, xlogy
 
 from acquaint_gym.envs.core import best
+from acquaint_gym.envs.episodes import Rows
 from acquaint_gym.envs.inference.exact import TINY, exact
 from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.interviews.task import AskingTask
@@ -14,7 +15,6 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
-Rows = slice | npt.NDArray[np.int64]
 STATISTICS = ("log_score", "posterior_entropy", "unasked_accuracy", "unasked_nll", "identified")
 """What `InterviewScorer.interview_stats` begins with: nats, nats, share, nats, 1 or 0 for whether
 the most probable hypothesis is the true one. Then the F posterior means of theta, and the F true

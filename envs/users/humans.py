@@ -28,14 +28,12 @@ import numpy.typing as npt
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.fast_draws import fibonacci_hash
 from acquaint_gym.envs.users.item_bank import ItemBank
-from acquaint_gym.envs.users.response_models import Ints
+from acquaint_gym.envs.users.response_models import Bools, Ints
 
 MISSING = -1
 MISSING_TEXT = ("", "0", "0.0", "NA", "NULL")
 ROW_ID = "row_id"
 SPLITS = {"train": (0.0, 0.8), "dev": (0.8, 1.0), "all": (0.0, 1.0)}
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
+Bools = npt.NDArray[np.bool_]
 
 # People simulated at a time: their numbers stay in a core's cache between the passes.
 _BLOCK = 1024

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from acquaint_gym.eval.metrics.stats import Combine, Floats
+from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.eval.metrics.stats import Combine
 from acquaint_gym.eval.trace import Trace
 
 

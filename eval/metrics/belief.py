@@ -12,8 +12,8 @@ from acquaint_gym.agents.registry import AgentSpec
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.transcript import Transcript
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.base import Metric
-from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.eval.rollout import to_env
 from acquaint_gym.eval.runs.store import Run
 

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from acquaint_gym.envs.interviews.scoring import STATISTICS
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.base import Metric, correlation, mean_correlation, moments
-from acquaint_gym.eval.metrics.stats import Combine, Estimate, Floats, interval
+from acquaint_gym.eval.metrics.stats import Combine, Estimate, interval
 from acquaint_gym.eval.trace import Trace
 
 

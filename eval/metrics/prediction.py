@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr, rel_entr
 
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.base import Metric, mean_correlation, moments
-from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.eval.trace import Trace
 
 BINS = 15  # of confidence, as in Guo et al. 2017

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
-Floats = npt.NDArray[np.float64]
+from acquaint_gym.envs.users.response_models import Floats
+
 Combine = Callable[[Floats], Floats]
 
 RESAMPLES = 2000

@@ -12,7 +12,6 @@ from __future__ import annotations
 from math import comb
 
 import numpy as np
-import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.agents.interviewers.base import asking
@@ -23,10 +22,9 @@ from acquaint_gym.envs.interviews.scoring import InterviewScorer
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
-from acquaint_gym.envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.users.response_models import Bools, Floats, Ints
 
 BLOCK_BYTES = 2**25  # of the beliefs that are held at a time, 32 MiB
-Bools = npt.NDArray[np.bool_]
 
 
 class Hindsight(Agent):

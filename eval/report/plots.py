@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.prediction import BINS, reliability
-from acquaint_gym.eval.metrics.stats import Floats, interval
+from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.trace import Trace
 
 # Okabe and Ito 2008, told apart by colour-blind readers; yellow is too pale on white.

@@ -11,8 +11,9 @@ import numpy as np
 from rich.table import Table
 
 from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import metric_named, metrics_of
-from acquaint_gym.eval.metrics.stats import Floats, interval, paired
+from acquaint_gym.eval.metrics.stats import interval, paired
 from acquaint_gym.eval.report.tables import (
     DASH,
     curve_rows,
