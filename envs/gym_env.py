@@ -290,7 +290,10 @@ def _make_episodes(
 
         source = Respondents(built, respondents, split, suite_seed)
     elif people is not None:
-        source = resolve(people, "Source of people")(built, split, suite_seed)
+        from acquaint_gym.envs.users.outside import OutsideSource
+
+        made = resolve(people, "Source of people")(built, split, suite_seed)
+        source = OutsideSource(people, made, built)
     else:
         source = Simulator(built, split, suite_seed)
     episodes: type[Episodes] = resolve(built.episodes, "Episodes")

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import PROBES, ended
-from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids
+from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids, checked_scores
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
@@ -64,7 +64,7 @@ class ChoiceAgent(Agent):
         self, observation: Transcript, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
     ) -> Floats:
         """`[B, A]` log-probabilities of the replies, -inf where illegal; see `conversations`."""
-        scores = self.scorer.score(self.conversations(observation, more), self.replies)
+        scores = checked_scores(self.scorer, self.conversations(observation, more), self.replies)
         return np.where(legal, scores, -np.inf)
 
     def believe(self, observation: Transcript) -> Floats | None:
@@ -73,7 +73,9 @@ class ChoiceAgent(Agent):
             return None
         replies, past = self.dialogue.replies(self._probe.replies), ended(observation)
         scores = [
-            self.scorer.score(self.conversations(past, [question] * past.num_people), replies)
+            checked_scores(
+                self.scorer, self.conversations(past, [question] * past.num_people), replies
+            )
             for question in self._probe.questions
         ]
         return self._probe.belief(softmax(np.stack(scores, axis=1), axis=2))

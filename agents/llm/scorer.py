@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
+from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.envs.users.response_models import Floats
 
 Ids = list[int]
@@ -13,7 +16,7 @@ Ids = list[int]
 class ChoiceScorer(Protocol):
     """A language model, asked for nothing but the probabilities of given replies.
 
-    The tokenizer is not its business: it gets token ids. `tests/stranger/scorer.py` is a whole
+    The tokenizer is not its business: it gets token ids. `tests/outsider/scorer.py` is a whole
     engine in NumPy. Engines for serving have the numbers at hand:
 
     - vLLM: a request for one token, with the conversation and a reply but for its last token as
@@ -74,3 +77,27 @@ class ScorerClass(Protocol):
         Raises:
             ValueError: what is not there or does not fit, and what to do.
         """
+
+
+def checked_scores(
+    scorer: ChoiceScorer, conversations: Sequence[Ids], replies: Sequence[Ids]
+) -> Floats:
+    """`[B, A]` what a scorer gives, if it keeps what `ChoiceScorer` promises.
+
+    Raises:
+        OutsideError: another shape, or numbers that are no log-probabilities.
+    """
+    scores = np.asarray(scorer.score(conversations, replies))
+    expected, name = (len(conversations), len(replies)), type(scorer).__name__
+    if scores.shape != expected:
+        raise OutsideError(
+            f"Scorer {name} gave {list(scores.shape)}, expected {list(expected)}: a "
+            "log-probability of each reply after each conversation."
+        )
+    # Sums of float32 logarithms may end a little above the largest possible value, 0.
+    if not (scores <= 1e-3).all():
+        raise OutsideError(
+            f"Scorer {name} gave log-probabilities up to {scores.max()}, expected numbers of at "
+            "most 0 (nats), none of them NaN."
+        )
+    return scores

@@ -136,6 +136,11 @@ def make_posterior(name: str, independent: bool, *ingredients: Any, **dynamics: 
             f"{', '.join(dynamics) or 'nothing else'}; take another posterior here."
         ) from error
     posterior: Posterior = made(*ingredients, **dynamics)
+    parts = [*Posterior.__annotations__, *(n for n in vars(Posterior) if not n.startswith("_"))]
+    if missing := [part for part in parts if not hasattr(posterior, part)]:
+        raise ValueError(
+            f"posterior={name!r} has no {', '.join(missing)}; see envs.inference.posterior."
+        )
     return posterior
 
 

@@ -61,6 +61,10 @@ class Users(NamedTuple):
         return cls(person, levels, stimuli, answers, length, left, would_accept, none)
 
 
+class PeopleError(ValueError):
+    """A source of people gives something else than people of the task; says what came instead."""
+
+
 class UserSource(Protocol):
     """Where people come from: the simulator, recorded rows, or `people="module:Class"`.
 

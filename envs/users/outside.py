@@ -1,0 +1,82 @@
+"""People of somebody else's source, held to what `Users` promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.users.people import PeopleError, Users, UserSource
+
+
+class OutsideSource:
+    """A source `people="module:Class"` whose people are checked as they are drawn.
+
+    NumPy would stretch one row over many people and cut 1.5 to 1: other people than the source has.
+
+    Args:
+        name: `module:Class`, for the message.
+        source: what was made of it.
+        task: says which shapes and answers there are.
+
+    Raises:
+        PeopleError: the source lacks a part of `UserSource`.
+    """
+
+    def __init__(self, name: str, source: UserSource, task: UserTask) -> None:
+        missing = [part for part in ("num_people", "stride", "draw") if not hasattr(source, part)]
+        if missing:
+            raise PeopleError(
+                f"people={name!r} has no {', '.join(missing)}; see envs.users.people.UserSource."
+            )
+        self._name, self._source, self._task = name, source, task
+
+    @property
+    def num_people(self) -> int | None:
+        """See `UserSource.num_people`."""
+        return self._source.num_people
+
+    @property
+    def stride(self) -> int:
+        """See `UserSource.stride`."""
+        return self._source.stride
+
+    def draw(self, person: npt.NDArray[np.int64]) -> Users:
+        """See `UserSource.draw`.
+
+        Raises:
+            PeopleError: something else than `Users`, an array of another shape or type, answers
+                that the task does not have, or nobody who answers anything.
+        """
+        users, task, num = self._source.draw(person), self._task, len(person)
+        if not isinstance(users, Users):
+            raise PeopleError(
+                f"people={self._name!r}: draw() gave {type(users).__name__}, expected "
+                "envs.users.people.Users."
+            )
+        asked, context = task.num_stimuli, task.context
+        shapes: dict[str, tuple[tuple[int, ...], str]] = {
+            "person": ((num,), "iu"),
+            "levels": ((num, len(task.population.factors)), "iu"),
+            "stimuli": ((num, asked, len(task.stimulus_low)), "f"),
+            "answers": ((num, asked), "iu"),
+            "length": ((num,), "iu"),
+            "left": ((num,), "b"),
+            "would_accept": ((num, task.num_turns), "b"),
+            "context": ((num, context.space.shape[0] if context else 0), "f"),
+        }
+        for name, (shape, kinds) in shapes.items():
+            array = np.asarray(getattr(users, name))
+            if array.shape != shape or array.dtype.kind not in kinds:
+                words = {"iu": "whole numbers", "f": "floats", "b": "true or false"}[kinds]
+                raise PeopleError(
+                    f"people={self._name!r}: {name} is {array.dtype} {list(array.shape)}, expected "
+                    f"{words} {list(shape)}."
+                )
+        low, high = users.answers.min(), users.answers.max()
+        if low < -1 or high >= len(task.categories) or high < 0:
+            raise PeopleError(
+                f"people={self._name!r}: answers are {low}..{high}, expected 0.."
+                f"{len(task.categories) - 1}, and -1 for what a person does not answer."
+            )
+        return users

@@ -1,0 +1,103 @@
+"""What a stranger's people, scorer or posterior gets wrong is said in a line that names it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_llm import questionnaire, seen
+
+from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.agents.llm.choice import ChoiceAgent
+from acquaint_gym.envs.inference import exact
+from acquaint_gym.envs.inference.posterior import make_posterior
+from acquaint_gym.envs.simulator import Simulator
+from acquaint_gym.envs.users.outside import OutsideSource
+from acquaint_gym.envs.users.people import PeopleError
+
+TASK = questionnaire(num_turns=3)
+PEOPLE = np.arange(4)
+
+
+class Source(Simulator):
+    """The simulator's people, of whom one array is changed."""
+
+    def __init__(self, **changes):
+        super().__init__(TASK, "test", 0)
+        self._changes = changes
+
+    def draw(self, person):
+        users = super().draw(person)
+        return users._replace(
+            **{k: change(getattr(users, k)) for k, change in self._changes.items()}
+        )
+
+
+def test_people_as_they_should_be_pass():
+    drawn = OutsideSource("own:Source", Source(), TASK).draw(PEOPLE)
+    for mine, plain in zip(drawn, Simulator(TASK, "test", 0).draw(PEOPLE), strict=True):
+        np.testing.assert_array_equal(mine, plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("answers", lambda a: a[:1], r"answers is int8 \[1, 3\], expected whole numbers \[4, 3\]"),
+        ("answers", lambda a: a + 0.9, r"answers is float64 \[4, 3\], expected whole numbers"),
+        ("answers", lambda a: a + 99, r"answers are \d+..\d+, expected 0..4, and -1"),
+        ("answers", lambda a: np.full_like(a, -1), r"answers are -1..-1, expected 0..4"),
+        ("levels", lambda a: a[:, :2], r"levels is int32 \[4, 2\]"),
+        ("left", lambda a: a.astype(float), r"left is float64 \[4\], expected true or false"),
+    ],
+)
+def test_other_people_are_named(name, change, message):
+    with pytest.raises(PeopleError, match=rf"people='own:Source': {message}"):
+        OutsideSource("own:Source", Source(**{name: change}), TASK).draw(PEOPLE)
+
+
+def test_a_source_without_its_parts_is_named():
+    with pytest.raises(PeopleError, match="'own:Nothing' has no num_people, stride, draw"):
+        OutsideSource("own:Nothing", object(), TASK)
+    source = Source()
+    source.draw = lambda person: "people"
+    with pytest.raises(PeopleError, match=r"draw\(\) gave str, expected"):
+        OutsideSource("own:Source", source, TASK).draw(PEOPLE)
+
+
+class Words:
+    def replies(self, texts):
+        return [[n] for n in range(len(texts))]
+
+    def encode(self, messages):
+        from types import SimpleNamespace
+
+        return SimpleNamespace(ids=[1])
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (np.zeros((2, 4)), r"Scorer Fixed gave \[2, 4\], expected \[2, 5\]"),
+        (np.full((2, 5), 3.0), "log-probabilities up to 3.0"),
+        (np.full((2, 5), np.nan), "none of them NaN"),
+    ],
+)
+def test_a_scorer_that_is_wrong_is_named(scores, message):
+    class Fixed:
+        def score(self, conversations, replies):
+            return scores
+
+    agent = ChoiceAgent(TASK, Words(), Fixed())
+    with pytest.raises(OutsideError, match=message):
+        agent.act(seen(TASK, 1, 2), np.zeros(2))
+
+
+class Half:
+    def __init__(self, population, model):
+        self.tolerance = 0.1
+
+
+def test_a_posterior_without_its_parts_is_named(monkeypatch):
+    monkeypatch.setattr(exact, "Half", Half, raising=False)
+    name = "acquaint_gym.envs.inference.exact:Half"
+    with pytest.raises(ValueError, match="has no bytes_per_person, start, update, predict"):
+        make_posterior(name, True, TASK.population, TASK.model)
