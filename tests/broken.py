@@ -450,6 +450,39 @@ class TakesOthers(Toy):
         return InOrder(self.population, self.model)
 
 
+class KnowsNothingNew(FactoredPosterior):
+    def information(self, belief, stimuli, marginals=None):
+        return super().information(belief, stimuli, marginals) - 1
+
+
+class OffersNoInformation(Toy):
+    def make_posterior(self, name=None):
+        return KnowsNothingNew(self.population, self.model)
+
+
+class DrawsFromThePrior(FactoredPosterior):
+    def sample(self, belief, uniform):
+        return super().sample(self.start(len(belief)), uniform)
+
+
+class SamplesThePrior(Toy):
+    def make_posterior(self, name=None):
+        return DrawsFromThePrior(self.population, self.model)
+
+
+class Crowded(FactoredPosterior):
+    """Right to 1e-9 where it is compared, in batches of three; not for people alone."""
+
+    def predict(self, belief, stimulus, turn=None):
+        predictive = super().predict(belief, stimulus, turn)
+        return predictive if len(belief) == 3 else predictive[:, ::-1]
+
+
+class DependsOnCompany(Toy):
+    def make_posterior(self, name=None):
+        return Crowded(self.population, self.model)
+
+
 class DrawsEvenly(Population):
     """People do not come from the prior."""
 
@@ -658,6 +691,9 @@ CULPRITS = (
     Culprit(contract.check_posterior, "its tolerance is 1e-09", Overconfident),
     Culprit(contract.check_posterior, "are of no type of people", SamplesStrangers),
     Culprit(contract.check_posterior, "is not that of the same people", TakesOthers),
+    Culprit(contract.check_posterior, "the expected information after", OffersNoInformation),
+    Culprit(contract.check_posterior, "it must draw from the belief", SamplesThePrior),
+    Culprit(contract.check_posterior, "among three", DependsOnCompany),
     Culprit(contract.check_calibrated_teacher, "do not belong together", OtherPeople),
     Culprit(contract.check_calibrated_teacher, "do not belong together", BackwardPrior),
     Culprit(contract.check_calibrated_teacher, "against random actions", PaysForMisses),

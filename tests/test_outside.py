@@ -9,10 +9,12 @@ from tiny_llm import questionnaire, seen
 from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.envs.inference import exact
-from acquaint_gym.envs.inference.posterior import make_posterior
+from acquaint_gym.envs.inference.exact import FactoredPosterior
+from acquaint_gym.envs.inference.posterior import PosteriorError, make_posterior
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.users.outside import OutsideSource
 from acquaint_gym.envs.users.people import PeopleError
+from acquaint_gym.eval.run import main
 
 TASK = questionnaire(num_turns=3)
 PEOPLE = np.arange(4)
@@ -101,3 +103,54 @@ def test_a_posterior_without_its_parts_is_named(monkeypatch):
     name = "acquaint_gym.envs.inference.exact:Half"
     with pytest.raises(ValueError, match="has no bytes_per_person, start, update, predict"):
         make_posterior(name, True, TASK.population, TASK.model)
+
+
+class Changed(FactoredPosterior):
+    """The exact one, of which one method gives something else."""
+
+    method, change = "", staticmethod(lambda numbers: numbers)
+
+    def __getattribute__(self, name):
+        mine = super().__getattribute__(name)
+        if name != Changed.method:
+            return mine
+        return lambda *given, **more: Changed.change(mine(*given, **more))
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "message"),
+    [
+        ("predict", lambda p: p[:1], r"predict\(\) gave float64 \[1, 5\], expected numbers \[4, 5"),
+        ("predict", lambda p: p * np.nan, r"predict\(\) gave \[nan.*that sum to 1"),
+        ("predict", lambda p: 2 * p, r"predict\(\) gave .*that sum to 1"),
+        ("predict", lambda p: p[:, :4], r"predict\(\) .*expected numbers \[4, 5\]"),
+        ("predict_all", lambda p: p[:, 0], r"predict_all\(\) .*numbers \[people, 2, 5\]"),
+        ("information", lambda i: i - 1, r"information\(\) gave -.*nats of at least 0"),
+        ("marginals", lambda m: m[:, :2], r"marginals\(\) gave float64 \[4, 2, 5\]"),
+        ("log_prob", lambda p: p + 9, r"log_prob\(\) gave .*nats of at most 0"),
+        ("sample", lambda s: s.astype(str), r"sample\(\) gave <U21 \[4, 5\], expected numbers"),
+    ],
+)
+def test_a_posterior_that_is_wrong_is_named(method, change, message, monkeypatch):
+    monkeypatch.setattr(Changed, "method", method)
+    monkeypatch.setattr(Changed, "change", staticmethod(change))
+    posterior = make_posterior(f"{__name__}:Changed", True, TASK.population, TASK.model)
+    belief, items = posterior.start(4), np.zeros((4, 1))
+    calls = {
+        "predict": lambda: posterior.predict(belief, items),
+        "predict_all": lambda: posterior.predict_all(belief, items[:2]),
+        "information": lambda: posterior.information(belief, items),
+        "marginals": lambda: posterior.marginals(belief),
+        "log_prob": lambda: posterior.log_prob(belief, np.zeros((4, 5), dtype=int)),
+        "sample": lambda: posterior.sample(belief, np.full(4, 0.5)),
+    }
+    with pytest.raises(PosteriorError, match=rf"posterior='{__name__}:Changed': {message}"):
+        calls[method]()
+
+
+def test_a_run_with_it_ends_in_a_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(Changed, "method", "predict")
+    monkeypatch.setattr(Changed, "change", staticmethod(lambda probs: probs[:1]))
+    command = ["--agent", "bayes", "--users", "2", "--set", f"posterior={__name__}:Changed"]
+    assert main([*command, "--workers", "1", "--out", str(tmp_path)]) == 2
+    assert f"posterior='{__name__}:Changed': predict() gave" in capsys.readouterr().err

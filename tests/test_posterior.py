@@ -15,7 +15,6 @@ from acquaint_gym.envs.inference.exact import FactoredPosterior
 from acquaint_gym.envs.inference.joint import JointPosterior
 from acquaint_gym.envs.inference.likelihoods import blocks
 from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.users import item_bank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel
 from acquaint_gym.eval.run import main
@@ -32,21 +31,25 @@ class Overconfident(ParticleFilter):
 
 
 @pytest.fixture
-def six_traits(tmp_path, monkeypatch):
-    """A questionnaire of 24 items about six correlated traits; gives the path of its parameters."""
-    monkeypatch.setattr(item_bank, "FOLDER", tmp_path)
+def six_traits(tmp_path):
+    """Somebody's own questionnaire: 24 items about six correlated traits, as files."""
     items = [f"{trait}{n}" for trait in TRAITS for n in range(4)]
-    lines = [f"{item},{item.upper()},I am {item}.,{item[0]},1" for item in items]
-    (tmp_path / "six_items.csv").write_text("\n".join(["item_id,alias,text,trait,keying", *lines]))
+    lines = [f"{item},I am {item}.,{item[0]},1" for item in items]
+    (tmp_path / "six_items.csv").write_text("\n".join(["item_id,text,trait,keying", *lines]))
     (tmp_path / "six_responses.csv").write_text("code,label\n1,no\n2,perhaps\n3,yes\n")
     rng = generator(3)
     lines = [f"{item},{rng.uniform(1, 2):.3f},-0.7,{rng.uniform(0, 1):.3f}" for item in items]
-    (tmp_path / "own.csv").write_text("\n".join(["item_id,a,b1,b2", *lines]))
+    (tmp_path / "six_own.csv").write_text("\n".join(["item_id,a,b1,b2", *lines]))
     lines = [
         ",".join([one, *(str(1.0 if one == other else 0.4) for other in TRAITS)]) for one in TRAITS
     ]
-    (tmp_path / "own_traits.csv").write_text("\n".join([",".join(["trait", *TRAITS]), *lines]))
-    return str(tmp_path / "own.csv")
+    (tmp_path / "six_own_traits.csv").write_text("\n".join([",".join(["trait", *TRAITS]), *lines]))
+    return {"questionnaire": str(tmp_path / "six_items.csv"), "parameters": "own"}
+
+
+def options(files, **settings):
+    """The words of a command that set these."""
+    return [f"--set={key}={value}" for key, value in {**files, **settings}.items()]
 
 
 def evaluate(out, *words):
@@ -59,10 +62,9 @@ def evaluate(out, *words):
 
 
 def test_particles_follow_117_649_profiles_of_correlated_traits(six_traits, tmp_path):
-    own = ["questionnaire=six", f"parameters={six_traits}", "levels=7", f"posterior={PARTICLES}"]
-    words = [word for setting in own for word in ("--set", setting)]
+    words = options(six_traits, levels=7, posterior=PARTICLES)
     runs = evaluate(tmp_path / "out", "--agent", "bayes", "prior", *words, "--users", "40")
-    task = make_task(TASK, questionnaire="six", parameters=six_traits, levels=7)
+    task = make_task(TASK, **six_traits, levels=7)
     assert len(task.population.prior) == 117_649
     assert not task.population.independent
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
@@ -74,8 +76,7 @@ def test_particles_follow_117_649_profiles_of_correlated_traits(six_traits, tmp_
 
 
 def test_particles_agree_with_the_exact_posterior_where_it_can_be_had(six_traits, tmp_path):
-    own = ["questionnaire=six", f"parameters={six_traits}", "levels=3"]
-    words = [word for setting in own for word in ("--set", setting)]
+    words = options(six_traits, levels=3)
     approximate = f"bayes:posterior={PARTICLES}"
     runs = evaluate(tmp_path / "out", "--agent", "bayes", approximate, *words, "--users", "60")
     ours, theirs = runs["bayes"].trace, runs[approximate].trace
@@ -86,7 +87,7 @@ def test_particles_agree_with_the_exact_posterior_where_it_can_be_had(six_traits
 
 
 def test_the_contract_holds_a_posterior_to_its_own_tolerance(six_traits):
-    settings = {"questionnaire": "six", "parameters": six_traits, "levels": 3}
+    settings = {**six_traits, "levels": 3}
     check_posterior(ID, **settings, posterior=PARTICLES)
     with pytest.raises(AssertionError, match=r"its tolerance is 0\.001"):
         check_posterior(ID, **settings, posterior=f"{__name__}:Overconfident")

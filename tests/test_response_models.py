@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kit import generator
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acquaint_gym.envs.data import available, read_table, write_table
+from acquaint_gym.envs.data import FOLDER, available, read_table, write_table
 from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
 from acquaint_gym.envs.users.response_models import (
     ResponseModel,
@@ -22,7 +22,7 @@ from acquaint_gym.envs.users.response_models import (
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=100)
 BANKS = ("ipip50", "bfi25")
-SHIPPED = [(bank, name) for bank in BANKS for name in available(bank)]
+SHIPPED = [(bank, name) for bank in BANKS for name in available(FOLDER, bank)]
 GRID = np.linspace(-2.0, 2.0, 5)
 
 

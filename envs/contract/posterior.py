@@ -6,8 +6,9 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
-from acquaint_gym.envs.contract.play import batch, meet
+from acquaint_gym.envs.contract.play import batch, generator, meet
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.inference.posterior import Belief, Posterior
 from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
@@ -19,7 +20,8 @@ from acquaint_gym.envs.users.response_models import Floats
 def check_posterior(env_id: str, **settings: Any) -> None:
     """The posterior is Bayes' rule over all types of people, within its own stated tolerance.
 
-    Of the task's own choice and of the exact ones, and in whatever order people answer.
+    Of the task's own choice and of the exact ones, in whatever order people answer, and of one
+    person alone as of many.
     """
     env = batch(env_id, 3, **settings)
     meet(env)
@@ -45,13 +47,16 @@ def check_posterior(env_id: str, **settings: Any) -> None:
                     f"{off[row]:.1e} from enumerating all types; its tolerance is {tolerance:g}. "
                     "Check factor(), the prior, make_posterior(), or state another tolerance."
                 )
-        _check_rows(f"{env_id}: {words}", task, conditioned.posterior, belief)
+        posterior, words = conditioned.posterior, f"{env_id}: {words}"
+        _check_alone(words, conditioned, transcript, asked)
+        _check_rows(words, task, posterior, belief)
+        _check_sample(words, task, posterior, belief, expected)
 
 
 def _differences(
     task: UserTask, posterior: Posterior, belief: Belief, asked: Floats, expected: Floats
 ) -> dict[str, Floats]:
-    """By what it is, `[3]` the largest difference of a probability from the expected one.
+    """By what it is, `[3]` the largest difference from what is expected.
 
     Args:
         task: whose.
@@ -65,15 +70,18 @@ def _differences(
     predictive = np.einsum("bp,bpk->bk", expected, probs)
     likely = expected.argmax(axis=1)
     log_prob = posterior.log_prob(belief, population.levels[likely])
+    known = np.einsum("bp,bp->b", expected, entr(probs).sum(axis=2))
+    information = posterior.information(belief, asked)[three, three]
     off = {
         "the predictive": posterior.predict(belief, asked) - predictive,
         "the predictive of predict_all()": posterior.predict_all(belief, asked)[three, three]
         - predictive,
+        "the expected information": information - (entr(predictive).sum(axis=1) - known),
         "the probability of a person's levels": np.exp(log_prob) - expected[three, likely],
     }
     if population.grid is not None:
         marginals = posterior.marginals(belief)
-        assert marginals is not None, f"{type(posterior).__name__} has no marginals for the grid."
+        assert marginals is not None, "The posterior has no marginals for the grid of levels."
         off["the posterior of a trait"] = marginals - _marginals(task, expected)
     return {what: np.abs(by).reshape(3, -1).max(axis=1) for what, by in off.items()}
 
@@ -95,6 +103,48 @@ def _check_rows(words: str, task: UserTask, posterior: Posterior, belief: Belief
     assert np.array_equal(posterior.sample(back, uniform)[[0, 2]], drawn[[0, 2]]), (
         f"{words}: people that put() put back are others than take() picked."
     )
+
+
+def _check_alone(
+    words: str, conditioned: TranscriptPosterior, transcript: Transcript, asked: Floats
+) -> None:
+    """A person's belief does not depend on who else is in the batch."""
+    together = conditioned.posterior.predict(conditioned.condition(transcript), asked)
+    for row in range(3):
+        one = conditioned.condition(transcript.rows(slice(row, row + 1)))
+        alone = conditioned.posterior.predict(one, asked[row : row + 1])[0]
+        off = np.abs(alone - together[row]).max()
+        assert off < 1e-9, (
+            f"{words}: the predictive of a person alone is {off:.1e} from that of the same person "
+            "among three; what is random must depend on the belief and the arguments alone."
+        )
+
+
+def _check_sample(
+    words: str, task: UserTask, posterior: Posterior, belief: Belief, expected: Floats
+) -> None:
+    """Levels are drawn as often as they are probable, and so are eight groups of types."""
+    population, rng = task.population, generator()
+    num = int(np.clip(1e8 // posterior.bytes_per_person, 200, 2000))
+    groups = rng.integers(8, size=len(population.levels))
+    columns = [*population.levels.T, groups]
+    index = {tuple(levels): at for at, levels in enumerate(population.levels.tolist())}
+    for row in range(3):
+        many = posterior.take(belief, np.full(num, row))
+        drawn = posterior.sample(many, rng.random(num))
+        types = np.array([index[tuple(levels)] for levels in drawn.tolist()])
+        for column in columns:
+            size = column.max() + 1
+            share = np.bincount(column, expected[row], size)
+            often = np.bincount(column[types], minlength=size) / num
+            # By chance alone one share in two million would be further off.
+            allowed = 5 * np.sqrt(share * (1 - share) / num) + 5 / num + posterior.tolerance
+            worst = int((np.abs(often - share) - allowed).argmax())
+            assert np.abs(often - share)[worst] <= allowed[worst], (
+                f"{words}: sample() draws {often[worst]:.3f} of {num} people from types whose "
+                f"probability is {share[worst]:.3f}; it must draw from the belief, for numbers "
+                "that are uniform on [0, 1)."
+            )
 
 
 def _enumerated(task: UserTask, transcript: Transcript, row: int) -> Floats:

@@ -67,10 +67,10 @@ def write_table(
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def available(questionnaire: str) -> list[str]:
-    """Names of the parameter sets shipped for a questionnaire, for messages and arguments."""
+def available(folder: Path, questionnaire: str) -> list[str]:
+    """Names of the parameter sets that lie beside a questionnaire, for messages and arguments."""
     prefix = f"{questionnaire}_"
-    parts = {path.stem.removeprefix(prefix) for path in FOLDER.glob(f"{prefix}*.csv")}
+    parts = {path.stem.removeprefix(prefix) for path in folder.glob(f"{prefix}*.csv")}
     return sorted(
         part for part in parts - {"items", "responses", "classes"} if not part.endswith("_traits")
     )

@@ -294,7 +294,7 @@ def exact(posterior: Posterior, purpose: str) -> ExactPosterior:
     """
     if not isinstance(posterior, ExactPosterior):
         raise ValueError(
-            f"{purpose} needs a probability for every hypothesis, and {type(posterior).__name__} "
-            "keeps none; take posterior=auto, factored or joint."
+            f"{purpose} needs a probability for every hypothesis, and the task's posterior keeps "
+            "none; take posterior=auto, factored or joint."
         )
     return posterior

@@ -20,6 +20,7 @@ EXACT = {
     "factored": "acquaint_gym.envs.inference.exact:FactoredPosterior",
     "joint": "acquaint_gym.envs.inference.joint:JointPosterior",
 }
+OUTSIDE = "acquaint_gym.envs.inference.outside:OutsidePosterior"
 
 
 class Posterior(Protocol):
@@ -32,8 +33,9 @@ class Posterior(Protocol):
     alone, so that people are the same alone and in any batch.
 
     Attributes:
-        tolerance: largest absolute error of a probability, against the exact posterior: of
-            answers, of levels, and of a person's levels together. The contract holds it to that.
+        tolerance: largest absolute error, against the exact posterior, of a probability (of
+            answers, of levels, of a person's levels together) and of an information in nats. The
+            contract holds it to that.
         bytes_per_person: size of a belief about one person, roughly; who works through many people
             goes by it.
     """
@@ -105,6 +107,10 @@ class Posterior(Protocol):
         """The belief with `part` in these rows `[n]`; may change `belief`."""
 
 
+class PosteriorError(ValueError):
+    """A posterior of somebody else's breaks what `Posterior` promises; names it and says how."""
+
+
 def make_posterior(name: str, independent: bool, *ingredients: Any, **dynamics: Any) -> Posterior:
     """The posterior that a task's argument `posterior` names.
 
@@ -119,6 +125,8 @@ def make_posterior(name: str, independent: bool, *ingredients: Any, **dynamics: 
     Raises:
         ValueError: an unknown name, `factored` where it would not be exact, or a class that does
             not take what the task needs.
+        PosteriorError: a class that lacks a part of `Posterior`. What is made of `module:Class`
+            is checked whenever it is used, see `envs.inference.outside`.
     """
     check_name(name)
     if name == "factored" and not independent:
@@ -136,12 +144,10 @@ def make_posterior(name: str, independent: bool, *ingredients: Any, **dynamics: 
             f"{', '.join(dynamics) or 'nothing else'}; take another posterior here."
         ) from error
     posterior: Posterior = made(*ingredients, **dynamics)
-    parts = [*Posterior.__annotations__, *(n for n in vars(Posterior) if not n.startswith("_"))]
-    if missing := [part for part in parts if not hasattr(posterior, part)]:
-        raise ValueError(
-            f"posterior={name!r} has no {', '.join(missing)}; see envs.inference.posterior."
-        )
-    return posterior
+    if exact in EXACT:
+        return posterior
+    outside: Posterior = resolve(OUTSIDE, "Posterior")(name, posterior, *ingredients)
+    return outside
 
 
 def check_name(name: str) -> None:

@@ -59,7 +59,7 @@ class Questionnaire(UserTask):
     ## Arguments
     | name | default | meaning |
     |---|---|---|
-    | `questionnaire` | `ipip50` | the item bank: `ipip50`, `bfi25` |
+    | `questionnaire` | `ipip50` | `ipip50`, `bfi25`, ..., or a CSV, see `ItemBank.load` |
     | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |
     | `population` | `profiles` | `profiles`, `classes`, or a CSV by `train.fit_population` |
     | `levels` | 5 | levels per trait, equally spaced on theta -2..2 |

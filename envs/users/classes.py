@@ -14,12 +14,11 @@ Because there are finitely many classes, Bayes' rule over them is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from acquaint_gym.envs.data import FOLDER, read_table
+from acquaint_gym.envs.data import read_table
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import Floats, TableModel
@@ -90,7 +89,7 @@ def load_classes(bank: ItemBank, name: str) -> tuple[Floats, Floats]:
         ValueError: unknown file, columns or rows that do not match the bank, a cell that is no
             number, or numbers so large that a probability vanishes.
     """
-    path = Path(name) if name.endswith(".csv") else FOLDER / f"{bank.name}_{name}.csv"
+    path = bank.file(name)
     if not path.is_file():
         raise ValueError(
             f"Unknown classes {name!r} for {bank.name}: no file {path.name}. Expected 'classes' "

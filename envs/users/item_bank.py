@@ -26,6 +26,7 @@ class ItemBank:
         keying: `[I]` +1 keyed towards the trait, -1 reverse-keyed.
         codes: `K` codes of the response categories in data files, ascending, e.g. 1..5.
         labels: `K` words of the response categories, from the first code to the last.
+        folder: where its items lie, and beside them sets of parameters.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ItemBank:
     keying: Ints
     codes: tuple[int, ...]
     labels: tuple[str, ...]
+    folder: Path = FOLDER
 
     @property
     def num_items(self) -> int:
@@ -68,31 +70,66 @@ class ItemBank:
         )
         return np.take_along_axis(keyed, order[:, None, :], axis=-1)
 
+    def file(self, name: str) -> Path:
+        """Where a set of numbers for these items lies: a CSV's path, or a name such as `human`.
+
+        `X` of the questionnaire `ipip50` is `ipip50_X.csv` beside its items.
+        """
+        return Path(name) if name.endswith(".csv") else self.folder / f"{self.name}_{name}.csv"
+
     @classmethod
     def load(cls, name: str) -> ItemBank:
-        """Reads `envs/data/<name>_items.csv` and `<name>_responses.csv`.
+        """Reads `<name>_items.csv` and, beside it, `<name>_responses.csv`.
+
+        Args:
+            name: a questionnaire that is shipped, e.g. `ipip50`, or the path of one's own items: a
+                CSV with the columns `item_id`, `text`, `trait` and `keying` (1 or -1), and `alias`
+                where data files have other names for the same columns.
 
         Raises:
-            ValueError: no such questionnaire; the message lists those that exist.
+            ValueError: no such questionnaire, for which the message lists those that exist, or
+                items or responses that are none; the message names file and column.
         """
-        path = FOLDER / f"{name}_items.csv"
-        if not path.exists():
+        path = Path(name) if name.endswith(".csv") else FOLDER / f"{name}_items.csv"
+        if not path.is_file():
             known = sorted(p.stem.removesuffix("_items") for p in FOLDER.glob("*_items.csv"))
-            raise ValueError(f"Unknown questionnaire {closest(name, known)}")
-        items = read_table(path)
-        responses = read_table(FOLDER / f"{name}_responses.csv")
+            raise ValueError(
+                f"Unknown questionnaire {closest(name, known)} Or give the path of a CSV of items."
+            )
+        short = path.stem.removesuffix("_items")
+        beside = path.with_name(f"{short}_responses.csv")
+        items = _columns(path, "item_id", "text", "trait", "keying")
+        responses = _columns(beside, "code", "label")
+        keying, codes = numbers(path, items["keying"]), numbers(beside, responses["code"])
+        if len(set(items["item_id"])) < len(keying) or not np.isin(keying, (-1, 1)).all():
+            raise ValueError(f"{path}: expected one row an item, with a keying of 1 or -1.")
+        if len(codes) < 2 or (np.diff(codes) <= 0).any() or (codes % 1).any():
+            raise ValueError(f"{beside}: expected two or more whole codes, from low to high.")
         traits = tuple(dict.fromkeys(items["trait"]))
         return cls(
-            name=name,
+            name=short,
             item_ids=tuple(items["item_id"]),
-            aliases=tuple(items["alias"]),
+            aliases=tuple(items.get("alias", items["item_id"])),
             text=tuple(items["text"]),
             traits=traits,
             trait=np.array([traits.index(trait) for trait in items["trait"]]),
-            keying=np.array([int(key) for key in items["keying"]]),
-            codes=tuple(int(code) for code in responses["code"]),
+            keying=keying.astype(np.int64),
+            codes=tuple(int(code) for code in codes),
             labels=tuple(responses["label"]),
+            folder=path.parent,
         )
+
+
+def _columns(path: Path, *names: str) -> dict[str, list[str]]:
+    """The table of a file, if it has these columns and a row.
+
+    Raises:
+        ValueError: it has not.
+    """
+    table = read_table(path)
+    if missing := [name for name in names if not table.get(name)]:
+        raise ValueError(f"{path}: no column {missing[0]}, or no row; expected {', '.join(names)}.")
+    return table
 
 
 @dataclass(frozen=True)
@@ -120,10 +157,11 @@ class GradedParameters:
         Raises:
             ValueError: unknown set, items that do not match the bank, or thresholds out of order.
         """
-        path = Path(name) if name.endswith(".csv") else FOLDER / f"{bank.name}_{name}.csv"
-        if not path.exists():
+        path = bank.file(name)
+        if not path.is_file():
+            known = available(bank.folder, bank.name)
             raise ValueError(
-                f"{bank.name} has no parameters {closest(name, available(bank.name))} Or give the "
+                f"{bank.name} has no parameters {closest(name, known)} Or give the "
                 "path of a CSV by train.fit_items; population=classes, where a bank has them, goes "
                 "without."
             )

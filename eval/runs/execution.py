@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from acquaint_gym.agents.core import BrokenAgentError, OutsideError
+from acquaint_gym.envs.inference.posterior import PosteriorError
 from acquaint_gym.envs.users.people import PeopleError
 from acquaint_gym.eval.runs.command import InputError, input_errors, parse_shard
 from acquaint_gym.eval.runs.evaluation import Evaluation, forget
@@ -86,7 +87,10 @@ def run_all(
         for run, first, end in parts
         if (runs.index(run) + first // options.batch_size) % shards == shard - 1
     ]
-    with progress(console) as bar, input_errors(BrokenAgentError, OutsideError, PeopleError):
+    with (
+        progress(console) as bar,
+        input_errors(BrokenAgentError, OutsideError, PeopleError, PosteriorError),
+    ):
         rows = {
             label: bar.add_task(label, total=users * count, completed=users * count)
             for label, count in Counter(run.label for run in runs).items()

@@ -133,7 +133,12 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
             parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
             digests[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
         else:
-            # Correlations of the traits stand beside the parameters of the items.
-            beside = path.with_name(f"{path.stem}_traits.csv")
-            digests[value] = of_files([path, *([beside] if beside.is_file() else [])])
+            digests[value] = of_files({path, *_beside(path)})
     return digests
+
+
+def _beside(path: Path) -> set[Path]:
+    """What is read with a file: responses and parameters of items, correlations of parameters."""
+    name = path.stem.removesuffix("_items")
+    own = f"{name}_*.csv" if name != path.stem else f"{name}_traits.csv"
+    return set(path.parent.glob(own))

@@ -88,7 +88,8 @@ def made_by(module: str, chosen: argparse.Namespace, people: Respondents, *names
     settings = " ".join(f"--{name.replace('_', '-')} {getattr(chosen, name)}" for name in names)
     return (
         f"Made {datetime.datetime.now(datetime.UTC).date()} by: python -m {module} "
-        f"--questionnaire {people.bank.name} --data {shlex.quote(people.recorded.name)} "
+        f"--questionnaire {shlex.quote(chosen.questionnaire)} "
+        f"--data {shlex.quote(people.recorded.name)} "
         f"--split {chosen.split} {settings} --out {shlex.quote(chosen.out.name)}"
     )
 
