@@ -110,6 +110,23 @@ class Agent(ABC):
         """`[B, F, L]` belief after these transcripts, finished ones too; None without one."""
         return None
 
+    def usage(self) -> dict[str, float]:
+        """What this agent has used since it was built; nothing, unless overridden.
+
+        Counts and sums only, so that reports can add them up over batches and processes. Reports
+        know `prompt_tokens` (read), `completion_tokens` (written), `requests`, `from_cache`,
+        `decisions`, `unparsed` (replies that nobody could read) and `cost` (in the currency of the
+        prices); other names are copied as they are.
+        """
+        return {}
+
+    def model_info(self) -> dict[str, str]:
+        """Which model this is, e.g. `model`, `revision` and `weights`, the digest of its weights.
+
+        For reports: nothing for agents without one. Asked once, after the last decision.
+        """
+        return {}
+
     def observe_truth(self, users: Users, task: UserTask) -> None:  # noqa: B027 - nothing to see
         """Called by the evaluation loop before a conversation; agents have no use for it.
 
