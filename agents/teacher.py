@@ -7,7 +7,7 @@ import numpy as np
 from acquaint_gym.agents.core import Agent, Decision, decide, predicting
 from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.exact import exact
-from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, joined
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, join_blocks
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
@@ -50,7 +50,7 @@ class BayesTeacher(Agent):
             scores.append(self.task.scores(marginals, stimulus[rows], predictive))
         predicted, scored = np.concatenate(predictions), np.concatenate(scores)
         legal = self.task.legal(observation)
-        return decide(legal, predicted, joined(beliefs), scored)
+        return decide(legal, predicted, join_blocks(beliefs), scored)
 
     def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: the marginal posterior of each trait."""

@@ -1,15 +1,19 @@
-"""Files that a reader never sees half-written."""
+"""Files: written whole or not at all, told by their digests, found where they lie."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+# The folder in which the packages lie, in a checkout and where the wheel was installed.
+SHIPPED = Path(__file__).parent.parent
 
 
 @contextmanager
@@ -50,6 +54,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of these parts, one after the other."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()[:16]
+
+
+def find_folder(name: str) -> str:
+    """A folder as named, or else the one of that name that is shipped; other names as they are."""
+    shipped = SHIPPED / name
+    return str(shipped) if shipped.is_dir() and not Path(name).is_dir() else name
 
 
 def locate(path: str) -> Path:

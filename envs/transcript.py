@@ -125,7 +125,17 @@ class Transcript(dict[str, Floats]):
         """The same with `action_mask`, in a task in which agents choose what to ask."""
         if not task.agent_asks:
             return self
-        return Transcript({**self, "action_mask": task.legal(self).astype(np.float32)})
+        return self.replace(action_mask=task.legal(self).astype(np.float32))
+
+    def between_turns(self) -> Transcript:
+        """The same after the last answer, with nothing asked yet."""
+        stimuli = self.stimuli.copy()
+        stimuli[np.arange(stimuli.shape[1]) >= self["turn"]] = -1
+        return self.replace(stimuli=stimuli.reshape(len(stimuli), -1))
+
+    def replace(self, **parts: Floats) -> Transcript:
+        """The same with other parts."""
+        return Transcript({**self, **parts})
 
 
 def _copied(part: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

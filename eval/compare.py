@@ -20,7 +20,7 @@ from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
-from acquaint_gym.eval.metrics.stats import paired
+from acquaint_gym.eval.metrics.stats import paired_difference
 from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
 from acquaint_gym.eval.runs.command import command_line, print_error
@@ -147,7 +147,7 @@ def compare(
 
 
 def _numbers(metric: Metric, agent: Floats, reference: Floats) -> dict[str, Any]:
-    estimate = paired(agent, reference, metric.combine)
+    estimate = paired_difference(agent, reference, metric.combine)
     detectable = float(estimate.detectable())
     needed = math.ceil(estimate.users * (detectable / POINT) ** 2) if detectable > 0 else None
     wins = ties = losses = None

@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         return
     traces = {run.evaluation.agent.label: run.trace(users) for run in runs}
     traces = same_people(options.env[0], traces)
-    curves = {agent: learned(trace) for agent, trace in traces.items()}
+    curves = {agent: learning_curve(trace) for agent, trace in traces.items()}
     factors = task.population.factors if task.population.grid is not None else ()
     by_agent = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
     traits = {trait: {agent: of[trait] for agent, of in by_agent.items()} for trait in factors}
@@ -133,7 +133,7 @@ def _need(text: str, agents: Sequence[str]) -> tuple[str, int]:
     return agent, int(number)
 
 
-def learned(trace: Trace) -> dict[str, Estimate]:
+def learning_curve(trace: Trace) -> dict[str, Estimate]:
     """Metric -> its estimates `[T]` after 1..T questions, with 95 % intervals over people."""
     return {
         name: interval(INTERVIEW_METRICS[name].by_turn(trace), INTERVIEW_METRICS[name].combine)
@@ -142,7 +142,7 @@ def learned(trace: Trace) -> dict[str, Estimate]:
     }
 
 
-def needed(
+def questions_until(
     scores: Mapping[str, Estimate], start: float, need: tuple[str, int], share: float
 ) -> dict[str, int | None]:
     """Agent -> fewest questions with which it has gained a share of what another has after N.
@@ -176,7 +176,7 @@ def _reached(curves: Curves, start: float, needs: Needs) -> _Table:
     """How many questions are needed."""
     scores = {agent: of["log_score"] for agent, of in curves.items()}
     columns = {
-        f"{share:.0%} of {need[0]}:{need[1]}": needed(scores, start, need, share)
+        f"{share:.0%} of {need[0]}:{need[1]}": questions_until(scores, start, need, share)
         for need in needs
         for share in (1.0, 0.95)
     }

@@ -19,7 +19,6 @@ from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
 from acquaint_gym.envs.inference.exact import FactoredPosterior
 from acquaint_gym.envs.inference.posterior import make_posterior
-from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import TableModel, graded_response
 
@@ -289,7 +288,7 @@ class MissingLabel(Toy):
 class KeepsAnswersToItself(Toy):
     def prompt(self, observation):
         hidden = np.where(observation["answers"] < 0, -1, 0)
-        return super().prompt(Transcript({**observation, "answers": hidden}))
+        return super().prompt(observation.replace(answers=hidden))
 
 
 class OtherReplies(Toy):

@@ -153,7 +153,7 @@ def test_who_is_refused_is_told_why_in_a_line():
 @pytest.mark.parametrize("name", [*from_the_hub(), *to_be_trained()])
 def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("acquaint_gym.agents.networks.policy.ROOT", tmp_path)
+    monkeypatch.setattr("acquaint_gym.envs.files.SHIPPED", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     task = gym.make_vec("acquaint/Questionnaire-v0", num_envs=1).unwrapped.task
     with pytest.raises(ValueError, match=r"hf download|make it with: python -m train") as refused:

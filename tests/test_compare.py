@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from acquaint_gym.eval import compare
 from acquaint_gym.eval.metrics import all_metrics
-from acquaint_gym.eval.metrics.stats import paired
+from acquaint_gym.eval.metrics.stats import paired_difference
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -75,7 +75,7 @@ def test_differences_are_paired(tmp_path, capsys):
     assert list(rows) == [("llama", name) for name in command[1:5]]
     for (_, name), row in rows.items():
         metric = METRICS[name]
-        estimate = paired(metric.statistics(b), metric.statistics(a), metric.combine)
+        estimate = paired_difference(metric.statistics(b), metric.statistics(a), metric.combine)
         assert row["reference"] == "bayes"
         for key in ("mean", "low", "high", "users", "failed"):
             assert row[key] == getattr(estimate, key)

@@ -12,7 +12,14 @@ from tiny_llm import random_model, tokenizer
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.eval.metrics.stats import Floats
 from acquaint_gym.train import distill_bench
-from acquaint_gym.train.distill_bench import OURS, PLAIN, main, memory_of, next_tokens, recorded
+from acquaint_gym.train.distill_bench import (
+    OURS,
+    PLAIN,
+    main,
+    memory_of,
+    next_tokens,
+    record_source,
+)
 from acquaint_gym.train.lm.examples import training_examples
 
 
@@ -40,7 +47,7 @@ PARTS = ("given", "legal", "target", "action", "answer")
 
 
 def test_plain_tuning_learns_every_next_token_but_the_padding():
-    source = recorded(3, 3)
+    source = record_source(3, 3)
     found = [[example] for example in training_examples(source, Dialogue(tokenizer(), "tiny"))]
     shorter = found[1][0]  # one ends a turn earlier than the others
     cut = {name: getattr(shorter, name)[:2] for name in PARTS}

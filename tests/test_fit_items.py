@@ -306,7 +306,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for trait in range(5):
         member = BANK.trait == trait
         keyed[:, member] = simulate(parameters[member], theta[:, trait], rng)
-    codes = gaps(BANK.keyed(keyed), 0.02, rng) + 1
+    codes = gaps(BANK.apply_keying(keyed), 0.02, rng) + 1
     path = tmp_path_factory.mktemp("people") / "simulated.csv"
     columns = dict(zip(BANK.item_ids, codes.T.tolist(), strict=True))
     real_write_table(path, [], {"row_id": rows.tolist(), **columns})

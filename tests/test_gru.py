@@ -32,7 +32,7 @@ from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.train.dev_evaluation import summary
 from acquaint_gym.train.gru import main
 from acquaint_gym.train.gru import plan as plan_training
-from acquaint_gym.train.networks.dataset import batch_of, holdout_split, loss, shuffled
+from acquaint_gym.train.networks.dataset import batch_of, holdout_split, loss, shuffle
 from acquaint_gym.train.networks.recipe import GruRecipe
 from acquaint_gym.train.sources import load_sources, transcripts
 
@@ -228,7 +228,7 @@ def test_another_order_is_of_the_same_answers_and_what_did_not_happen_stays_last
     [source] = load_sources([str(folder)])
     batch = batch_of([source], [np.arange(8)])
     length = torch.tensor([5, 3, 5, 1, 0, 5, 5, 2])
-    again = shuffled(batch._replace(length=length), np.random.default_rng(0))
+    again = shuffle(batch._replace(length=length), np.random.default_rng(0))
     assert not torch.equal(again.events, batch.events)
     for n, end in enumerate(length.tolist()):
         assert torch.equal(again.events[n, end:], batch.events[n, end:])

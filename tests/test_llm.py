@@ -26,14 +26,15 @@ from transformers import (
 from transformers.utils import logging
 
 from acquaint_gym.agents import contract
+from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.agents.llm import ChoiceAgent, LLMAgent, cache, slots
 from acquaint_gym.agents.llm import tokenizer as llm_tokenizer
-from acquaint_gym.agents.llm.agent import folder as llm_folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer, load_model
 from acquaint_gym.agents.llm.probe import ItemsProbe
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
 from acquaint_gym.agents.teacher import BayesTeacher
+from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval import bench
@@ -161,7 +162,11 @@ def test_a_cache_that_looks_in_the_wrong_place_is_noticed(
     monkeypatch.setattr(cache.SlotCache, "aim", wrong)
     task = questionnaire(num_turns=6, order="shuffled")
     expected = teacher_forced(agent_of(task), MODEL)
-    assert not np.allclose(played(agent_of(task)), expected, rtol=0, atol=10 * CLOSE)
+    try:
+        noticed = not np.allclose(played(agent_of(task)), expected, rtol=0, atol=10 * CLOSE)
+    except OutsideError:  # what lies where nothing was written may be no number at all
+        noticed = True
+    assert noticed
 
 
 def test_an_interrupted_call_leaves_no_half_truth(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -558,12 +563,12 @@ def test_the_benchmark_runs(
     told = capsys.readouterr().out
     assert "generate(), one token" in told
     # The embedded model as it is shipped: its weights in blocks, and its tokenizer.
-    shipped = load_model(llm_folder("agents/models/micro"), device="cpu")
+    shipped = load_model(find_folder("agents/models/micro"), device="cpu")
     weights = sum(weight.numel() for weight in shipped.model.layers.parameters())
     assert f"micro: {weights / 1e6:.1f} M weights in blocks" in told
-    chats = bench_llm.made_of("micro", [])
+    chats = bench_llm.config_and_tokenizer("micro", [])
     assert chats[0].intermediate_size == shipped.config.intermediate_size
-    assert chats[1].get_vocab() == load_tokenizer(llm_folder("agents/models/micro")).get_vocab()
+    assert chats[1].get_vocab() == load_tokenizer(find_folder("agents/models/micro")).get_vocab()
     capsys.readouterr()
     assert "tokens in all transcripts" in told
     if not torch.cuda.is_available():

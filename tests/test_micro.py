@@ -32,10 +32,10 @@ from acquaint_gym.train.embedded.corpus import (
     SoftTarget,
     Stage,
     about,
-    compared,
     encode,
-    recalled,
-    stated,
+    write_comparison,
+    write_profile,
+    write_recall,
 )
 
 SHIPPED = ROOT / "agents/models/micro"
@@ -65,7 +65,7 @@ def dialogue(short: Path) -> Dialogue:
     return Dialogue(load_tokenizer(str(short)), "short")
 
 
-def drawn(writer: object = stated, seed: int = 0, **arguments: object) -> Document:
+def drawn(writer: object = write_profile, seed: int = 0, **arguments: object) -> Document:
     return writer(np.random.default_rng(seed), Stage(varied=0), **arguments)  # type: ignore[operator]
 
 
@@ -124,7 +124,7 @@ def test_nothing_has_to_be_inferred() -> None:
     """Where no profile is stated, only what was said is asked back, and answers mean nothing."""
     task, answers = task_of(QUESTIONNAIRE), []
     for seed in range(40):
-        document = drawn(recalled, seed)
+        document = drawn(write_recall, seed)
         assert "very low" not in str(document.messages)
         questions = [m["content"] for m in document.messages if m["role"] == "user"]
         whole = "\n".join(questions)
@@ -142,7 +142,7 @@ def test_nothing_has_to_be_inferred() -> None:
                 assert task.categories[answers[-1]] == told
     assert np.bincount(answers, minlength=5).min() > len(answers) / 10
     for name, (write, _) in GROUPS.items():
-        if write not in (recalled, compared, about):
+        if write not in (write_recall, write_comparison, about):
             texts = write(np.random.default_rng(0), Stage()).messages
             assert "This is known about the person:" in texts[1]["content"], name
 

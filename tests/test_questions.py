@@ -15,7 +15,7 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.metrics.base import correlation, moments
 from acquaint_gym.eval.metrics.interview import by_trait
 from acquaint_gym.eval.metrics.stats import Estimate, interval
-from acquaint_gym.eval.questions import main, needed
+from acquaint_gym.eval.questions import main, questions_until
 from acquaint_gym.eval.rollout import rollout
 
 INTERVIEW = "acquaint/Interview-v0"
@@ -75,10 +75,10 @@ def test_traits_one_by_one():
 
 def test_needed_by_hand():
     scores = {"slow": curve(-7.0, -6.0, -5.0, -4.0), "quick": curve(-6.0, -4.5, -4.0, -3.0)}
-    assert needed(scores, -8.0, ("slow", 4), 1.0) == {"slow": 4, "quick": 3}
+    assert questions_until(scores, -8.0, ("slow", 4), 1.0) == {"slow": 4, "quick": 3}
     # Three quarters of a gain of 4 is a score of -5.
-    assert needed(scores, -8.0, ("slow", 4), 0.75) == {"slow": 3, "quick": 2}
-    assert needed(scores, -8.0, ("quick", 4), 1.0) == {"slow": None, "quick": 4}
+    assert questions_until(scores, -8.0, ("slow", 4), 0.75) == {"slow": 3, "quick": 2}
+    assert questions_until(scores, -8.0, ("quick", 4), 1.0) == {"slow": None, "quick": 4}
 
 
 def test_tables_and_report(tmp_path, capsys):

@@ -17,7 +17,7 @@ from acquaint_gym.envs.users.response_models import (
     ResponseModel,
     TableModel,
     graded_response,
-    reverse_keyed,
+    reverse_key,
 )
 
 LAWS = settings(derandomize=True, deadline=None, max_examples=100)
@@ -118,19 +118,19 @@ def test_golden_rows_of_the_study():
 @given(st.integers(2, 9), st.data())
 def test_reverse_keying_mirrors_and_is_its_own_inverse(categories, data):
     answers = np.array(data.draw(st.lists(st.integers(0, categories - 1), min_size=1)))
-    assert_array_equal(reverse_keyed(answers, np.int64(1), categories), answers)
-    turned = reverse_keyed(answers, np.int64(-1), categories)
+    assert_array_equal(reverse_key(answers, np.int64(1), categories), answers)
+    turned = reverse_key(answers, np.int64(-1), categories)
     assert_array_equal(turned, [categories - 1 - answer for answer in answers])
-    assert_array_equal(reverse_keyed(turned, np.int64(-1), categories), answers)
+    assert_array_equal(reverse_key(turned, np.int64(-1), categories), answers)
 
 
 @pytest.mark.parametrize("name", BANKS)
 def test_keyed_responses_of_a_bank_turn_exactly_the_reverse_keyed_items(name):
     bank = ItemBank.load(name)
     lowest = np.zeros((3, bank.num_items), dtype=np.int64)
-    keyed = bank.keyed(lowest)
+    keyed = bank.apply_keying(lowest)
     assert_array_equal(keyed[1], np.where(bank.keying > 0, 0, bank.num_categories - 1))
-    assert_array_equal(bank.keyed(keyed), lowest)
+    assert_array_equal(bank.apply_keying(keyed), lowest)
 
 
 def test_the_raw_table_of_a_reverse_keyed_item_is_the_mirror():

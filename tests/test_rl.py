@@ -454,7 +454,7 @@ def test_shipped_recipes_make_the_shipped_agents(name, tmp_path, monkeypatch):
     recipe = RLRecipe.parse(yaml.safe_load((ROOT / config).read_text()), config)
     assert (recipe.env, recipe.out) == (SHIPPED[name], arguments["path"])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("acquaint_gym.agents.networks.policy.ROOT", tmp_path)
+    monkeypatch.setattr("acquaint_gym.envs.files.SHIPPED", tmp_path)
     task, _ = people(recipe.env, 1, **recipe.settings)
     with pytest.raises(ValueError, match=r"There is no policy in .* make it with: python -m train"):
         PolicyAgent(task, **arguments)

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats as scipy_stats
 
 from acquaint_gym.envs.users.response_models import Floats
-from acquaint_gym.eval.metrics.stats import interval, paired
+from acquaint_gym.eval.metrics.stats import interval, paired_difference
 
 NAN = np.nan
 FIELDS = ("mean", "low", "high", "users", "failed")
@@ -137,7 +137,7 @@ def test_shapes_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match=r"shape \(5, 2\)"):
         interval(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="row n must be the same person"):
-        paired(np.zeros((5, 1)), np.zeros((4, 1)))
+        paired_difference(np.zeros((5, 1)), np.zeros((4, 1)))
 
 
 samples = arrays(np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements=st.floats(1, 9))
@@ -147,7 +147,7 @@ samples = arrays(np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements
 @given(samples)
 def test_nobody_differs_from_themselves(sample):
     for statistics, combine in ((sample[:, :1], None), (sample, ratio)):
-        same = paired(statistics, statistics, combine, resamples=50)
+        same = paired_difference(statistics, statistics, combine, resamples=50)
         assert_array_equal([same.mean, same.low, same.high], [0, 0, 0])
 
 
@@ -163,11 +163,11 @@ def test_paired_differences():
     person = rng.normal(size=(40, 1))
     a, b = person + 0.5 + rng.normal(0, 0.1, (40, 1)), person + rng.normal(0, 0.1, (40, 1))
     expected = scipy_stats.ttest_rel(a[:, 0], b[:, 0]).confidence_interval()
-    estimate = paired(a, b)
+    estimate = paired_difference(a, b)
     assert_allclose([estimate.low, estimate.high], [expected.low, expected.high])
-    swapped = paired(b, a)
+    swapped = paired_difference(b, a)
     assert_allclose([swapped.mean, swapped.low], [-estimate.mean, -estimate.high])
-    bootstrapped = paired(a, b, identity, resamples=5000)
+    bootstrapped = paired_difference(a, b, identity, resamples=5000)
     assert_allclose(bootstrapped.mean, estimate.mean)
     assert_allclose([bootstrapped.low, bootstrapped.high], [estimate.low, estimate.high], rtol=0.03)
 
@@ -175,7 +175,7 @@ def test_paired_differences():
 @pytest.mark.parametrize("combine", [None, identity])
 def test_a_pair_needs_both_sides(combine):
     a, b = np.array([[1.0], [2], [NAN], [4]]), np.array([[0.0], [NAN], [3], [1]])
-    estimate = paired(a, b, combine)
+    estimate = paired_difference(a, b, combine)
     assert (estimate.mean, estimate.users, estimate.failed) == (2, 2, 2)
 
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import t as student
 
 from acquaint_gym.envs.users.quirks import Quirks
-from acquaint_gym.eval.metrics.stats import paired
+from acquaint_gym.eval.metrics.stats import paired_difference
 from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.stress import rows_of
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
@@ -153,7 +153,7 @@ def test_the_interval_is_that_of_eval_stats():
     without, quirky = (played(seed, np.full(8, 5)) for seed in (3, 4))
     rows = {row["metric"]: row for row in rows_of(without, quirky)}
     hit = [(t.actions == t.answers).mean(axis=1, keepdims=True) for t in (without, quirky)]
-    estimate = paired(hit[0], hit[1])
+    estimate = paired_difference(hit[0], hit[1])
     assert numbers(rows["accuracy_loss"]) == [estimate.mean, estimate.low, estimate.high]
 
 

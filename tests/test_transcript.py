@@ -125,7 +125,8 @@ def test_arrays_are_copied_on_the_way_in_and_seen_through_on_the_way_out():
 
 
 # What observations are called, as `OBSERVED.items()`.
-OBSERVED = r"(observ\w*|shown|seen|told|past|transcripts?)(\(.*\))?\.items\(\)$"
+NAMES = r"(observ\w*|shown|seen|told|past|transcripts?)"
+OBSERVED = NAMES + r"(\(.*\))?\.items\(\)$"
 
 
 def made_by_hand(module: ast.Module) -> list[int]:
@@ -134,6 +135,9 @@ def made_by_hand(module: ast.Module) -> list[int]:
     for node in ast.walk(module):
         if isinstance(node, ast.Dict):
             keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            spread = [v for k, v in zip(node.keys, node.values, strict=True) if k is None]
+            if any(re.fullmatch(NAMES, ast.unparse(value)) for value in spread):
+                lines.append(node.lineno)
             if "turn" in keys and keys & {"stimuli", "answers", "actions"}:
                 lines.append(node.lineno)
         elif isinstance(node, ast.DictComp):
@@ -154,6 +158,7 @@ MAY_CUT = {
     "envs/transcript.py",
     "envs/gym_env.py",
     "train/sb3/env.py",
+    "tests/broken.py",
     "tests/test_rl.py",
     "tests/test_transcript.py",
 }
@@ -179,6 +184,7 @@ def test_no_transcript_is_made_or_cut_by_hand():
         'seen = {"turn": turn, "stimuli": stimuli}',
         'seen = {"turn": turn, "answers": answers, **more}',
         "one = {key: value[row] for key, value in observation.items()}",
+        'seen = {**observation, "answers": hidden}',
         "one = {k: v[row : row + 1] for k, v in shown.items()}",
         "one = {key: part[None] for key, part in told.items()}",
         "one = {key: value[rows].copy() for key, value in shown.items()}",

@@ -32,7 +32,7 @@ from acquaint_gym.envs.console import program, screen
 from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
 from acquaint_gym.eval.runs.evaluation import People, Player, plan
 from acquaint_gym.eval.runs.store import Run
-from acquaint_gym.eval.speed.llm import EMBEDDED, made_of, random_llama
+from acquaint_gym.eval.speed.llm import EMBEDDED, config_and_tokenizer, random_llama
 from acquaint_gym.train.lm.base_models import quiet, with_adapter
 from acquaint_gym.train.lm.batches import Collator, Examples, Group
 from acquaint_gym.train.lm.examples import training_examples
@@ -77,11 +77,13 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
     Raises:
         ValueError: an unknown architecture, or one that this machine is too slow for.
     """
-    source = recorded(steps * batch_size, turns)
+    source = record_source(steps * batch_size, turns)
     transcript = transcripts(source)
     rows = range(transcript.num_people)
     chats = [source.task.prompt(transcript.person(row)) for row in rows]
-    config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
+    config, tokenizer = config_and_tokenizer(
+        arch, [message["content"] for chat in chats for message in chat]
+    )
     groups = [[one] for one in training_examples(source, Dialogue(tokenizer, arch))]
     base = random_llama(arch, config)
     weights = base.num_parameters()
@@ -118,7 +120,7 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
     return table
 
 
-def recorded(people: int, turns: int) -> TraceSource:
+def record_source(people: int, turns: int) -> TraceSource:
     """Conversations of a random agent with training people, and what the teacher thinks of them."""
     (evaluation,) = plan(ENV, ["random"], People("train", 0, None), {"num_turns": turns})
     player = Player(evaluation)

@@ -171,7 +171,7 @@ def _provenance(options: argparse.Namespace, people: common.Respondents, fit: Ba
         f"Method: marginal maximum likelihood by EM, {options.nodes} equally spaced nodes on "
         f"[-6, 6]; standard errors (se_) from the outer product of respondents' scores.",
         f"Log-likelihood, nats: {'; '.join(likelihoods)}.",
-        common.made_by(MODULE, options, people, "nodes", "tolerance"),
+        common.provenance_line(MODULE, options, people, "nodes", "tolerance"),
     ]
 
 
@@ -194,7 +194,7 @@ def _summary(bank: ItemBank, fit: BankFit) -> Table:
 def _run(options: argparse.Namespace, people: common.Respondents, console: Console) -> None:
     """Fits, writes and shows."""
     bank, raw = people.bank, people.answers
-    responses = np.where(raw == MISSING, MISSING, bank.keyed(raw))
+    responses = np.where(raw == MISSING, MISSING, bank.apply_keying(raw))
     with Progress(console=console, transient=True) as progress:
         fit = fit_bank(
             responses,

@@ -62,7 +62,7 @@ def _provenance(options: argparse.Namespace, people: common.Respondents, result:
         f"Method: multidimensional nominal model, places of the classes fixed, weights by EM, "
         f"{options.iterations} iterations a round.",
         result,
-        common.made_by(MODULE, options, people, *settings),
+        common.provenance_line(MODULE, options, people, *settings),
     ]
 
 

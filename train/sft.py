@@ -56,7 +56,7 @@ def plan(recipe: Sft, fresh: bool, console: Console) -> Plan:
     if recipe.target == "user":
         check_answers(session.sources)
     rows = [
-        labelled(example, recipe.target)
+        mark_labels(example, recipe.target)
         for source in session.sources
         for example in training_examples(source, session.dialogue)
     ]
@@ -70,7 +70,7 @@ def plan(recipe: Sft, fresh: bool, console: Console) -> Plan:
     )
 
 
-def labelled(example: TrainingExample, target: str) -> dict[str, list[int]]:
+def mark_labels(example: TrainingExample, target: str) -> dict[str, list[int]]:
     """`input_ids` and `labels` of a conversation, `IGNORED` where no token of a reply is due.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.files import digest
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.transcript import Transcript
@@ -43,7 +43,7 @@ class TraceSource:
             return trace.action_probs, trace.actions
         return trace.teacher_probs, trace.teacher_actions
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What an adapter or a network says of the traces it learned from."""
         config = self.run.config
         arguments = {**config["env_spec"], **config["env_settings"]}
@@ -61,8 +61,7 @@ class TraceSource:
     def digest(self) -> str:
         """Digest of what was recorded, however it is cut into files."""
         columns = (self.run.trace.person, self.run.trace.actions, *self.target)
-        parts = b"".join(np.ascontiguousarray(column).tobytes() for column in columns)
-        return hashlib.sha256(parts).hexdigest()[:16]
+        return digest(np.ascontiguousarray(column).tobytes() for column in columns)
 
 
 def load_sources(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.posterior import Belief
-from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, joined
+from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, join_blocks
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
@@ -80,7 +80,7 @@ class Interviewer(Agent):
             reported.append(marginals)
             chosen.append(ask)
         action = np.concatenate(chosen)
-        return Decision(action, np.eye(legal.shape[1])[action], joined(reported))
+        return Decision(action, np.eye(legal.shape[1])[action], join_blocks(reported))
 
     def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: the marginal posterior of each trait."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.core import Context, UserTask
+from acquaint_gym.envs.files import digest
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.fast_draws import PersonStreams
@@ -148,12 +149,12 @@ def fixed_prompts(task: UserTask) -> list[Messages]:
 
 def prompt_digest(task: UserTask) -> str:
     """Digest of how a task writes its prompts."""
-    return _short(json.dumps(fixed_prompts(task)).encode())
+    return digest([json.dumps(fixed_prompts(task)).encode()])
 
 
 def token_digest(task: UserTask, dialogue: Dialogue) -> str:
     """Digest of how a tokenizer and its chat template write a task's prompts."""
-    return _short(json.dumps([dialogue.encode(m).ids for m in fixed_prompts(task)]).encode())
+    return digest([json.dumps([dialogue.encode(m).ids for m in fixed_prompts(task)]).encode()])
 
 
 def weights_digest(model: str, revision: str | None = None, block: int = 2**16) -> str:
@@ -171,15 +172,17 @@ def weights_digest(model: str, revision: str | None = None, block: int = 2**16) 
     files = sorted(folder.glob("model*.safetensors"))
     if not files:
         raise ValueError(f"{model}: no model*.safetensors in {folder}.")
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}\n".encode())
-        with file.open("rb") as content:
-            for start in np.linspace(0, max(0, size - block), _BLOCKS).astype(np.int64):
-                content.seek(int(start))
-                digest.update(content.read(block))
-    return digest.hexdigest()[:16]
+    return digest(part for file in files for part in _samples(file, block))
+
+
+def _samples(file: Path, block: int) -> Iterator[bytes]:
+    """Name and size of a file, and blocks of it, evenly spread."""
+    size = file.stat().st_size
+    yield f"{file.name} {size}\n".encode()
+    with file.open("rb") as content:
+        for start in np.linspace(0, max(0, size - block), _BLOCKS).astype(np.int64):
+            content.seek(int(start))
+            yield content.read(block)
 
 
 def config_digest(model: str, revision: str | None = None) -> str:
@@ -191,7 +194,7 @@ def config_digest(model: str, revision: str | None = None) -> str:
     file = _on_disk(model, revision) / "config.json"
     if not file.is_file():
         raise ValueError(f"{model}: no config.json in {file.parent}.")
-    return _short(json.dumps(_architecture(_json(file)), sort_keys=True).encode())
+    return digest([json.dumps(_architecture(_json(file)), sort_keys=True).encode()])
 
 
 def _architecture(config: Any) -> Any:
@@ -221,22 +224,18 @@ def _on_disk(model: str, revision: str | None) -> Path:
         raise ValueError(f"{model}: not on this disk ({error}).") from error
 
 
-def _short(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
 def _transcripts(task: UserTask) -> Transcript:
     """Finished transcripts of made-up people who give each answer in turn."""
     uniform = PersonStreams(0, "prompts", task.num_uniforms).uniform(np.arange(_PEOPLE))
     stimuli = task.separate_splits(task.draw_stimuli(uniform)[:, : task.num_turns], "train")
     actions = _pattern(task.num_turns, 1, len(task.actions))
     answers = _pattern(task.num_turns, 2, 2 if task.binary_feedback else len(task.categories))
-    context = None if task.context is None else _known(task.context)
+    context = None if task.context is None else _describe_context(task.context)
     turn = np.full(_PEOPLE, task.num_turns)
     return Transcript.of(turn, stimuli, actions, answers, context=context)
 
 
-def _known(context: Context) -> Any:
+def _describe_context(context: Context) -> Any:
     """`[P, C * (S' + 1)]` the beginning of another task with the same made-up people."""
     transcripts = _transcripts(context.task)
     return context.pack(transcripts.stimuli, transcripts["answers"].astype(np.int64))

@@ -12,10 +12,10 @@ from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.scorer import ScorerClass
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.names import resolve
 
 # Where the folders lie that this project ships, e.g. agents/models/micro.
-ROOT = Path(__file__).parent.parent.parent
 
 
 class LLMAgent(ChoiceAgent):
@@ -52,9 +52,9 @@ class LLMAgent(ChoiceAgent):
         scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
         scorer_options: Mapping[str, Any] | None = None,
     ) -> None:
-        model = folder(model)
+        model = find_folder(model)
         if adapter is not None:
-            adapter = folder(adapter)
+            adapter = find_folder(adapter)
             if made_by and not Path(adapter).is_dir():
                 raise ValueError(f"There is no adapter {adapter!r} yet; make it with: {made_by}")
         build: ScorerClass = resolve(scorer, "Scorer")
@@ -82,8 +82,3 @@ class LLMAgent(ChoiceAgent):
         check_adapter(adapter or model, model, revision, dialogue)
         loaded = build(**arguments)
         super().__init__(task, dialogue, loaded, probe)
-
-
-def folder(name: str) -> str:
-    """A folder as named, or else the one of that name that is shipped; a hub id as it is."""
-    return str(ROOT / name) if not Path(name).is_dir() and (ROOT / name).is_dir() else name

@@ -10,8 +10,8 @@ from scipy.special import softmax
 
 from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.probe import PROBES, ended
-from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids, checked_scores
+from acquaint_gym.agents.llm.probe import PROBES
+from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids, check_scores
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
@@ -64,16 +64,16 @@ class ChoiceAgent(Agent):
         self, observation: Transcript, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
     ) -> Floats:
         """`[B, A]` log-probabilities of the replies, -inf where illegal; see `conversations`."""
-        scores = checked_scores(self.scorer, self.conversations(observation, more), self.replies)
+        scores = check_scores(self.scorer, self.conversations(observation, more), self.replies)
         return np.where(legal, scores, -np.inf)
 
     def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: what the probe reports; None without one."""
         if self._probe is None:
             return None
-        replies, past = self.dialogue.replies(self._probe.replies), ended(observation)
+        replies, past = self.dialogue.replies(self._probe.replies), observation.between_turns()
         scores = [
-            checked_scores(
+            check_scores(
                 self.scorer, self.conversations(past, [question] * past.num_people), replies
             )
             for question in self._probe.questions

@@ -18,7 +18,7 @@ from acquaint_gym.agents.llm.cache import SlotCache
 from acquaint_gym.agents.llm.dialogue import common
 from acquaint_gym.agents.llm.scorer import Ids
 from acquaint_gym.agents.llm.slots import align, common_prefix
-from acquaint_gym.agents.llm.tokenizer import DAMAGED, located, not_loaded
+from acquaint_gym.agents.llm.tokenizer import DAMAGED, load_arguments, load_error
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.response_models import Floats
 
@@ -95,10 +95,10 @@ def load_stored(model: str, revision: str | None, **settings: Any) -> Any:
     try:
         with _without_bar():
             return auto.from_pretrained(
-                model, use_safetensors=True, **located(model, revision), **settings
+                model, use_safetensors=True, **load_arguments(model, revision), **settings
             )
     except DAMAGED as error:
-        raise not_loaded(model, error) from error
+        raise load_error(model, error) from error
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 # Steps of the projection, after which a belief of five levels is within 0.02 of the nearest.
@@ -90,14 +89,6 @@ PROBES: dict[str, type[LevelsProbe] | type[ItemsProbe]] = {
     "levels": LevelsProbe,
     "items": ItemsProbe,
 }
-
-
-def ended(observation: Transcript) -> Transcript:
-    """The transcripts as if nothing more were asked: there, between two turns, a probe asks."""
-    stimuli = observation.stimuli.copy()
-    later = np.arange(stimuli.shape[1]) >= observation["turn"]
-    stimuli[later] = -1
-    return Transcript({**observation, "stimuli": stimuli.reshape(len(stimuli), -1)})
 
 
 def _grid(task: UserTask) -> Floats:

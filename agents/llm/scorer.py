@@ -79,7 +79,7 @@ class ScorerClass(Protocol):
         """
 
 
-def checked_scores(
+def check_scores(
     scorer: ChoiceScorer, conversations: Sequence[Ids], replies: Sequence[Ids]
 ) -> Floats:
     """`[B, A]` what a scorer gives, if it keeps what `ChoiceScorer` promises.

@@ -34,17 +34,17 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
         ValueError: there is none, it is damaged, or its hub cannot be reached.
     """
     try:
-        return AutoTokenizer.from_pretrained(model, **located(model, revision))
+        return AutoTokenizer.from_pretrained(model, **load_arguments(model, revision))
     except DAMAGED as error:
-        raise not_loaded(model, error) from error
+        raise load_error(model, error) from error
 
 
-def located(model: str, revision: str | None) -> dict[str, Any]:
+def load_arguments(model: str, revision: str | None) -> dict[str, Any]:
     """Arguments of `from_pretrained` that say where a model's files are."""
     return {"revision": revision, "local_files_only": _out_of_reach(model)}
 
 
-def not_loaded(model: str, error: Exception) -> ValueError:
+def load_error(model: str, error: Exception) -> ValueError:
     """The error to raise where a model's files are not there or damaged, in one line."""
     reason = " ".join(str(error).split())
     return ValueError(

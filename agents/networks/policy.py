@@ -10,11 +10,11 @@ from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.agents.networks.policy_net import PolicyNet, read_policy
 from acquaint_gym.envs.core import UserTask, best
+from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 # Where the folders lie that this project ships.
-ROOT = Path(__file__).parent.parent.parent
 
 
 class PolicyAgent(Agent):
@@ -36,8 +36,7 @@ class PolicyAgent(Agent):
         self, task: UserTask, path: str, made_by: str = "python -m train.rl --help"
     ) -> None:
         super().__init__(task)
-        folder = ROOT / path if not Path(path).is_dir() and (ROOT / path).is_dir() else Path(path)
-        card, weights = read_policy(folder, task, made_by)
+        card, weights = read_policy(Path(find_folder(path)), task, made_by)
         self._view = make_features(card["view"], task)
         self._net = PolicyNet(weights, card["activation"])
         self._greedy: float | None = card["greedy"]

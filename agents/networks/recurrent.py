@@ -132,7 +132,7 @@ class Network(nn.Module):
 
     def follow(self, events: Tensor, state: Tensor) -> Tensor:
         """`[B, t, W]` the memory after each of `[B, t, S + 1]` events, which was `[B, W]`."""
-        written = self._written(events)
+        written = self._write_value(events)
         if self.memory is None:
             return state[:, None] + written.cumsum(1)
         after: Tensor = self.memory(self.drop(written), state[None].contiguous())[0]
@@ -143,7 +143,7 @@ class Network(nn.Module):
         if self.memory is None:  # of few turns this is faster than of all
             past = (torch.arange(events.shape[1]) < turn[..., None]).to(self.start.dtype)
             if not self.items:
-                return self.start + past @ self._written(events)
+                return self.start + past @ self._write_value(events)
             code = self._code(events)[:, None].expand(past.shape)
             count = past.new_zeros(*turn.shape, self.items * self.outcomes)
             return self.start + count.scatter_add(2, code, past) @ self._vectors()
@@ -151,7 +151,7 @@ class Network(nn.Module):
         every = torch.cat([begin[:, None], self.follow(events, begin)], dim=1)
         return every.gather(1, turn[..., None].expand(-1, -1, every.shape[2]))
 
-    def _written(self, events: Tensor) -> Tensor:
+    def _write_value(self, events: Tensor) -> Tensor:
         """`[B, t, W]` events as vectors."""
         if self.items:
             return nn.functional.embedding(self._code(events), self._vectors())

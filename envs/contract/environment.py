@@ -15,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from acquaint_gym.envs.contract.play import batch, choose, generator, meet, pickled, scalar
+from acquaint_gym.envs.contract.play import batch, choose, generator, meet, scalar, to_pickle
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv
 
@@ -197,7 +197,7 @@ def check_pickle(env_id: str, **settings: Any) -> None:
     env = scalar(env_id, **settings)
     env.reset(seed=4)
     _episode(env, turns=int(env.users.length[0]) // 2, seed=4)
-    copy = pickle.loads(pickled(env, f"{env_id}: the environment"))
+    copy = pickle.loads(to_pickle(env, f"{env_id}: the environment"))
     assert data_equivalence(_episode(copy), _episode(env), exact=True), (
         f"{env_id}: a pickled copy continues otherwise; let attributes survive pickling."
     )

@@ -135,7 +135,7 @@ def twins(
     return env, other, first, second
 
 
-def pickled(thing: object, owner: str) -> bytes:
+def to_pickle(thing: object, owner: str) -> bytes:
     """A pickle of something.
 
     Raises:

@@ -15,9 +15,9 @@ from acquaint_gym.envs.contract.play import (
     choose,
     generator,
     meet,
-    pickled,
     prompts_of,
     scalar,
+    to_pickle,
     watch,
 )
 from acquaint_gym.envs.core import PROBABILITY_FLOOR, UserTask
@@ -228,9 +228,9 @@ def check_stateless(env_id: str, **settings: Any) -> None:
     """A task keeps nothing about the people it has served."""
     env = batch(env_id, 3, **settings)
     watch(env, meet(env))  # whatever is computed once and for all is there afterwards
-    before = pickled(vars(env.task), "The task")
+    before = to_pickle(vars(env.task), "The task")
     moments = watch(env, meet(env, first=3))
-    assert pickled(vars(env.task), "The task") == before, (
+    assert to_pickle(vars(env.task), "The task") == before, (
         f"{env_id}: the task's attributes changed while it served people. Set them in the "
         "constructor only; what concerns a person belongs into stimuli and answers."
     )

@@ -93,10 +93,12 @@ class TranscriptPosterior:
 
     def marginals(self, observation: Transcript) -> Floats | None:
         """`[B, F, L]` belief about each trait; None where levels are unordered."""
-        return joined([self.posterior.marginals(belief) for _, belief in self.after(observation)])
+        return join_blocks(
+            [self.posterior.marginals(belief) for _, belief in self.after(observation)]
+        )
 
 
-def joined(blocks: list[Floats | None]) -> Floats | None:
+def join_blocks(blocks: list[Floats | None]) -> Floats | None:
     """The blocks' beliefs as one, None where the hypotheses have no ordered levels."""
     known = [block for block in blocks if block is not None]
     return np.concatenate(known) if known else None

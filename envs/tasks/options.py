@@ -97,7 +97,7 @@ class OptionsTask(UserTask):
             return super().feature(name, stimulus)
         return stimulus.reshape(len(stimulus), self._num_options, -1)[..., names.index(name)]
 
-    def described(self, values: list[str]) -> str:
+    def describe(self, values: list[str]) -> str:
         """An option in words, from the text of each feature's value."""
         pairs = zip(self._features, values, strict=True)
         return ", ".join(f"{feature.name} {text}" for feature, text in pairs)
@@ -122,7 +122,7 @@ class OptionsTask(UserTask):
         steps = np.rint(stimulus.reshape(self._num_options, -1) * self._steps).astype(int)
         texts = ([f.texts[n] for f, n in zip(self._features, row, strict=True)] for row in steps)
         pairs = zip(self.action_names, texts, strict=True)
-        return [f"{label}: {self.described(values)}" for label, values in pairs]
+        return [f"{label}: {self.describe(values)}" for label, values in pairs]
 
     def feedback_text(self, feedback: int) -> str:
         """See `UserTask.feedback_text`."""

@@ -127,7 +127,7 @@ class ShopChoice(OptionsTask):
             "a pattern and two more. Infer them as you go, and pick the shirt that has most.",
         )
 
-    def described(self, values: list[str]) -> str:
-        """See `OptionsTask.described`: a title."""
+    def describe(self, values: list[str]) -> str:
+        """See `OptionsTask.describe`: a title."""
         colour, pattern, *attributes = values
         return ", ".join([f"{colour} {pattern} shirt", *filter(None, attributes)])

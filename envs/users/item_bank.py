@@ -9,7 +9,7 @@ import numpy as np
 
 from acquaint_gym.envs.data import FOLDER, available, numbers, read_table
 from acquaint_gym.envs.names import closest
-from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response, reverse_keyed
+from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response, reverse_key
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class ItemBank:
         """K, the number of response categories."""
         return len(self.labels)
 
-    def keyed(self, responses: Ints) -> Ints:
+    def apply_keying(self, responses: Ints) -> Ints:
         """Raw zero-based responses `[..., I]` -> keyed ones, and back (it is its own inverse)."""
-        return reverse_keyed(responses, self.keying, self.num_categories)
+        return reverse_key(responses, self.keying, self.num_categories)
 
     def response_table(self, grid: Floats, parameters: GradedParameters) -> Floats:
         """p(raw response | theta) of every item under the graded response model.
@@ -65,7 +65,7 @@ class ItemBank:
             `[I, L, K]` probabilities of the raw (not keyed) categories; rows sum to one.
         """
         keyed = graded_response(grid, parameters.discrimination, parameters.thresholds)
-        order = reverse_keyed(
+        order = reverse_key(
             np.arange(self.num_categories), self.keying[:, None], self.num_categories
         )
         return np.take_along_axis(keyed, order[:, None, :], axis=-1)

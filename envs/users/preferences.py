@@ -53,13 +53,13 @@ class WeighedOptions(ResponseModel):
         """`[..., F']` weight of each feature to people of levels `[..., F]`."""
         return WEIGHTS[levels]
 
-    def coded(self, stimulus: Floats) -> Floats:
+    def encode(self, stimulus: Floats) -> Floats:
         """`[..., N, F']` the features that are weighed, of the options in stimuli `[..., S]`."""
         return stimulus.reshape(*stimulus.shape[:-1], self._options, -1).astype(np.float64)
 
     def utilities(self, weights: Floats, stimulus: Floats) -> Floats:
         """`[..., N]` utility of each option to people with weights `[..., F']`."""
-        return np.einsum("...nf,...f->...n", self.coded(stimulus), weights)
+        return np.einsum("...nf,...f->...n", self.encode(stimulus), weights)
 
     def probs(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.probs`."""
@@ -114,7 +114,7 @@ class WeighedOptions(ResponseModel):
 
     def _likelihoods(self, weights: Floats, stimulus: Floats) -> Floats:
         """`[n, N, P]` choice probabilities of people with weights `[P, F']` at `[n, S]`."""
-        options = self.coded(stimulus).reshape(-1, weights.shape[1])
+        options = self.encode(stimulus).reshape(-1, weights.shape[1])
         # In place: there are many, and fresh memory costs more than what is done with it.
         likelihoods = (options @ weights.T).reshape(len(stimulus), self._options, -1)
         best = likelihoods.max(axis=1)
@@ -218,9 +218,9 @@ class WantedOptions(WeighedOptions):
         """See `WeighedOptions.weights`; a person's only level is their type."""
         return self._weights[levels[..., 0]]
 
-    def coded(self, stimulus: Floats) -> Floats:
-        """See `WeighedOptions.coded`: one number for every value of a feature, 1 for its own."""
-        steps = np.rint(super().coded(stimulus) * (self._values - 1)).astype(np.int64)
+    def encode(self, stimulus: Floats) -> Floats:
+        """See `WeighedOptions.encode`: one number for every value of a feature, 1 for its own."""
+        steps = np.rint(super().encode(stimulus) * (self._values - 1)).astype(np.int64)
         place = np.cumsum(self._values) - self._values + steps
         codes = np.zeros((*steps.shape[:-1], int(self._values.sum())))
         np.put_along_axis(codes, place, 1.0, axis=-1)

@@ -221,7 +221,7 @@ def _categories(logit: Floats) -> Floats:
     return np.concatenate([below[..., :1], middle, at_least[..., -1:]], axis=-1)
 
 
-def reverse_keyed(category: Ints, keying: Ints, num_categories: int) -> Ints:
+def reverse_key(category: Ints, keying: Ints, num_categories: int) -> Ints:
     """Zero-based raw category <-> zero-based keyed category: K-1-y where keying is -1.
 
     The one place where keying is applied; the map is its own inverse.

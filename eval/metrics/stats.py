@@ -118,7 +118,7 @@ def interval(
     return Estimate(*(column.reshape(middle)[()] for column in columns))
 
 
-def paired(
+def paired_difference(
     statistics_a: Floats,
     statistics_b: Floats,
     combine: Combine | None = None,

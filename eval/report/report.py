@@ -13,7 +13,7 @@ from rich.table import Table
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import metric_named, metrics_of
-from acquaint_gym.eval.metrics.stats import interval, paired
+from acquaint_gym.eval.metrics.stats import interval, paired_difference
 from acquaint_gym.eval.report.tables import (
     DASH,
     curve_rows,
@@ -154,7 +154,9 @@ def build_report(
                     curve = interval(metric.by_turn(trace), metric.combine)
                     report.curves.extend(key | row for row in curve_rows(curve))
                 if teacher in people and agent != teacher:
-                    estimate = paired(statistics[agent], statistics[teacher], metric.combine)
+                    estimate = paired_difference(
+                        statistics[agent], statistics[teacher], metric.combine
+                    )
                     key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
                     report.paired.append(key | numbers(estimate))
         reward = {name: metric_named("reward").statistics(trace) for name, trace in people.items()}

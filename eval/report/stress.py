@@ -13,7 +13,7 @@ from rich.console import Console
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.users.quirks import NONE
 from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
-from acquaint_gym.eval.metrics.stats import Estimate, interval, paired
+from acquaint_gym.eval.metrics.stats import Estimate, interval, paired_difference
 from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table
 from acquaint_gym.eval.trace import Trace
@@ -95,7 +95,7 @@ def rows_of(without: Trace, quirky: Trace) -> list[dict[str, Any]]:
         estimates[name] = interval(after)
         if quirky is not without:
             worse, better = (before, after) if metric.better == "higher" else (after, before)
-            estimates[name + LOSS] = paired(worse, better)
+            estimates[name + LOSS] = paired_difference(worse, better)
     return [{"metric": name} | numbers(estimate) for name, estimate in estimates.items()]
 
 

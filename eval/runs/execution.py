@@ -97,7 +97,7 @@ def run_all(
         }
         for run, first, end in parts:
             bar.advance(rows[run.label], first - end)
-        for run, people in _done(own, options.workers, options.executor):
+        for run, people in _compute(own, options.workers, options.executor):
             bar.advance(rows[run.label], people)
     left = _missing(runs, users, options.batch_size)
     if left:
@@ -120,7 +120,7 @@ def _missing(
     ]
 
 
-def _done(
+def _compute(
     parts: Sequence[tuple[PlannedRun, int, int]], workers: int, executor: str | None
 ) -> Iterator[tuple[PlannedRun, int]]:
     """Meets everybody, here or elsewhere; yields each run with how many people were met."""

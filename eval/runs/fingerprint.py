@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from acquaint_gym.envs.files import locate
+from acquaint_gym.envs.files import digest, locate
 
 # Of this module's own package only the loop decides traces; reports may change freely.
 DECIDING = (
@@ -27,10 +27,7 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 def of_files(paths: Iterable[Path]) -> str:
     """Digest of the names and contents of files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest(path.name.encode() + b"\0" + path.read_bytes() for path in sorted(paths))
 
 
 @cache
@@ -131,7 +128,7 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
             continue
         if path.is_dir():
             parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
-            digests[value] = hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:16]
+            digests[value] = digest([repr(sorted(parts)).encode()])
         else:
             digests[value] = of_files({path, *_beside(path)})
     return digests

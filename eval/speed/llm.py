@@ -20,11 +20,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.envs.transcript import Transcript
@@ -79,7 +79,9 @@ def train_tokenizer(texts: Sequence[str], template: str = TEMPLATE) -> PreTraine
     return tokenizer
 
 
-def made_of(arch: str, texts: Sequence[str]) -> tuple[LlamaConfig, PreTrainedTokenizerFast]:
+def config_and_tokenizer(
+    arch: str, texts: Sequence[str]
+) -> tuple[LlamaConfig, PreTrainedTokenizerFast]:
     """Sizes and tokenizer, the latter trained on these texts where no model brings its own.
 
     Raises:
@@ -87,7 +89,7 @@ def made_of(arch: str, texts: Sequence[str]) -> tuple[LlamaConfig, PreTrainedTok
     """
     if arch == EMBEDDED:
         kept: Any = AutoTokenizer
-        own = folder(FOLDER)
+        own = find_folder(FOLDER)
         return LlamaConfig.from_pretrained(own), kept.from_pretrained(own, padding_side="left")
     if arch not in ARCHS:
         raise ValueError(f"Unknown arch {closest(arch, (EMBEDDED, *ARCHS))}")
@@ -131,16 +133,20 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     users = Simulator(task, "test", 0).draw(np.arange(people))
     last = example_transcripts(task, users, np.full(people, task.num_turns - 1))
     chats = [task.prompt(last.person(row)) for row in range(people)]
-    config, tokenizer = made_of(arch, [message["content"] for chat in chats for message in chat])
+    config, tokenizer = config_and_tokenizer(
+        arch, [message["content"] for chat in chats for message in chat]
+    )
     model = random_llama(arch, config)
     dialogue = Dialogue(tokenizer, arch)
     in_transcripts = sum(len(dialogue.encode(chat).ids) for chat in chats)
     ways: dict[str, Act] = {
-        "keys and values kept": scored(task, dialogue, HuggingFaceScorer(model, batch_size)),
-        "encoded anew each turn": scored(
+        "keys and values kept": step_by_scores(
+            task, dialogue, HuggingFaceScorer(model, batch_size)
+        ),
+        "encoded anew each turn": step_by_scores(
             task, dialogue, HuggingFaceScorer(model, batch_size, cache=False)
         ),
-        "generate(), one token": generated(task, tokenizer, model, batch_size),
+        "generate(), one token": step_by_generation(task, tokenizer, model, batch_size),
     }
     seconds, tokens, memory = np.zeros(len(ways)), np.zeros(len(ways), dtype=np.int64), 0
     on_gpu = model.device.type == "cuda"
@@ -185,7 +191,7 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     return table
 
 
-def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act:
+def step_by_scores(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act:
     """Our agent; an act returns the tokens that it computed."""
     agent = ChoiceAgent(task, dialogue, scorer)
 
@@ -197,7 +203,7 @@ def scored(task: UserTask, dialogue: Dialogue, scorer: HuggingFaceScorer) -> Act
     return act
 
 
-def generated(task: UserTask, tokenizer: Any, model: Any, batch_size: int) -> Act:
+def step_by_generation(task: UserTask, tokenizer: Any, model: Any, batch_size: int) -> Act:
     """The usual loop: chats as text, padded to the left, and one token generated."""
 
     def act(transcripts: Transcript) -> int:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.probe import ItemsProbe, LevelsProbe, Probe, ended
+from acquaint_gym.agents.llm.probe import ItemsProbe, LevelsProbe, Probe
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import environment_spec, make_task
 from acquaint_gym.envs.simulator import Simulator
@@ -99,7 +99,9 @@ class Example(NamedTuple):
     probs: Floats
 
 
-def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any) -> Document:
+def write_profile(
+    rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
+) -> Document:
     """A person of a split with a stated profile, in a task's own format; perhaps a probe."""
     task = _task(env_id, context="traits", **arguments, **_format(rng, stage))
     users = Simulator(task, stage.split, 0).draw(rng.integers(2**40, size=1))
@@ -113,7 +115,9 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
         messages = task.prompt(_transcript(task, whole, turns - 1, users.context[0]).person(0))
         return Document(messages, targets[:turns])
     answered = int(rng.integers(turns + 1))
-    messages = task.prompt(ended(_transcript(task, whole, answered, users.context[0])).person(0))
+    messages = task.prompt(
+        _transcript(task, whole, answered, users.context[0]).between_turns().person(0)
+    )
     bank = task.bank
     if bank is not None and rng.random() < 0.5:
         probe: Probe = ItemsProbe(task)
@@ -127,7 +131,7 @@ def stated(rng: np.random.Generator, stage: Stage, env_id: str, **arguments: Any
     return _with_questions(messages, targets[:answered], questions)
 
 
-def recalled(rng: np.random.Generator, stage: Stage) -> Document:
+def write_recall(rng: np.random.Generator, stage: Stage) -> Document:
     """Answers drawn evenly, in a list or a conversation; then questions what they were."""
     task = _task(QUESTIONNAIRE, **_format(rng, stage))
     assert task.bank is not None
@@ -137,7 +141,7 @@ def recalled(rng: np.random.Generator, stage: Stage) -> Document:
     known = int(rng.integers(2, max(2, stage.turns(task)) + 1))
     listed = (0, known, int(rng.integers(known)))[rng.choice(3, p=(0.6, 0.3, 0.1))]
     rest = [part[listed:] for part in (items[:, None], actions, answers)]
-    messages = task.prompt(ended(_transcript(task, rest, known - listed)).person(0))
+    messages = task.prompt(_transcript(task, rest, known - listed).between_turns().person(0))
     if listed:
         lines = [f"- {task.context_line(items[n : n + 1], answers[n])}\n" for n in range(listed)]
         opening = "This is known about the person:\n" + "".join(lines)
@@ -167,7 +171,7 @@ def about(rng: np.random.Generator, stage: Stage) -> Document:
     return _with_questions([], [], questions)
 
 
-def compared(rng: np.random.Generator, stage: Stage) -> Document:
+def write_comparison(rng: np.random.Generator, stage: Stage) -> Document:
     """Which flight has the lowest or the highest price, duration, ..."""
     task = _task(FLIGHTS, **_format(rng, stage))
     users = Simulator(task, stage.split, 0).draw(rng.integers(2**40, size=1))
@@ -255,7 +259,7 @@ def _with_questions(
 def _questionnaires(rng: np.random.Generator, stage: Stage) -> Document:
     """A questionnaire, mostly in printed order; a short one asks for any items."""
     shuffled = stage.longest < 1 or rng.random() < 0.2
-    return stated(rng, stage, QUESTIONNAIRE, order="shuffled" if shuffled else "fixed")
+    return write_profile(rng, stage, QUESTIONNAIRE, order="shuffled" if shuffled else "fixed")
 
 
 def _flights(rng: np.random.Generator, stage: Stage) -> Document:
@@ -264,12 +268,14 @@ def _flights(rng: np.random.Generator, stage: Stage) -> Document:
     Those of a single trait are not among them: their prompts are the same, and which trait decides
     would have to be inferred.
     """
-    return stated(rng, stage, FLIGHTS, feedback=("accept", "choice")[int(rng.random() < 0.3)])
+    return write_profile(
+        rng, stage, FLIGHTS, feedback=("accept", "choice")[int(rng.random() < 0.3)]
+    )
 
 
 def _triples(rng: np.random.Generator, stage: Stage) -> Document:
     """Forced choices."""
-    return stated(rng, stage, FORCED_CHOICE)
+    return write_profile(rng, stage, FORCED_CHOICE)
 
 
 Writer = Callable[[np.random.Generator, Stage], Document]
@@ -277,9 +283,9 @@ Writer = Callable[[np.random.Generator, Stage], Document]
 GROUPS: dict[str, tuple[Writer, float]] = {
     "questionnaire": (_questionnaires, 0.36),
     "flights": (_flights, 0.26),
-    "compared": (compared, 0.08),
+    "compared": (write_comparison, 0.08),
     "forced choice": (_triples, 0.14),
-    "recalled": (recalled, 0.10),
+    "recalled": (write_recall, 0.10),
     "about": (about, 0.06),
 }
 

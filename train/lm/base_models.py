@@ -16,10 +16,10 @@ from acquaint_gym.agents.llm.adapter import (
     token_digest,
     weights_digest,
 )
-from acquaint_gym.agents.llm.agent import folder
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import load_stored
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
+from acquaint_gym.envs.files import find_folder
 from acquaint_gym.train.recipes.language_model import LanguageModelRecipe
 from acquaint_gym.train.recipes.provenance import provenance
 from acquaint_gym.train.sources import TraceSource
@@ -34,7 +34,7 @@ def load_base(recipe: LanguageModelRecipe) -> tuple[Any, Any]:
         ValueError: it is not there, or damaged.
     """
     settings = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
-    name = folder(recipe.model)
+    name = find_folder(recipe.model)
     tokenizer = load_tokenizer(name, recipe.revision)
     return load_stored(name, recipe.revision, **settings), tokenizer
 
@@ -96,10 +96,10 @@ def adapter_card(
         dialogue: of the base's tokenizer.
         model: the base.
     """
-    where = folder(recipe.model)
+    where = find_folder(recipe.model)
     environments = [
         {
-            **source.described(),
+            **source.describe(),
             "prompts": prompt_digest(source.task),
             "tokens": token_digest(source.task, dialogue),
         }

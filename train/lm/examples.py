@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.probe import LevelsProbe, ended
+from acquaint_gym.agents.llm.probe import LevelsProbe
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.transcript import Transcript
@@ -65,7 +65,7 @@ def belief_examples(
         for number, belief in enumerate(beliefs):
             turn, factor = turns[row, number], factors[row, number]
             one = observation.rows(slice(row, row + 1))
-            past = ended(one.at(np.array([turn]), task))
+            past = one.at(np.array([turn]), task).between_turns()
             messages = task.prompt(past.person(0))
             messages[-1]["content"] += f"\n{probe.questions[factor]}"
             ids, positions = dialogue.encode(messages)

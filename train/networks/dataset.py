@@ -51,17 +51,17 @@ def batch_of(sources: Sequence[TraceSource], rows: Sequence[Ints]) -> Batch:
     )
 
 
-def shuffled(batch: Batch, rng: np.random.Generator) -> Batch:
+def shuffle(batch: Batch, rng: np.random.Generator) -> Batch:
     """The same people, each one's turns in a new order; what did not take place stays last."""
     num, turns = batch.answers.shape
     key = torch.as_tensor(rng.random((num, turns)))
     order = torch.where(torch.arange(turns) < batch.length[:, None], key, 2.0).argsort(1)
 
-    def moved(column: Tensor) -> Tensor:
+    def move(column: Tensor) -> Tensor:
         index = order if column.ndim == 2 else order[..., None].expand(column.shape)
         return column.gather(1, index)
 
-    return Batch._make([*map(moved, batch[:-1]), batch.length])
+    return Batch._make([*map(move, batch[:-1]), batch.length])
 
 
 def loss(network: Network, batch: Batch, at: Tensor, recipe: GruRecipe) -> Tensor:

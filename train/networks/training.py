@@ -25,7 +25,7 @@ from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.eval.runs.evaluation import People
 from acquaint_gym.train.dev_evaluation import DevEvaluator, dev_evaluator
 from acquaint_gym.train.lm.batches import generator
-from acquaint_gym.train.networks.dataset import Batch, batch_of, holdout_split, loss, shuffled
+from acquaint_gym.train.networks.dataset import Batch, batch_of, holdout_split, loss, shuffle
 from acquaint_gym.train.networks.recipe import GruRecipe
 from acquaint_gym.train.recipes.folders import Finished, RunFolder
 from acquaint_gym.train.recipes.provenance import provenance
@@ -141,7 +141,7 @@ class Training:
         self._card = provenance(
             "gru",
             recipe.plain(),
-            [source.described() for source in sources],
+            [source.describe() for source in sources],
             PACKAGES,
             reads=self._networks.form,
             sizes=self._networks.sizes,
@@ -203,7 +203,7 @@ class Training:
         for update, rows in enumerate(np.array_split(order, updates)):
             batch = Batch._make(column[torch.as_tensor(rows)] for column in people)
             if recipe.shuffle and epoch < recipe.epochs - round(recipe.as_asked * recipe.epochs):
-                batch = shuffled(batch, rng)
+                batch = shuffle(batch, rng)
             turns = torch.arange(batch.answers.shape[1]).expand(len(rows), -1)
             if recipe.prefixes is not None:
                 drawn = torch.as_tensor(rng.random((len(rows), recipe.prefixes)))

@@ -83,7 +83,9 @@ def data_lines(chosen: argparse.Namespace, people: Respondents) -> list[str]:
     ]
 
 
-def made_by(module: str, chosen: argparse.Namespace, people: Respondents, *names: str) -> str:
+def provenance_line(
+    module: str, chosen: argparse.Namespace, people: Respondents, *names: str
+) -> str:
     """Provenance line: the date and the command, with the settings of these names."""
     settings = " ".join(f"--{name.replace('_', '-')} {getattr(chosen, name)}" for name in names)
     return (
