@@ -93,6 +93,11 @@ def test_a_scorer_that_is_wrong_is_named(scores, message):
         agent.act(seen(TASK, 1, 2), np.zeros(2))
 
 
+def test_a_scorer_that_cannot_score_is_named():
+    with pytest.raises(OutsideError, match=r"Scorer object has no method score\(\)"):
+        ChoiceAgent(TASK, Words(), object()).act(seen(TASK, 1, 2), np.zeros(2))
+
+
 class Half:
     def __init__(self, population, model):
         self.tolerance = 0.1

@@ -85,10 +85,12 @@ def check_scores(
     """`[B, A]` what a scorer gives, if it keeps what `ChoiceScorer` promises.
 
     Raises:
-        OutsideError: another shape, or numbers that are no log-probabilities.
+        OutsideError: no method `score`, another shape, or numbers that are no log-probabilities.
     """
-    scores = np.asarray(scorer.score(conversations, replies))
     expected, name = (len(conversations), len(replies)), type(scorer).__name__
+    if not hasattr(scorer, "score"):
+        raise OutsideError(f"Scorer {name} has no method score(); see agents.llm.scorer.")
+    scores = np.asarray(scorer.score(conversations, replies))
     if scores.shape != expected:
         raise OutsideError(
             f"Scorer {name} gave {list(scores.shape)}, expected {list(expected)}: a "
