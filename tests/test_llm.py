@@ -455,6 +455,22 @@ def test_weights_are_read_without_a_bar(folder: Path, capfd: pytest.CaptureFixtu
     assert "Loading weights" in capfd.readouterr().err
 
 
+def test_a_model_counts_what_it_reads_and_says_which_weights_it_has(
+    folder: Path, adapter: Path
+) -> None:
+    task = questionnaire()
+    agent, observation = LLMAgent(task, str(folder), str(adapter)), seen(task, 2)
+    agent.act(observation, np.zeros(3))
+    once = agent.usage()["prompt_tokens"]
+    assert once == sum(map(len, agent.conversations(observation)))
+    agent.act(observation, np.zeros(3))
+    assert agent.usage() == {"prompt_tokens": 3 * once}
+    info, alone = agent.model_info(), LLMAgent(task, str(folder)).model_info()
+    assert set(info) - set(alone) == {"adapter", "adapter_weights"}
+    assert info["weights"] == alone["weights"] != info["adapter_weights"]
+    assert (info["model"], info["adapter"]) == (str(folder), str(adapter))
+
+
 def test_a_hub_out_of_reach_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}")

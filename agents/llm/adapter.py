@@ -157,21 +157,24 @@ def token_digest(task: UserTask, dialogue: Dialogue) -> str:
     return digest([json.dumps([dialogue.encode(m).ids for m in fixed_prompts(task)]).encode()])
 
 
-def weights_digest(model: str, revision: str | None = None, block: int = 2**16) -> str:
+def weights_digest(
+    model: str, revision: str | None = None, block: int = 2**16, name: str = "model"
+) -> str:
     """Digest of a model's weights as they lie on disk; of large files 256 blocks.
 
     Args:
         model: a folder, or a hub id that is on this disk.
         revision: of a hub model.
         block: bytes of a block, by default 64 KiB. Digests with other blocks are others.
+        name: how the names of the files begin.
 
     Raises:
         ValueError: there are none.
     """
     folder = _on_disk(model, revision)
-    files = sorted(folder.glob("model*.safetensors"))
+    files = sorted(folder.glob(f"{name}*.safetensors"))
     if not files:
-        raise ValueError(f"{model}: no model*.safetensors in {folder}.")
+        raise ValueError(f"{model}: no {name}*.safetensors in {folder}.")
     return digest(part for file in files for part in _samples(file, block))
 
 
@@ -183,6 +186,26 @@ def _samples(file: Path, block: int) -> Iterator[bytes]:
         for start in np.linspace(0, max(0, size - block), _BLOCKS).astype(np.int64):
             content.seek(int(start))
             yield content.read(block)
+
+
+def model_info(model: str, revision: str | None, adapter: str | None) -> dict[str, str]:
+    """What reports say of a model, see `Agent.model_info`; nothing of weights that are elsewhere.
+
+    Args:
+        model: a folder, or a hub id.
+        revision: of a hub model; by default that of the copy on this disk.
+        adapter: folder of an adapter, or None.
+    """
+    info = {"model": model} if adapter is None else {"model": model, "adapter": adapter}
+    try:
+        folder = _on_disk(model, revision)
+        info["weights"] = weights_digest(model, revision)
+        if adapter is not None:
+            info["adapter_weights"] = weights_digest(adapter, name="adapter_model")
+    except ValueError:  # an engine of one's own keeps them where it likes
+        folder = Path(model)
+    # The hub's copies lie in folders named after their commits.
+    return info if folder == Path(model) else {**info, "revision": folder.name}
 
 
 def config_digest(model: str, revision: str | None = None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acquaint_gym.agents.llm.adapter import check_adapter
+from acquaint_gym.agents.llm.adapter import check_adapter, model_info
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.scorer import ScorerClass
@@ -82,3 +82,8 @@ class LLMAgent(ChoiceAgent):
         check_adapter(adapter or model, model, revision, dialogue)
         loaded = build(**arguments)
         super().__init__(task, dialogue, loaded, probe)
+        self._identity = model, revision, adapter
+
+    def model_info(self) -> dict[str, str]:
+        """See `Agent.model_info`: folders or hub ids, revision, digests of the weights."""
+        return model_info(*self._identity)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import softmax
 
 from acquaint_gym.agents.core import Agent, Decision, decide
@@ -15,7 +14,7 @@ from acquaint_gym.agents.llm.scorer import ChoiceScorer, Ids, check_scores
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.envs.users.response_models import Bools, Floats
 
 
 class ChoiceAgent(Agent):
@@ -52,6 +51,7 @@ class ChoiceAgent(Agent):
         self.scorer, self.dialogue = scorer, dialogue
         self.replies = dialogue.replies(task.replies)
         self._probe = None if probe is None else PROBES[probe](task)
+        self._tokens = 0
 
     def act(self, observation: Transcript, uniform: Floats) -> Decision:
         """See `Agent.act`: the most probable legal reply."""
@@ -60,12 +60,14 @@ class ChoiceAgent(Agent):
         decision = decide(legal, softmax(scores, axis=1), belief)
         return decision._replace(answer_mass=np.exp(scores).sum(axis=1))
 
-    def _scores(
-        self, observation: Transcript, legal: npt.NDArray[np.bool_], more: Sequence[str] = ()
-    ) -> Floats:
+    def _scores(self, observation: Transcript, legal: Bools, more: Sequence[str] = ()) -> Floats:
         """`[B, A]` log-probabilities of the replies, -inf where illegal; see `conversations`."""
         scores = check_scores(self.scorer, self.conversations(observation, more), self.replies)
         return np.where(legal, scores, -np.inf)
+
+    def usage(self) -> dict[str, float]:
+        """See `Agent.usage`; tokens count at every turn anew, also those in the cache."""
+        return {"prompt_tokens": self._tokens}
 
     def believe(self, observation: Transcript) -> Floats | None:
         """See `Agent.believe`: what the probe reports; None without one."""
@@ -93,4 +95,5 @@ class ChoiceAgent(Agent):
             if more:
                 messages[-1]["content"] += f"\n{more[row]}"
             conversations.append(self.dialogue.encode(messages).ids)
+            self._tokens += len(conversations[-1])
         return conversations
