@@ -14,10 +14,9 @@ from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import ProgressBars, program, screen
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS, Check
 from acquaint_gym.envs.contract.play import scalar
 from acquaint_gym.envs.names import parse_settings
@@ -170,15 +169,8 @@ def examine(
     held, out = 0, screen()
     # On a terminal the bar has to know of the lines that are printed above it.
     on = out if sys.stdout.isatty() else errors
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("checks"),
-        console=on,
-        transient=True,
-        disable=not on.is_terminal,
-    ) as bar:
+    # Elsewhere the lines themselves say how far it is.
+    with ProgressBars(on, "checks", disable=not on.is_terminal) as bar:
         row = bar.add_task("", total=len(subjects) * len(checks))
         for env_id, owner, fault in subjects:
             out.print(Text(env_id, "bold"), soft_wrap=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import program, screen, track
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.compare import gather
@@ -62,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = gather(options.runs)
         rows, overall, left_out = [], [], []
-        for env, by_label in runs.items():
-            for label, run in by_label.items():
-                reason = _unfit(run)
-                if reason:
-                    left_out.append(f"Left out {label} on {env}: {reason}.")
-                else:
-                    rows += curves(env, label, run)
-                    overall += overall_curves(env, label, run)
+        named = [(env, *one) for env, by_label in runs.items() for one in by_label.items()]
+        for env, label, run in track(named, "beliefs", "runs"):
+            reason = _unfit(run)
+            if reason:
+                left_out.append(f"Left out {label} on {env}: {reason}.")
+            else:
+                rows += curves(env, label, run)
+                overall += overall_curves(env, label, run)
         if not rows:
             raise NoBeliefError(" ".join(["Nothing to report.", *left_out]))
     except ValueError as error:

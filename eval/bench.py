@@ -20,13 +20,11 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from acquaint_gym.agents.teacher import BayesTeacher
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import program, screen, track
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import environment_spec, environments, make_task
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
@@ -147,7 +145,7 @@ def bench_envs(size: int, rounds: int, seconds: float) -> Table:
     peer = gym.make_vec(PEER, num_envs=size)
     measures = {name: stepper(env, seconds) for name, env in {PEER: peer, **rows}.items()}
     speeds: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in track(range(rounds), f"{size:,} environments", console=Console(stderr=True)):
+    for _ in track(range(rounds), f"{size:,} environments", "rounds"):
         for name, measure in measures.items():
             speeds[name].append(measure())
     table = Table(title=f"{size:,} environments, median of {rounds} rounds", title_justify="left")
@@ -172,7 +170,7 @@ def bench_all(size: int, rounds: int, seconds: float) -> Table:
         for form in ("turn", "transcript")
     }
     speeds: dict[tuple[str, str], list[float]] = {key: [] for key in measures}
-    for _ in track(range(rounds), f"all at {size:,}", console=Console(stderr=True)):
+    for _ in track(range(rounds), f"all at {size:,}", "rounds"):
         for key, measure in measures.items():
             speeds[key].append(measure())
     table = Table(
@@ -262,7 +260,7 @@ def time_teacher(task: UserTask, people: int, batch_size: int, words: str) -> fl
     """Seconds that the teacher's `act` takes for everybody."""
     teacher, simulator, seconds = BayesTeacher(task), Simulator(task, "train", 0), 0.0
     starts = range(0, people, batch_size)
-    for first in track(starts, words, console=Console(stderr=True)):
+    for first in track(starts, words, "batches"):
         person = np.arange(first, min(first + batch_size, people))
         users = simulator.draw(person)
         for turn in range(task.num_turns):

@@ -21,14 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import program, screen, track
 from acquaint_gym.eval.bench import ENV, TURNS_OF_STUDY, one_core, ratio
 from acquaint_gym.eval.runs.evaluation import People, Player, plan
 from acquaint_gym.eval.runs.store import Run
@@ -95,7 +93,7 @@ def bench(arch: str, rounds: int, steps: int, batch_size: int, turns: int) -> Ta
         # The first update, which is not timed.
         memory = {name: memory_of(way, model) for name, way in ways.items()}
         speeds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in track(range(rounds), arch, console=Console(stderr=True)):
+        for _ in track(range(rounds), arch, "rounds"):
             for name, way in ways.items():
                 start = time.perf_counter()
                 way(steps)

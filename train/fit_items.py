@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.users.humans import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -53,7 +53,7 @@ class BankFit:
 def fit_bank(
     responses: Ints,
     bank: ItemBank,
-    progress: Progress,
+    progress: ProgressBars,
     *,
     nodes: int = NODES,
     tolerance: float = TOLERANCE,
@@ -195,7 +195,7 @@ def _run(options: argparse.Namespace, people: common.Respondents, console: Conso
     """Fits, writes and shows."""
     bank, raw = people.bank, people.answers
     responses = np.where(raw == MISSING, MISSING, bank.apply_keying(raw))
-    with Progress(console=console, transient=True) as progress:
+    with ProgressBars(unit="traits and pairs") as progress:
         fit = fit_bank(
             responses,
             bank,

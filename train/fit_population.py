@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.users.classes import CLASS, LocatedClasses, category_names
 from acquaint_gym.envs.users.humans import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
@@ -67,7 +67,7 @@ def _provenance(options: argparse.Namespace, people: common.Respondents, result:
 
 
 def _fit(
-    options: argparse.Namespace, answers: Ints, categories: int, bar: Progress, label: str
+    options: argparse.Namespace, answers: Ints, categories: int, bar: ProgressBars, label: str
 ) -> LocatedClasses:
     """One fit with a line of its own in the progress display."""
     rounds = 1 + (options.classes > COARSE)
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace, people: common.Respondents, console: Conso
     held, rest = np.split(answers[shuffled], [round(options.validation * len(answers))])
     table = Table("people", "number", "accuracy", "nll, nats", title=f"Population of {bank.name}")
     result = "Held-out scores were not computed."
-    with Progress(console=console, transient=True) as bar:
+    with ProgressBars(unit="iterations") as bar:
         if len(held):
             trial = _fit(options, rest, bank.num_categories, bar, "without validation people")
             accuracy, nll = sequential_scores(held, trial.prior(), trial.probs())

@@ -12,10 +12,9 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from rich.progress import Progress
 from rich.table import Table
 
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import program, screen, track
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.raters import kernel, load_raters
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -84,11 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shuffled = np.random.Generator(np.random.Philox(options.seed)).permutation(len(everybody.row))
     others, raters = np.split(everybody.answers[shuffled], [options.others])
     table = Table("width", "accuracy", "nll, nats", title=f"{len(raters):,} raters of {bank.name}")
-    with Progress(console=screen(), transient=True) as bar:
-        for width in bar.track(options.width, description=f"{len(others):,} other people"):
-            rng = np.random.Generator(np.random.Philox([options.seed, 1]))
-            accuracy, nll = scores(raters, others, bank.num_categories, width, rng)
-            table.add_row(f"{width:g}", f"{accuracy:.4f}", f"{nll:.4f}")
+    for width in track(options.width, f"{len(others):,} other people", "widths"):
+        rng = np.random.Generator(np.random.Philox([options.seed, 1]))
+        accuracy, nll = scores(raters, others, bank.num_categories, width, rng)
+        table.add_row(f"{width:g}", f"{accuracy:.4f}", f"{nll:.4f}")
     screen().print(table)
     return 0
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -27,7 +25,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from acquaint_gym.agents.networks.features import make_features
-from acquaint_gym.envs.console import program, screen
+from acquaint_gym.envs.console import program, screen, track
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.eval.bench import PEER, one_core, ratio
 from acquaint_gym.train.sb3.env import UserVecEnv
@@ -74,7 +72,7 @@ def bench(num_envs: int, options: argparse.Namespace) -> Table:
     measures = {name: trainer(env, options) for name, env in made.items()}
     speeds: dict[tuple[str, str], list[float]] = {name: [] for name in measures}
     words = f"{num_envs} environments"
-    for _ in track(range(options.rounds), words, console=Console(stderr=True)):
+    for _ in track(range(options.rounds), words, "rounds"):
         for name, measure in measures.items():
             speeds[name].append(measure())
     table = Table(

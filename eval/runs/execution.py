@@ -6,13 +6,12 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from acquaint_gym.agents.core import BrokenAgentError, OutsideError
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.inference.posterior import PosteriorError
 from acquaint_gym.envs.users.people import PeopleError
 from acquaint_gym.eval.runs.command import InputError, input_errors, parse_shard
@@ -60,7 +59,7 @@ class PlannedRun:
 def run_all(
     runs: Sequence[PlannedRun], users: int, options: argparse.Namespace, console: Console
 ) -> bool:
-    """Computes the traces that are not there yet, with a progress bar; with `--fresh`, all.
+    """Computes the traces that are not there yet, and shows how far it is; with `--fresh`, all.
 
     Of several shards (`--shard K/N`) each computes a part, and says in the end what others have
     still to do.
@@ -88,15 +87,18 @@ def run_all(
         if (runs.index(run) + first // options.batch_size) % shards == shard - 1
     ]
     with (
-        progress(console) as bar,
+        ProgressBars(console, "people") as bar,
         input_errors(BrokenAgentError, OutsideError, PeopleError, PosteriorError),
     ):
+        missing: Counter[str] = Counter()
+        for run, first, end in parts:
+            missing[run.label] += end - first
         rows = {
-            label: bar.add_task(label, total=users * count, completed=users * count)
+            label: bar.add_task(
+                label, total=users * count, completed=users * count - missing[label]
+            )
             for label, count in Counter(run.label for run in runs).items()
         }
-        for run, first, end in parts:
-            bar.advance(rows[run.label], first - end)
         for run, people in _compute(own, options.workers, options.executor):
             bar.advance(rows[run.label], people)
     left = _missing(runs, users, options.batch_size)
@@ -155,17 +157,3 @@ def _compute(
         finally:
             for future in futures:
                 future.cancel()
-
-
-@contextmanager
-def progress(console: Console) -> Iterator[Progress]:
-    """A progress bar on the error stream, so that tables can be piped."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("people"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield bar

@@ -7,12 +7,11 @@ import time
 
 import gymnasium as gym
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from scipy.special import entr
 
 from acquaint_gym.agents.interviewers.infomax import InfomaxAgent
+from acquaint_gym.envs.console import track
 from acquaint_gym.envs.core import best
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.transcript import Transcript
@@ -28,7 +27,7 @@ def bench_interviews(people: int, turns: int, rounds: int) -> Table:
     envs = {name: _met(people, turns, form) for name, form in FORMS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in (*FORMS, PLAIN)}
     asked = {}
-    for _ in track(range(rounds), "interviews", console=Console(stderr=True)):
+    for _ in track(range(rounds), "interviews", "rounds"):
         for name, env in envs.items():
             taken, asked[name] = _infomax(env, turns)
             seconds[name].append(taken)

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -23,6 +21,7 @@ from transformers import (
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import HuggingFaceScorer
+from acquaint_gym.envs.console import track
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.names import closest
@@ -150,7 +149,7 @@ def bench_llm(task: UserTask, arch: str, people: int | None, batch_size: int) ->
     }
     seconds, tokens, memory = np.zeros(len(ways)), np.zeros(len(ways), dtype=np.int64), 0
     on_gpu = model.device.type == "cuda"
-    for turn in track(range(task.num_turns), arch, console=Console(stderr=True)):
+    for turn in track(range(task.num_turns), arch, "turns"):
         transcripts = example_transcripts(task, users, np.full(people, turn))
         for way, act in enumerate(ways.values()):
             if on_gpu:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy.special import xlogy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.files import atomic
 from acquaint_gym.train.embedded.card import Nats, write_card
 from acquaint_gym.train.embedded.corpus import GROUPS, Document, Example, Stage, encode, texts
@@ -115,9 +115,8 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
             part.load_state_dict(state[name])
         since = int(state["step"])
         console.print(f"Going on after step {since:,}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     smoothed: dict[str, float] = {}
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+    with ProgressBars(console, "steps") as bar:
         row = bar.add_task("", total=options.steps, completed=since)
         for step in range(since, options.steps):
             optimizer.zero_grad()

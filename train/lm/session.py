@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from transformers import TrainerCallback
 
 from acquaint_gym.agents.llm.adapter import FILE, read_adapter, weights_digest
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import PROBES
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.files import find_folder
 from acquaint_gym.train.lm.base_models import adapter_card, load_base, quiet, with_adapter
 from acquaint_gym.train.lm.dev_evaluation import ModelEvaluator
@@ -153,9 +153,9 @@ class Session:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """A bar on the error stream."""
+        """How far something is, on the error stream."""
         hidden = self.arguments.process_index > 0
-        with Progress(console=self.folder.console, transient=True, disable=hidden) as bar:
+        with ProgressBars(self.folder.console, disable=hidden) as bar:
             row = bar.add_task(what, total=total)
             yield lambda: bar.advance(row)
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from acquaint_gym.agents.networks.gru import NetworkAgent
 from acquaint_gym.agents.networks.recurrent import FILE, WEIGHTS, Ensemble, reads
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.eval.runs.evaluation import People
@@ -154,7 +154,7 @@ class Training:
         self._folder.start()
         optimizer = torch.optim.AdamW(networks.parameters(), weight_decay=recipe.weight_decay)
         at = self._resume(optimizer)
-        with _bar(self._folder.console) as bar, torch.random.fork_rng():
+        with ProgressBars(self._folder.console, "epochs") as bar, torch.random.fork_rng():
             row = bar.add_task("training", total=recipe.epochs, completed=at.epoch)
             while at.epoch < recipe.epochs:
                 started = time.perf_counter()
@@ -287,9 +287,3 @@ def evaluator_of(recipe: GruRecipe, source: TraceSource, held: Ints) -> DevEvalu
     if people.identity() != theirs:
         raise ValueError(f"eval_data={data}: not the people of the traces; name their file.")
     return dev_evaluator(source, people, source.run.trace.person[held])
-
-
-def _bar(console: Console) -> Progress:
-    """A bar of epochs on the error stream, with the last loss and metrics."""
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
-    return Progress(TextColumn("{task.description}"), *columns, console=console, transient=True)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
@@ -21,6 +20,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from acquaint_gym.agents.networks.features import make_features
 from acquaint_gym.agents.networks.policy_net import CARD, WEIGHTS, task_shape
+from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.files import atomic, write_json
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.eval.runs.command import input_errors
@@ -106,8 +106,7 @@ class Training:
         since = self._resume()
         logger = Logger(str(self._out), writers(self.recipe, self._out, since))
         self.model.set_logger(logger)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        bar = Progress(*columns, TimeRemainingColumn(), console=self.folder.console, transient=True)
+        bar = ProgressBars(self.folder.console, "turns")
         left = self.recipe.total_steps - since
         try:
             with bar:
@@ -232,7 +231,7 @@ class SaveAndEvaluate(BaseCallback):
     lanes meet new people, whether the run was interrupted there or not.
     """
 
-    def __init__(self, training: Training, bar: Progress, since: int) -> None:
+    def __init__(self, training: Training, bar: ProgressBars, since: int) -> None:
         super().__init__()
         self._training, self._bar, self._saved, self._next = (
             training,
