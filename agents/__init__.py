@@ -9,5 +9,6 @@ __all__ = [
     "llm",
     "networks",
     "registry",
+    "sb3",
     "teacher",
 ]

@@ -193,8 +193,12 @@ class UserTask(PromptedTask):
         """`[B]` reward of actions `[B]`, or of stated distributions `[B, A]`, for answers `[B]`."""
         if not self.states_distribution:
             return (action == answer).astype(np.float64)
+        return np.log(self.probs_of_box(action)[np.arange(len(answer)), answer])
+
+    def probs_of_box(self, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """`[B, A]` the probabilities that `Box` actions `[B, A]` state; weights are floored."""
         weights = np.maximum((action.astype(np.float64) + 1) / 2, PROBABILITY_FLOOR)
-        return np.log(weights[np.arange(len(answer)), answer] / weights.sum(axis=1))
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def to_box(self, action_probs: Floats) -> npt.NDArray[np.float32]:
         """`[B, A]` the `Box` action that states these probabilities `[B, A]`."""

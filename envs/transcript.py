@@ -94,6 +94,26 @@ class Transcript(dict[str, Floats]):
         """`[B, S]` the stimulus to which each person's answer is due."""
         return self.stimuli[np.arange(self.num_people), self.turn]
 
+    def latest(self) -> dict[str, Floats]:
+        """The observation `turn` of an environment: the end of these transcripts, -1 for nothing.
+
+        `turn` `[B, 1]`, `stimulus` `[B, S]` of the present turn, `action` and `answer` `[B, 1]` of
+        the turn before; `context` and `action_mask` as they are.
+        """
+        rows, turn = np.arange(self.num_people), self.turn
+        # A spare column at the end: nothing is asked after the last turn, or said before the first.
+        stimuli, actions, answers = (
+            np.concatenate([part, np.full_like(part[:, :1], -1)], axis=1)
+            for part in (self.stimuli, self["actions"], self["answers"])
+        )
+        return {
+            "turn": self["turn"],
+            "stimulus": stimuli[rows, turn],
+            "action": actions[rows, turn - 1, None],
+            "answer": answers[rows, turn - 1, None],
+            **{key: self[key] for key in ("context", "action_mask") if key in self},
+        }
+
     def rows(self, rows: slice | Ints | npt.NDArray[np.bool_]) -> Transcript:
         """The transcripts of some of the people: views for a slice, else copies."""
         return Transcript({key: part[rows] for key, part in self.items()})

@@ -25,6 +25,7 @@ MAY_BE_HEAVY = {
     "agents/llm/hugging_face.py",
     "agents/llm/tokenizer.py",
     "agents/networks/recurrent.py",
+    "agents/networks/sb3_zip.py",
     "eval/speed/llm.py",
 }
 LONGEST = 300

@@ -217,7 +217,7 @@ def test_attributes_are_read_for_all_lanes_and_not_set():
     np.testing.assert_array_equal(sb3.env_method("action_masks", indices=1), [[True] * 5])
     with pytest.raises(AttributeError, match="argument of the environment"):
         sb3.set_attr("task", None)
-    with pytest.raises(ValueError, match="autoreset_mode=DISABLED"):
+    with pytest.raises(ValueError, match='autoreset_mode="Disabled"'):
         UserVecEnv(gym.make_vec(ITEMS, num_envs=2).unwrapped, make_features("turn", env.task))
 
 

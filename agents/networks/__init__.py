@@ -1,3 +1,3 @@
 """Small networks as agents: GRUs that imitate, policies that reinforcement learning trained."""
 
-__all__ = ["gru", "policy"]
+__all__ = ["forms", "gru", "policy"]

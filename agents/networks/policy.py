@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from acquaint_gym.agents.core import Agent, Decision, decide
 from acquaint_gym.agents.networks.features import make_features
-from acquaint_gym.agents.networks.policy_net import PolicyNet, read_policy
-from acquaint_gym.envs.core import UserTask, best
+from acquaint_gym.agents.networks.policy_net import (
+    PolicyNet,
+    State,
+    action_probs,
+    read_policy,
+    replay,
+)
+from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
@@ -45,22 +49,14 @@ class PolicyAgent(Agent):
         """See `Agent.act`."""
         legal = self.task.legal(observation)
         read = self._remembered if self._net.remembers else self._view.numbers
-        scores = np.where(legal, self._net.scores(read(observation)), -np.inf)
-        if self._greedy is None:
-            probs = np.exp(scores - scores.max(axis=1, keepdims=True))
-        else:  # values of actions: the best, or now and then any
-            highest = np.arange(scores.shape[1]) == best(scores)[:, None]
-            free = legal / legal.sum(axis=1, keepdims=True)
-            probs = self._greedy * highest + (1 - self._greedy) * free
-        return decide(legal, probs / probs.sum(axis=1, keepdims=True))
+        scores = self._net.scores(read(observation))
+        return decide(legal, action_probs(scores, legal, self._greedy))
 
     def _remembered(self, observation: Transcript) -> Floats:
         """`[B, M]` what is remembered at each person's present turn."""
-        turn = observation.turn
-        state = self._net.start(len(turn))
-        remembered = state[0]
-        for then in range(int(turn.max()) + 1):
-            past = observation.at(np.minimum(then, turn), self.task)
+
+        def step(past: Transcript, state: State) -> tuple[Floats, State]:
             state = self._net.remember(self._view.numbers(past), state)
-            remembered = np.where((turn == then)[:, None], state[0], remembered)
-        return remembered
+            return state[0], state
+
+        return replay(observation, self.task, step, self._net.start(observation.num_people))

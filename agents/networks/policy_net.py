@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.core import UserTask, best
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 WEIGHTS, CARD = "policy.safetensors", "policy.json"
@@ -63,6 +65,45 @@ class PolicyNet:
                 return numbers
             numbers = self._activation(numbers)
         raise AssertionError("a network has a last layer")
+
+
+def action_probs(scores: Floats, legal: npt.NDArray[np.bool_], greedy: float | None) -> Floats:
+    """`[B, A]` how probable a policy's actions are.
+
+    Args:
+        scores: `[B, A]` logits, or values of actions.
+        legal: `[B, A]` what may be done; at least one action a row.
+        greedy: None for logits. For values of actions how often the best is taken (`1 - epsilon`);
+            otherwise it is any legal action, each as often as another.
+    """
+    scores = np.where(legal, scores, -np.inf)
+    if greedy is None:
+        probs = np.exp(scores - scores.max(axis=1, keepdims=True))
+    else:
+        highest = np.arange(scores.shape[1]) == best(scores)[:, None]
+        free = legal / legal.sum(axis=1, keepdims=True)
+        probs = greedy * highest + (1 - greedy) * free
+    return probs / probs.sum(axis=1, keepdims=True)
+
+
+def replay(
+    observation: Transcript, task: UserTask, step: Callable[[Transcript, Any], Any], state: Any
+) -> Floats:
+    """`[B, ...]` what somebody with a memory reads at each person's present turn.
+
+    Args:
+        observation: transcripts, at whatever turns.
+        task: whose transcripts they are.
+        step: takes the transcripts of one turn after the other, and what is remembered; returns
+            `[B, ...]` and what is remembered then.
+        state: what is remembered before the first turn.
+    """
+    turn = observation.turn
+    kept, state = step(observation.at(0 * turn, task), state)
+    for then in range(1, int(turn.max()) + 1):
+        now, state = step(observation.at(np.minimum(then, turn), task), state)
+        kept = np.where((turn == then)[:, None], now, kept)
+    return kept
 
 
 def _sigmoid(x: Floats) -> Floats:

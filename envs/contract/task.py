@@ -158,24 +158,10 @@ def check_turn_form(env_id: str, **settings: Any) -> None:
 
 def _check_end(env_id: str, transcript: Transcript, ended: Mapping[str, Floats]) -> None:
     """One observation `turn` is the end of one transcript."""
-    turn = transcript.turn
-    rows = np.arange(len(turn))
-    # A spare column at the end: nothing is asked after the last turn, or said before the first.
-    stimuli, actions, answers = (
-        np.concatenate([part, np.full_like(part[:, :1], -1)], axis=1)
-        for part in (transcript.stimuli, transcript["actions"], transcript["answers"])
-    )
-    expected = {
-        "turn": transcript["turn"],
-        "stimulus": stimuli[rows, turn],
-        "action": actions[rows, turn - 1, None],
-        "answer": answers[rows, turn - 1, None],
-        **({"context": transcript["context"]} if "context" in transcript else {}),
-    }
-    for key, value in expected.items():
+    for key, value in transcript.latest().items():
         assert np.array_equal(ended[key], value), (
-            f"{env_id}: at turn {turn} `{key}` of observation='turn' is {ended[key].tolist()}, "
-            f"the transcript ends with {value.tolist()}."
+            f"{env_id}: at turn {transcript.turn} `{key}` of observation='turn' is "
+            f"{ended[key].tolist()}, the transcript ends with {value.tolist()}."
         )
 
 

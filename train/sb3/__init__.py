@@ -1,3 +1,3 @@
 """Reinforcement learning with Stable-Baselines3."""
 
-__all__ = ["recipe"]
+__all__ = ["env", "recipe"]

@@ -1,14 +1,17 @@
-"""Our vector environments as Stable-Baselines3's: one adaptor, in arrays."""
+"""Our vector environments as Stable-Baselines3's: one adaptor, in arrays.
+
+UserVecEnv(gym.make_vec("acquaint/Questionnaire-v0", num_envs=64, autoreset_mode="Disabled"))
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
@@ -27,29 +30,41 @@ class UserVecEnv(VecEnv):
     the lane's info, with the return and length of the episode, as `VecMonitor` puts it there.
 
     Args:
-        env: without autoreset: ended lanes are reset here in one call, which gives both the last
-            and the first observations as arrays.
-        view: what of the transcripts is shown.
+        env: what `gym.make_vec` returns with `autoreset_mode="Disabled"`: ended lanes are reset
+            here in one call, which gives both the last and the first observations as arrays.
+        view: what of the transcripts is shown; by default the environment's own observations,
+            dicts of arrays for SB3's `MultiInputPolicy`.
 
     Raises:
-        ValueError: an environment that resets its lanes itself.
+        ValueError: another environment, or one that resets its lanes itself.
     """
 
-    def __init__(self, env: UserVectorEnv, view: Features) -> None:
-        if env.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
-            raise ValueError("UserVecEnv resets ended lanes itself: autoreset_mode=DISABLED.")
-        self._env, self._view, self.render_mode = env, view, None
+    def __init__(self, env: VectorEnv[Any, Any, Any], view: Features | None = None) -> None:
+        people = env.unwrapped
+        if not isinstance(people, UserVectorEnv):
+            raise ValueError(
+                f"UserVecEnv takes an environment of Acquaint from gym.make_vec, got {people}; for "
+                "others Stable-Baselines3 has make_vec_env."
+            )
+        if people.metadata["autoreset_mode"] is not AutoresetMode.DISABLED:
+            raise ValueError(
+                "UserVecEnv resets ended lanes itself: "
+                'gym.make_vec(..., autoreset_mode="Disabled").'
+            )
+        self._env, self.render_mode = people, None
+        self._show: Callable[[Transcript], Any] = dict if view is None else view.observe
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
         self._since = time.perf_counter()
-        super().__init__(env.num_envs, view.space, env.single_action_space)
+        space = people.single_observation_space if view is None else view.space
+        super().__init__(env.num_envs, space, env.single_action_space)
 
     def reset(self) -> Any:
         """Lane i meets person `seed + i` after `seed(seed)`, otherwise its next person."""
         observation, _ = self._env.reset(seed=self._seeds[0])
         self._reset_seeds()
         self._returns[:], self._lengths[:] = 0, 0
-        return self._view.observe(Transcript(observation))
+        return self._show(Transcript(observation))
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Keeps the actions until `step_wait`."""
@@ -61,7 +76,7 @@ class UserVecEnv(VecEnv):
         over = terminated | truncated
         self._returns += reward
         self._lengths += 1
-        infos, view = [_NOTHING] * self.num_envs, self._view.observe(Transcript(observation))
+        infos, view = [_NOTHING] * self.num_envs, self._show(Transcript(observation))
         if over.any():
             now = round(time.perf_counter() - self._since, 6)
             for lane in np.flatnonzero(over).tolist():
@@ -73,7 +88,7 @@ class UserVecEnv(VecEnv):
                 }
             self._returns[over], self._lengths[over] = 0, 0
             observation, _ = self._env.reset(options={"reset_mask": over})
-            view = self._view.observe(Transcript(observation))
+            view = self._show(Transcript(observation))
         return view, reward.astype(np.float32), over, infos
 
     def close(self) -> None:
