@@ -21,6 +21,7 @@ COMMANDS = {
     "questions": ("eval.questions", "show which questions interviewers choose"),
     "bench": ("eval.bench", "measure speed"),
     "check": ("envs.check", "run the contract on an environment of one's own"),
+    "check-agent": ("agents.check", "run the contract on an agent of one's own"),
     "collect": ("train.collect", "record conversations with the teacher beside every turn"),
     "distill": ("train.distill", "train a LoRA adapter on the teacher's distributions"),
     "sft": ("train.sft", "fine-tune on replies, with TRL"),
@@ -36,7 +37,7 @@ COMMANDS = {
     "fit-raters": ("train.fit_raters", "fit the width of a kernel over recorded raters"),
 }
 """Word -> the module that holds its `main`, and one line of help. The word is the module's last
-name, with hyphens."""
+name, with hyphens; `check` alone is of environments."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 __all__ = [
     "api",
     "baselines",
+    "check",
     "contract",
     "core",
     "interviewers",

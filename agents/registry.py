@@ -66,7 +66,7 @@ def agent_names() -> list[str]:
 def parse_agent(
     text: str, task_keys: list[str], common: Mapping[str, Any] | None = None
 ) -> AgentSpec:
-    """Reads `NAME[:key=value,...]`, NAME a shipped agent or the path of a YAML file of one's own.
+    """Reads `NAME[:key=value,...]`: a shipped agent, a YAML file of one's own, or `module:Class`.
 
     A key is an argument of the agent's constructor, or else of its task.
 
@@ -79,9 +79,50 @@ def parse_agent(
         ValueError: unknown agent or key, or an unreadable file; one line, with the nearest name.
     """
     name, _, inline = text.partition(":")
+    own_class, _, rest = inline.partition(":")
+    if name not in agent_names() and own_class.isidentifier():
+        name, inline = f"{name}:{own_class}", rest
+        target, settings = name, dict[str, Any]()
+        own = _own_arguments(target)
+    else:
+        target, settings, own = _read(name)
+    usable = {k: v for k, v in (common or {}).items() if k in own or k in task_keys}
+    chosen = usable | parse_settings(inline.split(",") if inline else [])
+    for key in chosen:
+        if key not in own and key not in task_keys:
+            raise ValueError(f"{name}: unknown key {closest(key, [*own, *task_keys])}")
+    arguments = settings | {key: value for key, value in chosen.items() if key in own}
+    check_types(name, resolve(target, "Agent"), arguments)
+    return AgentSpec(
+        label=text,
+        target=target,
+        arguments=arguments,
+        task_arguments={key: value for key, value in chosen.items() if key not in own},
+    )
+
+
+def agent_keys(spec: AgentSpec) -> list[str]:
+    """Arguments of an agent's constructor beside its task."""
+    return _own_arguments(spec.target)
+
+
+def _own_arguments(target: str) -> list[str]:
+    """Arguments of the constructor of `module:Class` beside the task, which comes first."""
+    return list(inspect.signature(resolve(target, "Agent")).parameters)[1:]
+
+
+def _read(name: str) -> tuple[str, dict[str, Any], list[str]]:
+    """What an agent's file says: its class, the arguments given there, and all that there are.
+
+    Raises:
+        ValueError: no such agent, or an unreadable file.
+    """
     own_file = Path(name)
     if own_file.suffix != ".yaml" and name not in agent_names():
-        raise ValueError(f"Unknown agent {closest(name, agent_names())} (configs/agents/)")
+        raise ValueError(
+            f"Unknown agent {closest(name, agent_names())} Or a file of one's own, my.yaml, or a "
+            "class, my_module:MyAgent."
+        )
     if own_file.suffix == ".yaml" and not own_file.is_file():
         raise ValueError(f"{own_file}: no such agent file.")
     file = own_file if own_file.suffix == ".yaml" else CONFIGS / f"{name}.yaml"
@@ -93,28 +134,10 @@ def parse_agent(
     if not isinstance(target, str):
         raise ValueError(f"{file}: expected `agent: module:Class` and the agent's arguments.")
     try:
-        kind = resolve(target, "Agent")
+        own = _own_arguments(target)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    own = list(inspect.signature(kind).parameters)[1:]
     for key in settings:
         if key not in own:
             raise ValueError(f"{file}: unknown key {closest(key, own)}")
-    usable = {k: v for k, v in (common or {}).items() if k in own or k in task_keys}
-    chosen = usable | parse_settings(inline.split(",") if inline else [])
-    for key in chosen:
-        if key not in own and key not in task_keys:
-            raise ValueError(f"{name}: unknown key {closest(key, [*own, *task_keys])}")
-    arguments = settings | {key: value for key, value in chosen.items() if key in own}
-    check_types(name, kind, arguments)
-    return AgentSpec(
-        label=text,
-        target=target,
-        arguments=arguments,
-        task_arguments={key: value for key, value in chosen.items() if key not in own},
-    )
-
-
-def agent_keys(spec: AgentSpec) -> list[str]:
-    """Arguments of an agent's constructor beside its task."""
-    return list(inspect.signature(resolve(spec.target, "Agent")).parameters)[1:]
+    return target, settings, own

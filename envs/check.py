@@ -9,7 +9,7 @@ import argparse
 import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from traceback import walk_tb
 from typing import Any, NamedTuple
 
@@ -29,23 +29,28 @@ from acquaint_gym.envs.registration import (
 from acquaint_gym.envs.users.quirks import Quirks
 
 # What the code of others may raise. It is reported with its place, and counts as a broken check.
-_ANYTHING = (Exception, SystemExit)
+ANYTHING = (Exception, SystemExit)
 # Modules that find faults in others.
-_FINDERS = ("acquaint_gym.envs.check", "acquaint_gym.envs.contract")
+_FINDERS = tuple(
+    f"acquaint_gym.{part}"
+    for part in ("envs.check", "envs.contract", "agents.check", "agents.contract")
+)
 
 
 class Subject(NamedTuple):
-    """An environment to check.
+    """Something to check: an environment here, an agent in `agents.check`.
 
     Attributes:
-        env_id: its id.
-        owner: the package of its task.
+        title: what it is called on the screen.
+        owner: the package of its code.
         fault: what keeps it from being made at all, in words; "" where nothing does.
+        keeps: runs one check on it.
     """
 
-    env_id: str
+    title: str
     owner: str
     fault: str
+    keeps: Callable[[Check], None]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,13 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ValueError as error:
             errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
             return 2
-        held = examine(subjects, checks, {**settings, **people}, errors)
+        return examine(subjects, checks, errors)
     except KeyboardInterrupt:
         errors.print("Interrupted.")
         return 130
-    total = len(subjects) * len(checks)
-    screen().print(f"{held} of {total} checks hold", highlight=False)
-    return int(held < total)
 
 
 def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -> Subject:
@@ -136,7 +138,7 @@ def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -
     if package:
         try:
             import_package(package)
-        except _ANYTHING as error:
+        except ANYTHING as error:
             cause = error.__cause__ or error
             if not place(cause, package):
                 raise
@@ -150,30 +152,32 @@ def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -
             "check without drift and incoherence."
         )
     owner = environment_spec(env_id).kwargs["task"].partition(":")[0]
+
+    def keeps(check: Check) -> None:
+        check(env_id, **settings, **people)
+
     try:
         scalar(env_id, **settings, **people)
-    except _ANYTHING as error:
+    except ANYTHING as error:
         if isinstance(error, ValueError) and (settings or people):
             raise
-        return Subject(env_id, owner, in_words(error, owner))
-    return Subject(env_id, owner, "")
+        return Subject(env_id, owner, in_words(error, owner), keeps)
+    return Subject(env_id, owner, "", keeps)
 
 
-def examine(
-    subjects: Sequence[Subject],
-    checks: Sequence[Check],
-    arguments: Mapping[str, Any],
-    errors: Console,
-) -> int:
-    """Runs the checks with a progress bar and prints a line for each; how many hold."""
-    held, out = 0, screen()
+def examine(subjects: Sequence[Subject], checks: Sequence[Check], errors: Console) -> int:
+    """Runs the checks with a progress bar and prints a line for each; the exit code.
+
+    It is 0 if all hold, 1 if not.
+    """
+    held, out, total = 0, screen(), len(subjects) * len(checks)
     # On a terminal the bar has to know of the lines that are printed above it.
     on = out if sys.stdout.isatty() else errors
     # Elsewhere the lines themselves say how far it is.
     with ProgressBars(on, "checks", disable=not on.is_terminal) as bar:
-        row = bar.add_task("", total=len(subjects) * len(checks))
-        for env_id, owner, fault in subjects:
-            out.print(Text(env_id, "bold"), soft_wrap=True)
+        row = bar.add_task("", total=total)
+        for title, owner, fault, keeps in subjects:
+            out.print(Text(title, "bold"), soft_wrap=True)
             if fault:
                 out.print(line("cannot be made", fault, broken=True), soft_wrap=True)
                 bar.advance(row, len(checks))
@@ -182,14 +186,15 @@ def examine(
                 bar.update(row, description=check.__name__)
                 summary = (inspect.getdoc(check) or "").partition("\n")[0]
                 try:
-                    check(env_id, **arguments)
-                except _ANYTHING as error:
+                    keeps(check)
+                except ANYTHING as error:
                     out.print(line(check.__name__, in_words(error, owner), True), soft_wrap=True)
                 else:
                     held += 1
                     out.print(line(check.__name__, summary, False), soft_wrap=True)
                 bar.advance(row)
-    return held
+    out.print(f"{held} of {total} checks hold", highlight=False)
+    return int(held < total)
 
 
 def line(name: str, text: str, broken: bool) -> Text:

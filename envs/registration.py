@@ -102,11 +102,15 @@ def environments() -> dict[str, EnvSpec]:
 
 
 def environment_spec(env_id: str) -> EnvSpec:
-    """The spec of a registered `UserTask` environment.
+    """The spec of a registered `UserTask` environment: `ID`, or `PACKAGE:ID` as for `gym.make`.
 
     Raises:
-        ValueError: no such id; the message names the nearest.
+        ValueError: no such id; the message names the nearest. Or no such package, which is imported
+            first and registers it.
     """
+    package, _, env_id = env_id.rpartition(":")
+    if package:
+        import_package(package)
     known = environments()
     if env_id not in known:
         raise ValueError(f"Unknown environment {closest(env_id, known)}")

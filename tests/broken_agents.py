@@ -174,6 +174,36 @@ class CachedByLastAnswer(Cached):
         return observation["turn"].tobytes(), answers.tobytes(), stimuli.tobytes()
 
 
+class LearnsFromOthers(BayesTeacher):
+    """Leans towards what those people answered whom it, or another of its kind, met before."""
+
+    met: Any = 0
+    counts = np.ones(3)
+
+    def act(self, observation, uniform):
+        kind, decision = type(self), super().act(observation, uniform)
+        if (observation.turn == 0).all():  # everybody is new: whom it met before has gone
+            kind.counts, kind.met = kind.counts + kind.met, 0
+        else:
+            given = observation["answers"][observation["answers"] >= 0].astype(int)
+            kind.met = np.bincount(given, minlength=3)
+        return decision._replace(
+            action_probs=(decision.action_probs + kind.counts / kind.counts.sum()) / 2
+        )
+
+
+class CountsCalls(BayesTeacher):
+    """Grows tired with every call."""
+
+    calls = 0
+
+    def act(self, observation, uniform):
+        self.calls += 1
+        decision = super().act(observation, uniform)
+        share = 1 / self.calls
+        return decision._replace(action_probs=share * decision.action_probs + (1 - share) / 3)
+
+
 class Eavesdrops(BayesTeacher):
     """Asks the model of its task whom it has answered for."""
 
@@ -209,7 +239,9 @@ BAD_AGENTS = (
     BadAgent(contract.check_batch, "alone and in a batch", FollowsTheCrowd),
     BadAgent(contract.check_batch, "alone and in a batch", FirstComeFirstServed),
     BadAgent(contract.check_order, "place in the batch", FirstComeFirstServed),
-    BadAgent(contract.check_no_memory, "the same people, later", Remembers),
+    BadAgent(contract.check_repeatable, "decides otherwise when asked again", CountsCalls),
+    BadAgent(contract.check_no_memory, "the first people", Remembers),
+    BadAgent(contract.check_no_memory, "even a new one", LearnsFromOthers),
     BadAgent(contract.check_no_memory, "an early answer was changed", CachedByTurn),
     BadAgent(contract.check_no_memory, "the same array", CachedByArray),
     BadAgent(contract.check_no_memory, "two stimuli changed places", CachedByAnswers),

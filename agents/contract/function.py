@@ -18,6 +18,7 @@ from acquaint_gym.agents.contract.play import (
     several,
     uniforms,
 )
+from acquaint_gym.agents.core import Decision
 from acquaint_gym.envs.contract.play import twins
 from acquaint_gym.envs.transcript import Transcript
 
@@ -98,12 +99,12 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
         other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % 2
         other_order.stimuli[:, :2] = late.stimuli[:, 1::-1]
     reused = deepcopy(early)
+    first: dict[bytes, Decision] = {}  # what was decided when these transcripts were first seen
 
     def ask(words: str, transcripts: Transcript) -> None:
         uniform, fresh = uniforms(transcripts.num_people), make_agent(task)
-        part = difference(
-            agent.act(transcripts, uniform), fresh.act(transcripts, uniform), agent.tolerance
-        )
+        decision = agent.act(transcripts, uniform)
+        part = difference(decision, fresh.act(transcripts, uniform), agent.tolerance)
         if not equal(agent.believe(transcripts), fresh.believe(transcripts), agent.tolerance):
             part = "believe()"
         assert not part, (
@@ -111,7 +112,15 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
             f"new one ({part}; {words}). Keep nothing between calls, or compare the whole prefix "
             "before using a cache."
         )
+        # What a class or a module keeps, a new agent has as well.
+        key = b"".join(transcripts[part].tobytes() for part in sorted(transcripts))
+        part = difference(decision, first.setdefault(key, decision), agent.tolerance)
+        assert not part, (
+            f"{type(agent).__name__}: decides otherwise about the same people after it has met "
+            f"others, even a new one ({part}; {words}). Keep nothing in the class or the module."
+        )
 
+    ask("before anybody spoke", begun)
     ask("the first people", early)
     ask("the same people, later", late)
     ask("an early answer was changed", other_answer)
