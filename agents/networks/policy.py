@@ -18,8 +18,6 @@ from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
-# Where the folders lie that this project ships.
-
 
 class PolicyAgent(Agent):
     """The most probable action of a trained policy, with the policy's distribution.
