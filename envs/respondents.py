@@ -36,7 +36,7 @@ class Respondents:
             )
         if task.context is not None or task.quirks != Quirks():
             raise ValueError("Recorded respondents have no context and no quirks; drop them.")
-        recorded = load_respondents(locate(path), task.bank)
+        recorded = load_respondents(locate(path), task.bank, task.coding)
         chosen = split_rows(recorded.row, split)
         if task.agent_asks:  # anything may be asked
             chosen &= (recorded.answers >= 0).all(axis=1)

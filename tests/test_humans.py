@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from acquaint_gym.envs.users import humans
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.humans import Recorded, load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints
+from acquaint_gym.eval.run import main as run
 
 IPIP = ItemBank.load("ipip50")
 BFI = ItemBank.load("bfi25")
@@ -149,7 +153,10 @@ def test_six_categories_of_bfi25_with_blanks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(tmp_path, text_of(lines), BFI).answers, answers)
 
 
-@pytest.mark.parametrize("text", ["0", "", "NA", "NULL", " ", "null", " NA", "0.0"])
+@pytest.mark.parametrize(
+    "text",
+    ["0", "", "NA", "NULL", " ", "null", " NA", "0.0", "#NULL!", ".", "NaN", "n/a", "#N/A", "<NA>"],
+)
 def test_missing_answers(tmp_path: Path, text: str) -> None:
     answers = people(3)
     lines = lines_of(answers)
@@ -158,11 +165,13 @@ def test_missing_answers(tmp_path: Path, text: str) -> None:
     np.testing.assert_array_equal(load(tmp_path, text_of(lines)).answers, answers)
 
 
-@pytest.mark.parametrize("text", ["4.0", " 4", "4 "])
+@pytest.mark.parametrize(
+    "text", ["4.0", " 4", "4 ", "4,00", "04", "Moderately Accurate", "moderately accurate "]
+)
 def test_other_ways_to_write_a_code(tmp_path: Path, text: str) -> None:
     lines = lines_of(people(3))
     lines[2][7] = text
-    assert load(tmp_path, text_of(lines)).answers[1, 7] == 3
+    assert load(tmp_path, text_of(lines, ";")).answers[1, 7] == 3
 
 
 def test_quoted_cells_blank_lines_and_odd_bytes(tmp_path: Path) -> None:
@@ -173,6 +182,158 @@ def test_quoted_cells_blank_lines_and_odd_bytes(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(text.encode("latin-1"))
     np.testing.assert_array_equal(load_respondents(path, IPIP).answers, answers)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [";", "|", " ", "  "])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_separators_and_encodings_of_other_programs(
+    tmp_path: Path, encoding: str, separator: str, quote: str
+) -> None:
+    answers = people(3)
+    lines = [[f"{quote}{cell}{quote}" for cell in line] for line in lines_of(answers)]
+    path = plain(tmp_path / "data.csv", text_of(lines, separator).encode(encoding))
+    np.testing.assert_array_equal(load_respondents(path, IPIP).answers, answers)
+
+
+@pytest.mark.parametrize("mark", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_first_line_of_excel_names_the_separator(tmp_path: Path, mark: str) -> None:
+    answers = people(3)
+    lines = lines_of(answers)
+    text = f"{mark}\r\n{text_of(lines, ';')}"
+    np.testing.assert_array_equal(load(tmp_path, text).answers, answers)
+    lines[2][4] = "x"
+    with pytest.raises(ValueError, match="row 4, column O1: 'x'"):
+        load(tmp_path, f"{mark}\n{text_of(lines, ';')}")
+    with pytest.raises(ValueError, match=r"row 2 lacks 1 of the 50.*E1 .*Other columns: x"):
+        load(tmp_path, f"{mark}\n{text_of(lines, ';')}".replace("E1;", "x;", 1))
+
+
+def test_row_names_of_r(tmp_path: Path) -> None:
+    answers = people(3)
+    header, *rows = lines_of(answers)
+    named = [[f'"{number}"', *row] for number, row in enumerate(rows, start=1)]
+    text = text_of([[f'"{name}"' for name in header], *named], " ")
+    np.testing.assert_array_equal(load(tmp_path, text).answers, answers)
+    with pytest.raises(ValueError, match="row 2 has 51 cells, the header has 50"):
+        load(tmp_path, text.replace(" ", ","))
+    with pytest.raises(ValueError, match="row 3 has 49 cells, the header has 50"):
+        load(tmp_path, text_of([header, named[0], rows[1]], " "))
+
+
+def test_answers_counted_from_zero_are_refused_and_read_when_told(tmp_path: Path) -> None:
+    answers = people(30)
+    lines = lines_of(answers)
+    lines[1:] = [[str(int(cell) - 1) for cell in line] for line in lines[1:]]
+    text = text_of(lines)
+    with pytest.raises(ValueError, match="seem to be coded") as refused:
+        load(tmp_path, text)
+    zeros = int((answers == 0).sum())
+    assert f"0 stands in {zeros} cells and 5, the highest code of ipip50, in none" in str(
+        refused.value
+    )
+    assert "--set codes=0..4, or --codes 0..4" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    path = tmp_path / "data.csv"
+    read = load_respondents(path, IPIP, Coding.parse(IPIP, "0..4", ""))
+    np.testing.assert_array_equal(read.answers, answers)
+    as_published = load_respondents(path, IPIP, Coding.parse(IPIP, "1..5", ""))
+    np.testing.assert_array_equal(as_published.answers, answers - 1)
+    assert load(tmp_path, text_of([*lines, ["5"] * 50])).answers[-1].tolist() == [4] * 50
+
+
+def test_commands_take_codes_and_give_the_same_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = lines_of(people(3))
+    low = [lines[0], *([str(int(cell) - 1) for cell in line] for line in lines[1:])]
+    plain(tmp_path / "one.csv", text_of(lines).encode())
+    plain(tmp_path / "zero.csv", text_of(low, ";").encode("utf-16"))
+
+    def rows(name: str, *more: str) -> object:
+        out = str(tmp_path / f"out-{name}{len(more)}")
+        command = ["--agent", "random", "bayes", "--split", "all", "--data", str(tmp_path / name)]
+        command += ["--set", "num_turns=5", *more, "--out", out]
+        assert run(command) == 0
+        return json.loads(Path(out, "report.json").read_text("utf-8"))["rows"]
+
+    told = ("--set", "codes=0..4", "--set", "missing=99")
+    assert rows("zero.csv", *told) == rows("one.csv")
+    assert run(["--agent", "random", "--data", str(tmp_path / "zero.csv"), "--split", "all"]) == 2
+    assert "Say codes=0..4" in capsys.readouterr().err
+
+
+def test_a_page_that_was_left_is_not_taken_for_answers_from_zero(tmp_path: Path) -> None:
+    lines = lines_of(np.minimum(people(3), 3))
+    recorded = load(tmp_path, text_of([*lines, *([["0"] * 50] * 9)]))
+    assert (len(recorded.answers), recorded.unanswered) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("codes", "missing", "words"),
+    [
+        ("A,B,C,D,E", "", "ABCDE"),
+        ("never, seldom,at times,often,ALWAYS", "", "never seldom at_times often always"),
+        ("5..1", 99, "54321"),
+        ("-2..2", "99,refused", "-2 -1 0 1 2"),
+    ],
+)
+def test_codes_and_words_of_ones_own(
+    tmp_path: Path, codes: str, missing: str | float, words: str
+) -> None:
+    answers = people(4)
+    written = [w.replace("_", " ") for w in (words.split() if " " in words else list(words))]
+    lines = [list(IPIP.item_ids), *([written[k] for k in row] for row in answers.tolist())]
+    lines[2][7] = str(missing).split(",")[-1].upper()
+    answers[1, 7] = -1
+    path = plain(tmp_path / "data.csv", text_of(lines).encode())
+    read = load_respondents(path, IPIP, Coding.parse(IPIP, codes, missing))
+    np.testing.assert_array_equal(read.answers, answers)
+
+
+@pytest.mark.parametrize(
+    ("codes", "missing", "message"),
+    [
+        ("0..5", "", "codes=0..5: 6 codes, ipip50 has 5 response categories, Very Inaccurate to"),
+        ("A,B", "", r"codes=A,B: 2 codes, .*expected e\.g\. 0\.\.4, or 5 words"),
+        ("A,B,C,D,a", "", "'A' stands for two things"),
+        ("0..4", "0", "missing=0: '0' stands for two things"),
+        ("auto", 5, "missing=5: '5' stands for two things"),
+    ],
+)
+def test_codes_that_cannot_be(codes: str, missing: str | float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Coding.parse(IPIP, codes, missing)
+
+
+def test_words_for_missing_are_only_those_that_are_named(tmp_path: Path) -> None:
+    lines = lines_of(people(3))
+    lines[2][7] = "99"
+    with pytest.raises(ValueError, match=r"row 3, column \w+: '99' is not an answer.*missing="):
+        load(tmp_path, text_of(lines))
+
+
+def test_a_file_is_read_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = humans._read
+    monkeypatch.setattr(
+        humans, "_read", lambda path, *a: (reads.append(path.name), read(path, *a))[1]
+    )
+    paths = [
+        plain(tmp_path / name, text_of(lines_of(people(3, seed=seed))).encode())
+        for seed, name in enumerate(("a.csv", "b.csv", "c.csv"))
+    ]
+    for path in (paths[0], paths[0], paths[1], paths[0], paths[1]):
+        load_respondents(path, IPIP)
+    assert reads == ["a.csv", "b.csv"]
+    load_respondents(paths[0], IPIP, Coding.parse(IPIP, "5..1", ""))  # read otherwise
+    load_respondents(paths[2], IPIP)
+    assert reads[2:] == ["a.csv", "c.csv"]
+    assert len(humans._kept) == 2  # memory does not grow
+    paths[2].write_bytes(text_of(lines_of(people(4))).encode())
+    assert len(load_respondents(paths[2], IPIP).answers) == 4
 
 
 def test_rows_that_answer_nothing_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -191,7 +352,7 @@ def test_rows_that_answer_nothing_are_dropped_and_counted(tmp_path: Path) -> Non
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
 ) -> None:
-    answers = np.array([[0] * 25, *rows])
+    answers = np.array([[5] * 25, *rows])  # without a 6 zeros might count for the lowest code
     lines = [list(BFI.item_ids), *([str(k + 1) for k in row] for row in answers.tolist())]
     recorded = load(tmp_path_factory.mktemp("humans"), text_of(lines), BFI)
     kept = (answers >= 0).any(axis=1)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.users.classes import CLASS, LocatedClasses, category_names
-from acquaint_gym.envs.users.humans import MISSING
+from acquaint_gym.envs.users.coding import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints
 from acquaint_gym.train.psychometrics import common

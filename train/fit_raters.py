@@ -15,10 +15,12 @@ import numpy as np
 from rich.table import Table
 
 from acquaint_gym.envs.console import program, screen, track
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.raters import kernel, load_raters
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.train.psychometrics.classes import sequential_scores
+from acquaint_gym.train.psychometrics.common import add_coding
 
 WIDTHS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0)
 
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_argument("--data", required=True, metavar="PATH", help="respondents, see eval.run")
     cli.add_argument("--questionnaire", default="ipip50", help="default: %(default)s")
+    add_coding(cli)
     cli.add_argument(
         "--others", type=int, default=1000, help="people to predict (%(default)s); the rest rate"
     )
@@ -70,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bank = ItemBank.load(options.questionnaire)
         if options.seed < 0:
             raise ValueError(f"--seed {options.seed}: expected at least 0.")
-        everybody = load_raters(bank, options.data, 0)
+        coding = Coding.parse(bank, options.codes, options.missing)
+        everybody = load_raters(bank, options.data, 0, coding)
         if not 0 < options.others < len(everybody.row) - 1:
             raise ValueError(
                 f"--others {options.others}: expected 1..{len(everybody.row) - 2}, of "

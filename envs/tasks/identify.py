@@ -8,6 +8,7 @@ import numpy.typing as npt
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.tasks.interview import Interview
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.raters import WIDTH, Raters, load_raters, response_table
@@ -79,6 +80,8 @@ class Identify(AskingTask):
     | `reward` | `profile` | `profile` or `unasked` |
     | `allow_stop` | False | whether the last action ends the interview |
     | `cost` | 0 | what a question costs, in units of the reward |
+    | `codes` | `auto` | of data files: `0..4`, or `A,B,C,D,E`; see `envs.users.coding` |
+    | `missing` | none | further codes or words of data files for no answer: `99,-9` |
 
     ## References
     Parzen (1962), Annals of Mathematical Statistics 33, 1065-1076, and Aitchison & Aitken (1976),
@@ -101,13 +104,16 @@ class Identify(AskingTask):
         reward: str = "profile",
         allow_stop: bool = False,
         cost: float = 0.0,
+        codes: str = "auto",
+        missing: str | float = "",
     ) -> None:
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
+        self.coding = Coding.parse(bank, codes, missing)
         if reward == "traits":
             raise ValueError("reward=traits: raters have no traits; take profile or unasked.")
         if raters != SIMULATED:
-            known = load_raters(bank, raters, num_raters)
+            known = load_raters(bank, raters, num_raters, self.coding)
         elif num_raters < 2:
             raise ValueError(f"num_raters={num_raters}; expected at least 2 simulated raters.")
         else:

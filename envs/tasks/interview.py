@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acquaint_gym.envs.interviews.task import AskingTask
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.profiles import load_profiles
 
@@ -68,6 +69,8 @@ class Interview(AskingTask):
     | `reward` | `profile` | `profile`, `unasked` or `traits` |
     | `allow_stop` | False | whether the last action ends the interview |
     | `cost` | 0 | what a question costs, in units of the reward |
+    | `codes` | `auto` | of data files: `0..4`, or `A,B,C,D,E`; see `envs.users.coding` |
+    | `missing` | none | further codes or words of data files for no answer: `99,-9` |
 
     ## References
     Lindley (1956), Annals of Mathematical Statistics 27, 986-1005; van der Linden & Glas (eds.,
@@ -87,9 +90,12 @@ class Interview(AskingTask):
         reward: str = "profile",
         allow_stop: bool = False,
         cost: float = 0.0,
+        codes: str = "auto",
+        missing: str | float = "",
     ) -> None:
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
+        self.coding = Coding.parse(bank, codes, missing)
         if population == "profiles":
             people = load_profiles(questionnaire, parameters, levels)
             self.population, self.model = people.population, people.model

@@ -7,6 +7,7 @@ import numpy as np
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import make_context
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.profiles import load_profiles
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -67,6 +68,8 @@ class Questionnaire(UserTask):
     | `num_turns` | all items | items asked |
     | `context` | `none` | known beforehand, see `envs.registration.make_context` |
     | `reward` | `accuracy` | `accuracy` or `log_score` |
+    | `codes` | `auto` | of data files: `0..4`, or `A,B,C,D,E`; see `envs.users.coding` |
+    | `missing` | none | further codes or words of data files for no answer: `99,-9` |
 
     ## References
     Goldberg (1992), Psychological Assessment 4, 26-42; Samejima (1969), Psychometrika Monograph 17.
@@ -88,10 +91,13 @@ class Questionnaire(UserTask):
         num_turns: int | None = None,
         context: str = "none",
         reward: str = "accuracy",
+        codes: str = "auto",
+        missing: str | float = "",
     ) -> None:
         super().__init__(reward)
         people = load_profiles(questionnaire, parameters, levels)
         self.bank = bank = people.bank
+        self.coding = Coding.parse(bank, codes, missing)
         if order not in ("fixed", "shuffled"):
             raise ValueError(f"Unknown order {closest(order, ('fixed', 'shuffled'))}")
         if num_turns is not None and not 1 <= num_turns <= bank.num_items:

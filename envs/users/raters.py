@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from acquaint_gym.envs.files import locate
+from acquaint_gym.envs.users.coding import PUBLISHED, Coding
 from acquaint_gym.envs.users.fast_draws import fibonacci_hash
 from acquaint_gym.envs.users.humans import load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
@@ -36,20 +37,21 @@ class Raters(NamedTuple):
     row: Ints
 
 
-def load_raters(bank: ItemBank, path: str, num: int) -> Raters:
+def load_raters(bank: ItemBank, path: str, num: int, coding: Coding = PUBLISHED) -> Raters:
     """Respondents of the training split of a file, spread over it; a larger bank holds a smaller.
 
     Args:
         bank: the items; who left one out is no rater.
         path: the file, see `envs.files.locate`.
         num: R; 0 for all of them.
+        coding: how the file writes answers, where not as the bank says.
 
     Raises:
         ValueError: an unreadable file, or fewer than 2 or than `num` such people.
     """
     if num < 0 or num == 1:
         raise ValueError(f"num_raters={num}; expected at least 2, or 0 for everybody.")
-    recorded = load_respondents(locate(path), bank)
+    recorded = load_respondents(locate(path), bank, coding)
     usable = split_rows(recorded.row, "train") & (recorded.answers >= 0).all(axis=1)
     answers, row = recorded.answers[usable], recorded.row[usable]
     if len(row) < max(num, 2):

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from acquaint_gym.envs.users.classes import LocatedClasses, log_response
-from acquaint_gym.envs.users.humans import MISSING
+from acquaint_gym.envs.users.coding import MISSING
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 DIMENSIONS = 12

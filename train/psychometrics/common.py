@@ -15,6 +15,7 @@ from rich.console import Console
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.data import write_table
 from acquaint_gym.envs.files import atomic, locate
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.humans import SPLITS, Recorded, load_respondents, split_rows
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Ints
@@ -47,10 +48,27 @@ def options(module: str, description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--split", choices=tuple(SPLITS), default="train", help="which rows; default: %(default)s"
     )
+    add_coding(parser)
     parser.add_argument(
         "--credit", action="append", default=[], help="line for the files' heads: whose data"
     )
     return parser
+
+
+def add_coding(parser: argparse.ArgumentParser) -> None:
+    """The options that say how the data write answers, see `Coding.parse`."""
+    parser.add_argument(
+        "--codes",
+        default="auto",
+        metavar="CODES",
+        help="of the data, where not the questionnaire's: 0..4, or a word a category, lowest first",
+    )
+    parser.add_argument(
+        "--missing",
+        default="",
+        metavar="WORDS",
+        help="further codes or words that mean no answer, e.g. --missing=99,-9",
+    )
 
 
 def run(
@@ -65,7 +83,8 @@ def run(
         if out.suffix != ".csv" or not out.parent.is_dir():
             raise ValueError(f"--out {out}: expected a name ending in .csv in an existing folder.")
         bank = ItemBank.load(chosen.questionnaire)
-        recorded = load_respondents(locate(str(chosen.data)), bank)
+        coding = Coding.parse(bank, chosen.codes, chosen.missing)
+        recorded = load_respondents(locate(str(chosen.data)), bank, coding)
         answers = recorded.answers[split_rows(recorded.row, chosen.split)]
         fit(chosen, Respondents(bank, recorded, answers), Console())
     except ValueError as error:
@@ -88,6 +107,10 @@ def provenance_line(
 ) -> str:
     """Provenance line: the date and the command, with the settings of these names."""
     settings = " ".join(f"--{name.replace('_', '-')} {getattr(chosen, name)}" for name in names)
+    coding = {"--codes": chosen.codes, "--missing": chosen.missing}
+    settings += "".join(
+        f" {name}={shlex.quote(text)}" for name, text in coding.items() if text not in ("", "auto")
+    )
     return (
         f"Made {datetime.datetime.now(datetime.UTC).date()} by: python -m {module} "
         f"--questionnaire {shlex.quote(chosen.questionnaire)} "

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, logsumexp
 
-from acquaint_gym.envs.users.humans import MISSING
+from acquaint_gym.envs.users.coding import MISSING
 from acquaint_gym.envs.users.response_models import Floats, Ints, graded_response
 
 NODES = 61
