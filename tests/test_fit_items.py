@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +24,14 @@ from acquaint_gym.envs.users.response_models import Floats, Ints, graded_respons
 from acquaint_gym.train import fit_items
 from acquaint_gym.train.psychometrics import common
 from acquaint_gym.train.psychometrics import graded as graded_fit
+from acquaint_gym.train.psychometrics.correlation import latent_correlation, likelihoods
 from acquaint_gym.train.psychometrics.graded import (
     GradedFit,
     fit_graded,
-    latent_correlation,
     log_likelihood,
     quadrature,
 )
+from acquaint_gym.train.psychometrics.scales import ASIDE, FLAT, fit_scale
 
 NAMES = [f"item{i}" for i in range(1, 13)]
 THREE = np.array([[1.5, -0.8, 0.9], [1.0, -1.2, 0.4], [2.2, -0.3, 1.1]])
@@ -205,16 +207,17 @@ def unusable() -> dict[str, tuple[Ints, str]]:
     """Data that cannot be fitted, and what is said of them."""
     rng = np.random.default_rng(18)
     good = simulate(scale(4, 4, 18), rng.standard_normal(800), rng)
-    never, few, against, again, above, below = (good.copy() for _ in range(6))
-    never[never[:, 2] == 3, 2] = 2
+    same, few, again, above, below = (good.copy() for _ in range(5))
+    same[:, 2] = 2
     few[49:, 1] = -1
-    against[:, 3] = 3 - against[:, 3]
     again[:, 1] = again[:, 0]
     above[5, 0], below[5, 0] = 4, -2
     return {
-        "category never used": (never, r"Item item3 cannot be estimated: its 4 .*, 0 times"),
+        "one answer": (
+            same,
+            r"Item item3 cannot be estimated: .* 0, 0, 800, 0 .*--leave-out item3",
+        ),
         "few answers": (few, r"Item item2 cannot be estimated: .*at least 50 answers"),
-        "wrong key": (against, r"Item item4: discrimination -\d.\d+ is not positive.*keying"),
         "repeated item": (again, r"Item item[12]: discrimination .* not below 10.*repeats"),
         "category above": (above, r"Categories 0\.\.4; expected 0\.\.3, or -1"),
         "category below": (below, r"Categories -2\.\.3; expected 0\.\.3, or -1"),
@@ -234,6 +237,94 @@ def test_unusable_data(case: str) -> None:
         fit_graded(responses, 4, NAMES[: responses.shape[1]])
 
 
+@pytest.fixture(scope="module")
+def scale_of_six() -> tuple[Ints, Floats]:
+    """Answers of 1,500 people to six items of four categories, and the items' parameters."""
+    rng = np.random.default_rng(41)
+    truth = scale(6, 4, 41)
+    return simulate(truth, rng.standard_normal(1500), rng), truth
+
+
+SIX = NAMES[:6]
+
+
+@pytest.mark.parametrize("empty", [0, 2, 3])
+def test_a_category_that_nobody_chose_stays_possible(
+    scale_of_six: tuple[Ints, Floats], empty: int
+) -> None:
+    responses = scale_of_six[0].copy()
+    column = responses[:, 1]
+    column[column == empty] = empty - 1 if empty else 1
+    fit, remarks = fit_scale(responses, 4, SIX, tolerance=1e-4)
+    assert (np.diff(fit.parameters[:, 1:], axis=1) > 0).all()
+    assert np.isfinite(fit.errors).all()
+    assert len(remarks) == 1
+    assert remarks[0].startswith(f"Item item2: nobody chose category {empty + 1} of 4")
+    theta, log_weight = quadrature(graded_fit.NODES)
+    probs = graded_response(theta, fit.parameters[:, 0], fit.parameters[:, 1:])
+    shares = np.exp(log_weight) @ probs[1]
+    assert shares[empty] == pytest.approx(0.5 / 1500, rel=0.3)
+    whole = fit_graded(scale_of_six[0], 4, SIX, tolerance=1e-4)
+    np.testing.assert_allclose(
+        fit.parameters[[0, 2, 3, 4, 5]], whole.parameters[[0, 2, 3, 4, 5]], atol=0.1
+    )
+
+
+def test_an_item_of_noise_carries_no_weight(scale_of_six: tuple[Ints, Floats]) -> None:
+    responses = scale_of_six[0].copy()
+    rng = np.random.default_rng(5)
+    responses[:, 3] = rng.choice(4, size=len(responses), p=[0.1, 0.2, 0.3, 0.4])
+    others = [0, 1, 2, 4, 5]
+    without = fit_graded(responses[:, others], 4, [SIX[i] for i in others], tolerance=1e-4)
+    fit, remarks = fit_scale(responses, 4, SIX, leave_out=["item4"], tolerance=1e-4)
+    assert remarks == [f"Item item4: left out. {ASIDE}"]
+    np.testing.assert_array_equal(fit.parameters[others], without.parameters)
+    assert np.isnan(fit.errors[3]).all()
+    assert fit.answers[3] == len(responses)
+    probs = graded_response(np.array([-2.0, 2.0]), fit.parameters[:, 0], fit.parameters[:, 1:])[3]
+    shares = np.bincount(responses[:, 3], minlength=4) / len(responses)
+    np.testing.assert_allclose(probs, np.tile(shares, (2, 1)), atol=0.01)
+    expected = without.log_likelihood + (np.log(shares) * shares).sum() * len(responses)
+    assert fit.log_likelihood == pytest.approx(expected)
+    # Found by itself, whichever side of zero it comes out on.
+    said = fit_scale(responses, 4, SIX, tolerance=1e-4)[1]
+    turned = fit_scale(
+        np.where(np.arange(6) == 3, 3 - responses, responses), 4, SIX, tolerance=1e-4
+    )
+    for remarks in (said, turned[1]):
+        assert len(remarks) == 1
+        assert re.match(r"Item item4 \(-?0\.\d\d\): .*(tell nothing|hardly tell) of", remarks[0])
+    assert min(turned[0].parameters[:, 0]) > 0
+
+
+def test_an_item_that_runs_against_its_key_is_named_and_can_be_turned(
+    scale_of_six: tuple[Ints, Floats],
+) -> None:
+    responses, truth = scale_of_six[0].copy(), scale_of_six[1]
+    responses[:, 4] = 3 - responses[:, 4]
+    fit, remarks = fit_scale(responses, 4, SIX, tolerance=1e-4)
+    assert len(remarks) == 1
+    assert re.match(r"Item item5 \(-\d\.\d\d\): answers run against the key\.", remarks[0])
+    assert "--reverse item5" in remarks[0]
+    assert "--leave-out item5" in remarks[0]
+    assert fit.parameters[4, 0] == FLAT
+    turned, remarks = fit_scale(responses, 4, SIX, reverse=["item5"], tolerance=1e-4)
+    assert remarks == ["Item item5: fitted with the key turned round."]
+    whole = fit_graded(scale_of_six[0], 4, SIX, tolerance=1e-4)
+    # P(Y >= k) of the one is 1 - P(Y >= 4 - k) of the other.
+    mirror = np.concatenate([-whole.parameters[4, :1], whole.parameters[4, :0:-1]])
+    np.testing.assert_allclose(turned.parameters[4], mirror, atol=0.01)
+    np.testing.assert_allclose(turned.parameters[:4], whole.parameters[:4], atol=0.01)
+    assert turned.log_likelihood == pytest.approx(whole.log_likelihood, abs=0.01)
+    assert fit.log_likelihood < turned.log_likelihood - 10
+    assert (truth[:, 0] > 0).all()
+
+
+def test_too_few_items_are_left(scale_of_six: tuple[Ints, Floats]) -> None:
+    with pytest.raises(ValueError, match=r"Items item1, .*item4: left out\. .* 2 items are left"):
+        fit_scale(scale_of_six[0], 4, SIX, leave_out=NAMES[:4])
+
+
 def test_settings_that_cannot_work(small: tuple[Ints, GradedFit]) -> None:
     with pytest.raises(ValueError, match=r"No convergence in 3 iterations.*below 1\.0e-05"):
         fit_graded(small[0], 3, NAMES[:3], max_iterations=3)
@@ -248,7 +339,7 @@ def two_traits(people: int, rho: float, seed: int) -> tuple[Floats, Floats, Floa
     parameters = scale(6, 5, seed)
     traits = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=people)
     first, second = (simulate(parameters, trait, rng) for trait in traits.T)
-    tables = (log_likelihood(gaps(y, 0.1, rng), parameters, theta) for y in (first, second))
+    tables = (likelihoods(gaps(y, 0.1, rng), parameters, theta) for y in (first, second))
     return *tables, theta
 
 
@@ -268,8 +359,8 @@ def test_latent_correlation_maximises_the_brute_force_likelihood() -> None:
     def people(rho: float) -> Floats:
         density = multivariate_normal([0, 0], [[1, rho], [rho, 1]]).pdf(points)
         density /= density.sum()
-        terms = np.log(density) + first[:, :, None] + second[:, None, :]
-        return logsumexp(terms, axis=(1, 2))
+        terms = density * first[:, :, None] * second[:, None, :]
+        return np.log(terms.sum(axis=(1, 2)))
 
     estimate, error = latent_correlation(first, second, theta)
     best, *others = (people(estimate + move).sum() for move in (0.0, -0.01, 0.01))
@@ -287,6 +378,12 @@ def test_positive_definite() -> None:
     np.linalg.cholesky(mended)
     np.testing.assert_allclose(np.diag(mended), 1.0)
     assert (np.sign(mended) == np.sign(bad)).all()
+
+
+def test_blocks_change_no_correlation() -> None:
+    first, second, theta = two_traits(200, 0.5, 23)
+    whole, parts = (latent_correlation(first, second, theta, block) for block in (8192, 33))
+    assert parts == pytest.approx(whole, abs=1e-6)
 
 
 BANK = ItemBank.load("ipip50")
@@ -481,3 +578,43 @@ def test_shipped_parameters_are_what_the_command_makes(
         for column in columns:
             values = (np.array(table[column], dtype=float) for table in (again, shipped))
             np.testing.assert_allclose(*values, atol=2e-4)
+
+
+def test_odd_items_are_sentences_in_the_output_and_in_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(51)
+    parameters = np.column_stack([TRUTH.discrimination, TRUTH.thresholds])
+    theta = rng.standard_normal((500, 5))
+    keyed = np.zeros((500, 50), dtype=int)
+    for trait in range(5):
+        member = BANK.trait == trait
+        keyed[:, member] = simulate(parameters[member], theta[:, trait], rng)
+    e1, e3 = (BANK.item_ids.index(name) for name in ("E1", "E3"))
+    keyed[:, e1] = np.minimum(keyed[:, e1], 3)  # nobody answers 5
+    keyed[:, e3] = 4 - keyed[:, e3]
+    path, out = tmp_path / "people.csv", tmp_path / "mine.csv"
+    columns = dict(zip(BANK.item_ids, (BANK.apply_keying(keyed) + 1).T.tolist(), strict=True))
+    real_write_table(path, [], columns)
+    run(path, out, "--split", "all", "--tolerance", "1e-2")
+    printed = capsys.readouterr().out
+    for sentence in ("Item E1: nobody chose category 5 of 5", "Item E3 (-", "--reverse E3"):
+        assert sentence in printed
+        assert sentence in out.read_text("utf-8")
+    assert GradedParameters.load(BANK, str(out)).discrimination[e3] == FLAT
+    run(path, out, "--split", "all", "--tolerance", "1e-2", "--reverse", "E3", "--leave-out", "E1")
+    assert " --reverse E3 --leave-out E1 --out mine.csv" in out.read_text("utf-8")
+    turned = GradedParameters.load(BANK, str(out))
+    assert turned.discrimination[e3] < -1
+    assert turned.discrimination[e1] == FLAT
+    table = BANK.response_table(np.array([-2.0, 2.0]), turned)
+    assert table.min() > 0
+    assert table[e3, 0] @ np.arange(5) > table[e3, 1] @ np.arange(5) + 1  # the lower, the more
+    for options, message in (
+        (("--reverse", "E99"), "ipip50 has no item 'E99'"),
+        (("--reverse", "E3", "--leave-out", "E3"), "Item E3: --reverse or --leave-out, not both"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            run(path, out, *options)
+        assert end.value.code == 2
+        assert message in capsys.readouterr().err

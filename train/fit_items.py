@@ -7,7 +7,7 @@ latent correlations of the traits. 14,000 people and 50 items take ten seconds o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,22 +17,23 @@ from rich.console import Console
 from rich.table import Table
 
 from acquaint_gym.envs.console import ProgressBars
+from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.coding import MISSING
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.response_models import Floats, Ints
 from acquaint_gym.train.psychometrics import common
+from acquaint_gym.train.psychometrics.correlation import latent_correlation, likelihoods
 from acquaint_gym.train.psychometrics.graded import (
     MAX_ITERATIONS,
     NODES,
     TOLERANCE,
     GradedFit,
-    fit_graded,
-    latent_correlation,
-    log_likelihood,
     quadrature,
 )
+from acquaint_gym.train.psychometrics.scales import fit_scale
 
 MODULE = "train.fit_items"
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class BankFit:
         traits: `F` fits, one a trait, in the bank's order; items within in the bank's order.
         correlation: `[F, F]` latent correlations, positive definite.
         correlation_errors: `[F, F]` their standard errors, zero on the diagonal.
+        remarks: sentences about items that are not as one expects, see `fit_scale`.
     """
 
     traits: tuple[GradedFit, ...]
     correlation: Floats
     correlation_errors: Floats
+    remarks: tuple[str, ...] = ()
 
 
 def fit_bank(
@@ -55,6 +58,8 @@ def fit_bank(
     bank: ItemBank,
     progress: ProgressBars,
     *,
+    reverse: Collection[str] = (),
+    leave_out: Collection[str] = (),
     nodes: int = NODES,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
@@ -65,17 +70,25 @@ def fit_bank(
         responses: `[N, I]` keyed categories 0..K-1 in the bank's order, -1 missing.
         bank: the items.
         progress: bar that shows how far it is.
+        reverse: items that are known to run against their key.
+        leave_out: items that are to carry no weight.
         nodes: grid points of theta.
         tolerance: see `fit_graded`.
         max_iterations: see `fit_graded`.
 
     Raises:
-        ValueError: see `fit_graded`.
+        ValueError: see `fit_scale`; or an item that the bank has not.
     """
+    for name in (*reverse, *leave_out):
+        if name not in bank.item_ids:
+            raise ValueError(f"{bank.name} has no item {closest(name, bank.item_ids)}")
+        if name in reverse and name in leave_out:
+            raise ValueError(f"Item {name}: --reverse or --leave-out, not both.")
     theta, _ = quadrature(nodes)
     pairs = list(combinations(range(len(bank.traits)), 2))
     task = progress.add_task("", total=len(bank.traits) + len(pairs))
     fits: list[GradedFit] = []
+    remarks: list[str] = []
     for trait, name in enumerate(bank.traits):
 
         def show(iteration: int, total: float, change: float, name: str = name) -> None:
@@ -83,30 +96,32 @@ def fit_bank(
             progress.update(task, description=text)
 
         member = np.flatnonzero(bank.trait == trait)
-        fits.append(
-            fit_graded(
-                responses[:, member],
-                bank.num_categories,
-                [bank.item_ids[i] for i in member],
-                nodes=nodes,
-                tolerance=tolerance,
-                max_iterations=max_iterations,
-                on_iteration=show,
-            )
+        fit, odd = fit_scale(
+            responses[:, member],
+            bank.num_categories,
+            [bank.item_ids[i] for i in member],
+            reverse=reverse,
+            leave_out=leave_out,
+            nodes=nodes,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            on_iteration=show,
         )
+        fits.append(fit)
+        remarks += odd
         progress.advance(task)
     correlation, errors = np.eye(len(fits)), np.zeros((len(fits), len(fits)))
     for pair in pairs:
         progress.update(task, description=" and ".join(bank.traits[trait] for trait in pair))
         first, second = (
-            log_likelihood(responses[:, bank.trait == trait], fits[trait].parameters, theta)
+            likelihoods(responses[:, bank.trait == trait], fits[trait].parameters, theta)
             for trait in pair
         )
         estimate, error = latent_correlation(first, second, theta)
         correlation[pair] = correlation[pair[::-1]] = estimate
         errors[pair] = errors[pair[::-1]] = error
         progress.advance(task)
-    return BankFit(tuple(fits), positive_definite(correlation), errors)
+    return BankFit(tuple(fits), positive_definite(correlation), errors, tuple(remarks))
 
 
 def positive_definite(correlation: Floats, floor: float = 1e-3) -> Floats:
@@ -135,7 +150,8 @@ def save(path: Path, bank: ItemBank, fit: BankFit, provenance: Sequence[str]) ->
         answers[member] = part.answers
     names = ["a", *(f"b{k}" for k in range(1, bank.num_categories))]
     items: dict[str, Sequence[object]] = {"item_id": bank.item_ids}
-    items |= {name: _rounded(parameters[:, k]) for k, name in enumerate(names)}
+    digits = next(d for d in range(DIGITS, 16) if _distinct(np.round(parameters[:, 1:], d)))
+    items |= {name: _rounded(parameters[:, k], digits) for k, name in enumerate(names)}
     items |= {f"se_{name}": _rounded(errors[:, k]) for k, name in enumerate(names)}
     items["n"] = answers.tolist()
     traits: dict[str, Sequence[object]] = {"trait": bank.traits}
@@ -152,14 +168,19 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_traits.csv")
 
 
-def _rounded(values: Floats) -> list[str]:
+def _rounded(values: Floats, digits: int = DIGITS) -> list[str]:
     """Numbers as they stand in the files: far finer than any standard error."""
-    return [f"{value:.4f}" for value in values]
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def _distinct(thresholds: Floats) -> bool:
+    """Whether neighbours of `[I, K-1]` differ, however rare the category between them is."""
+    return bool((np.diff(thresholds, axis=1) != 0).all())
 
 
 def _provenance(options: argparse.Namespace, people: common.Respondents, fit: BankFit) -> list[str]:
     """Lines for the top of the files: what it is, whose answers, how it was made."""
-    likelihoods = [
+    totals = [
         f"{name} {part.log_likelihood:,.1f}"
         for name, part in zip(people.bank.traits, fit.traits, strict=True)
     ]
@@ -170,8 +191,11 @@ def _provenance(options: argparse.Namespace, people: common.Respondents, fit: Ba
         *common.data_lines(options, people),
         f"Method: marginal maximum likelihood by EM, {options.nodes} equally spaced nodes on "
         f"[-6, 6]; standard errors (se_) from the outer product of respondents' scores.",
-        f"Log-likelihood, nats: {'; '.join(likelihoods)}.",
-        common.provenance_line(MODULE, options, people, "nodes", "tolerance"),
+        f"Log-likelihood, nats: {'; '.join(totals)}.",
+        *fit.remarks,
+        common.provenance_line(
+            MODULE, options, people, "nodes", "tolerance", "reverse", "leave_out"
+        ),
     ]
 
 
@@ -200,12 +224,16 @@ def _run(options: argparse.Namespace, people: common.Respondents, console: Conso
             responses,
             bank,
             progress,
+            reverse=options.reverse,
+            leave_out=options.leave_out,
             nodes=options.nodes,
             tolerance=options.tolerance,
             max_iterations=options.max_iterations,
         )
     save(options.out, bank, fit, _provenance(options, people, fit))
     console.print(_summary(bank, fit))
+    for remark in fit.remarks:
+        console.print(remark, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Wrote {options.out} and {_beside(options.out)}.")
 
 
@@ -218,6 +246,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--max-iterations", type=int, default=MAX_ITERATIONS, help="of EM (%(default)s)"
+    )
+    parser.add_argument(
+        "--reverse",
+        nargs="+",
+        default=[],
+        metavar="ITEM",
+        help="items whose answers run against their key: fitted with a negative discrimination",
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="ITEM",
+        help="items that are to tell nothing of their trait; only their shares of answers are kept",
     )
     common.run(parser, _run, arguments)
 

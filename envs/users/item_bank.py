@@ -137,8 +137,8 @@ class GradedParameters:
     """A parameter set of the graded response model for the items of one bank.
 
     Attributes:
-        discrimination: `[I]` a > 0.
-        thresholds: `[I, K-1]` b, strictly increasing along the last axis.
+        discrimination: `[I]` a > 0; below zero for an item whose answers run against its key.
+        thresholds: `[I, K-1]` b, strictly increasing along the last axis; decreasing where a < 0.
         correlation: `[F, F]` latent correlations of the traits, or None for a uniform prior.
     """
 
@@ -174,8 +174,12 @@ class GradedParameters:
         row = [table["item_id"].index(item) for item in bank.item_ids]
         number = {column: numbers(path, table[column])[row] for column in wanted[1:]}
         thresholds = np.stack([number[column] for column in wanted[2:]], axis=1)
-        if (number["a"] <= 0).any() or (np.diff(thresholds, axis=1) <= 0).any():
-            raise ValueError(f"{path}: discriminations must be positive and thresholds increasing.")
+        # P(Y >= k) = 1 / (1 + exp(-a (theta - b_k))) has to fall with k.
+        if (number["a"][:, None] * np.diff(thresholds, axis=1) <= 0).any():
+            raise ValueError(
+                f"{path}: discriminations must be positive and thresholds increasing, or both the "
+                "other way round for items that run against their key."
+            )
         return cls(number["a"], thresholds, _correlation(path, bank))
 
 

@@ -178,7 +178,8 @@ def graded_response(theta: Floats, discrimination: Floats, thresholds: Floats) -
     Args:
         theta: `[L]` latent trait, in population standard deviations.
         discrimination: `[I]` a > 0, usually 0.5 to 2.5.
-        thresholds: `[I, K-1]` b, increasing along the last axis, on the scale of theta.
+        thresholds: `[I, K-1]` b, increasing along the last axis, on the scale of theta; decreasing
+            where a < 0.
 
     Returns:
         `[I, L, K]` probabilities of the keyed categories 0..K-1; rows sum to one.

@@ -106,11 +106,14 @@ def provenance_line(
     module: str, chosen: argparse.Namespace, people: Respondents, *names: str
 ) -> str:
     """Provenance line: the date and the command, with the settings of these names."""
-    settings = " ".join(f"--{name.replace('_', '-')} {getattr(chosen, name)}" for name in names)
-    coding = {"--codes": chosen.codes, "--missing": chosen.missing}
-    settings += "".join(
-        f" {name}={shlex.quote(text)}" for name, text in coding.items() if text not in ("", "auto")
-    )
+    words = []
+    for name in (*names, "codes", "missing"):
+        value, option = getattr(chosen, name), f"--{name.replace('_', '-')}"
+        if isinstance(value, list):  # of items, none as a rule
+            words += [option, *value] if value else []
+        elif value not in ("", "auto"):
+            words.append(f"{option} {shlex.quote(str(value))}")
+    settings = " ".join(words)
     return (
         f"Made {datetime.datetime.now(datetime.UTC).date()} by: python -m {module} "
         f"--questionnaire {shlex.quote(chosen.questionnaire)} "

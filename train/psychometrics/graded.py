@@ -1,4 +1,4 @@
-"""Marginal maximum likelihood for the graded response model, and for the correlation of two traits.
+"""Marginal maximum likelihood for the graded response model.
 
 One trait at a time, theta ~ N(0, 1) on a quadrature grid (Bock & Aitkin, 1981, Psychometrika 46,
 443-459). Inside, an item is (a, c_1..c_{K-1}) with intercepts c = -a * b, in which the
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, logsumexp
 
 from acquaint_gym.envs.users.coding import MISSING
@@ -24,6 +23,8 @@ MAX_ITERATIONS = 1000
 MIN_ANSWERS = 50
 MIN_ITEMS = 3  # two items have one correlation for their two discriminations
 MAX_SLOPE = 10.0  # steeper curves fall between two nodes of the grid
+UNUSED = 0.5
+"""How many answers a category that nobody chose is given, by people of whom nothing is known."""
 BLOCK = 8192
 Grid = tuple[Floats, Floats]  # thetas, and the log of their weights
 
@@ -33,7 +34,8 @@ class GradedFit:
     """Maximum likelihood estimates of the items of one trait.
 
     Attributes:
-        parameters: `[I, K]` a, then b_1..b_{K-1} on the scale of theta ~ N(0, 1).
+        parameters: `[I, K]` a, then b_1..b_{K-1} on the scale of theta ~ N(0, 1). The thresholds of
+            an item with a < 0, whose answers run against its key, decrease.
         errors: `[I, K]` their standard errors.
         answers: `[I]` how many respondents answered each item.
         respondents: how many answered any of the items.
@@ -83,6 +85,7 @@ def fit_graded(
     num_categories: int,
     items: Sequence[str],
     *,
+    signs: Ints | None = None,
     nodes: int = NODES,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
@@ -95,10 +98,16 @@ def fit_graded(
     gradient algorithm (Lange, 1995, JRSS B 57): it converges as EM does, without an inner loop.
     Standard errors come from the inverse of the summed outer product of respondents' scores.
 
+    A category that nobody chose has no maximum: its threshold would leave for infinity or meet the
+    next one, and the category become impossible. `UNUSED` answers keep it possible, and all else is
+    what it would be if the category were joined with its neighbour.
+
     Args:
         responses: `[N, I]` keyed categories 0..K-1, -1 missing.
         num_categories: K.
         items: `I` names, for messages.
+        signs: `[I]` -1 where discriminations begin below zero, 1 elsewhere; 1 by default. In which
+            direction a trait points is decided by them, for items that agree with each other.
         nodes: L, grid points of theta.
         tolerance: stop when no a or intercept -a*b moves by more in an iteration.
         max_iterations: give up after so many.
@@ -107,85 +116,49 @@ def fit_graded(
 
     Raises:
         ValueError: categories out of range, an item that cannot be estimated (fewer than 50
-            answers, a category nobody used, a discrimination that is not positive or above 10),
-            fewer than 3 items, no more respondents than parameters, or no convergence.
+            answers, one category only, a discrimination above 10), fewer than 3 items, no more
+            respondents than parameters, or no convergence.
     """
     _check(responses, num_categories, items)
     grid = quadrature(nodes)
-    natural = _start(responses, num_categories)
+    extra = unused(responses, num_categories)[:, None] * np.exp(grid[1])[:, None]
+    # A logistic curve averaged over N(0, 1) is flatter by about this factor, as a probit would be.
+    flatter = np.sqrt(1 + 1 / 1.702**2)
+    slopes = np.ones(len(items)) if signs is None else signs
+    natural = np.column_stack([slopes, flatter * marginal_logits(responses, num_categories)])
     for iteration in range(1, max_iterations + 1):
         total, counts = _expected_counts(responses, natural, grid, block)
-        updated = _scoring_step(natural, counts, grid[0])
+        updated = _scoring_step(natural, counts + extra, grid[0])
         change = float(np.abs(updated - natural).max())
         natural = updated
         on_iteration(iteration, total, change)
-        steepest = int(natural[:, 0].argmax())
+        steepest = int(np.abs(natural[:, 0]).argmax())
         # Not "beyond": a likelihood that broke down (NaN) must end here as well.
-        if not natural[steepest, 0] <= MAX_SLOPE:
+        if not abs(natural[steepest, 0]) <= MAX_SLOPE:
             raise ValueError(
                 f"Item {items[steepest]}: discrimination {natural[steepest, 0]:.1f} is not below "
-                f"{MAX_SLOPE:g}, as where one item repeats another. Leave one of them out, or use "
-                "more respondents."
+                f"{MAX_SLOPE:g}, as where one item repeats another. Leave one of them out "
+                f"(--leave-out {items[steepest]}), or use more respondents."
             )
         if change < tolerance:
             break
     else:
         raise ValueError(
             f"No convergence in {max_iterations} iterations: the last one moved a parameter by "
-            f"{change:.1e}, expected below {tolerance:.1e}. Allow more, or a larger tolerance."
-        )
-    flattest = int(natural[:, 0].argmin())
-    if natural[flattest, 0] <= 0:
-        raise ValueError(
-            f"Item {items[flattest]}: discrimination {natural[flattest, 0]:.2f} is not positive: "
-            "its answers run against the trait; expected keyed answers. Check its keying."
+            f"{change:.1e}, expected below {tolerance:.1e}. Allow more (--max-iterations), or a "
+            "larger --tolerance."
         )
     total, _ = _expected_counts(responses, natural, grid, block)
-    information = _information(responses, natural, grid, block)
-    errors = np.sqrt(np.diag(np.linalg.inv(information))).reshape(natural.shape)
+    covariance = np.linalg.inv(_information(responses, natural, extra, grid, block))
     answered = responses != MISSING
     return GradedFit(
         parameters=_from_natural(natural),
-        errors=errors,
+        errors=_errors(natural, covariance),
         answers=answered.sum(axis=0),
         respondents=int(answered.any(axis=1).sum()),
         log_likelihood=total,
         iterations=iteration,
     )
-
-
-def latent_correlation(first: Floats, second: Floats, theta: Floats) -> tuple[float, float]:
-    """Maximum likelihood estimate of the correlation of two traits, their items held fixed.
-
-    The traits are bivariate normal with unit variances, on the square of the grid.
-
-    Args:
-        first: `[N, L]` log p(answers to the first trait's items | theta).
-        second: `[N, L]` the same for the second trait.
-        theta: `[L]`.
-
-    Returns:
-        The correlation, in (-0.99, 0.99), and its standard error from respondents' scores.
-    """
-    one, two = (np.exp(table - table.max(axis=1, keepdims=True)) for table in (first, second))
-    x, y = theta[:, None], theta[None, :]
-
-    def weight(rho: float) -> Floats:
-        log_density = -(x**2 - 2 * rho * x * y + y**2) / (2 * (1 - rho**2))
-        return np.exp(log_density - logsumexp(log_density))
-
-    def evidence(weights: Floats) -> Floats:
-        return ((one @ weights) * two).sum(axis=1)
-
-    best = minimize_scalar(
-        lambda rho: -np.log(evidence(weight(rho))).sum(), bounds=(-0.99, 0.99), method="bounded"
-    )
-    rho, at_best = float(best.x), weight(float(best.x))
-    # The derivative of the log density in rho, up to a constant whose mean is taken off below.
-    slope = (x * y * (1 + rho**2) - rho * (x**2 + y**2)) / (1 - rho**2) ** 2
-    slope = slope - (at_best * slope).sum()
-    scores = evidence(at_best * slope) / evidence(at_best)
-    return rho, float(1 / np.sqrt((scores**2).sum()))
 
 
 def _check(responses: Ints, num_categories: int, items: Sequence[str]) -> None:
@@ -202,11 +175,12 @@ def _check(responses: Ints, num_categories: int, items: Sequence[str]) -> None:
         )
     for item, column in zip(items, responses.T, strict=True):
         used = np.bincount(column[column != MISSING], minlength=num_categories)
-        if used.sum() < MIN_ANSWERS or used.min() == 0:
+        if used.sum() < MIN_ANSWERS or used.max() == used.sum():
             raise ValueError(
                 f"Item {item} cannot be estimated: its {num_categories} categories, from low to "
                 f"high on the trait, were chosen {', '.join(map(str, used))} times; expected at "
-                f"least {MIN_ANSWERS} answers and every category. Use more respondents."
+                f"least {MIN_ANSWERS} answers in two categories. Use more respondents, or leave it "
+                f"out (--leave-out {item})."
             )
 
 
@@ -216,13 +190,23 @@ def _one_hot(responses: Ints, num_categories: int) -> Floats:
     return chosen.reshape(len(responses), -1).astype(float)
 
 
-def _start(responses: Ints, num_categories: int) -> Floats:
-    """`[I, K]` a = 1 and the intercepts that reproduce each item's shares of answers."""
-    answered = (responses != MISSING).sum(axis=0)
-    at_least = np.array([(responses >= k).sum(axis=0) for k in range(1, num_categories)]) / answered
-    # A logistic curve averaged over N(0, 1) is flatter by about this factor, as a probit would be.
-    flatter = np.sqrt(1 + 1 / 1.702**2)
-    return np.column_stack([np.ones(responses.shape[1]), flatter * logit(at_least.T)])
+def category_counts(responses: Ints, num_categories: int) -> Ints:
+    """`[I, K]` how often each category was chosen."""
+    counts: Ints = np.array([(responses == k).sum(axis=0) for k in range(num_categories)]).T
+    return counts
+
+
+def unused(responses: Ints, num_categories: int) -> Floats:
+    """`[I, K]` answers that are added: `UNUSED` where nobody chose the category, else none."""
+    return np.where(category_counts(responses, num_categories) == 0, UNUSED, 0.0)
+
+
+def marginal_logits(responses: Ints, num_categories: int) -> Floats:
+    """`[I, K-1]` log-odds of the shares of answers in category 1 or above, 2 or above..."""
+    counts = category_counts(responses, num_categories) + unused(responses, num_categories)
+    at_least = counts[:, ::-1].cumsum(axis=1)[:, ::-1] / counts.sum(axis=1, keepdims=True)
+    logits: Floats = logit(at_least[:, 1:])
+    return logits
 
 
 def _from_natural(natural: Floats) -> Floats:
@@ -277,15 +261,13 @@ def _scoring_step(natural: Floats, counts: Floats, theta: Floats) -> Floats:
     return natural + np.linalg.solve(information, gradient[..., None])[..., 0]
 
 
-def _information(responses: Ints, natural: Floats, grid: Grid, block: int) -> Floats:
-    """Summed outer product of respondents' scores in (a, b_1..b_{K-1}), `[I * K, I * K]`."""
+def _information(responses: Ints, natural: Floats, extra: Floats, grid: Grid, block: int) -> Floats:
+    """Summed outer product of scores in (a, c_1..c_{K-1}), `[I * K, I * K]`.
+
+    Of respondents, and of the answers `[I, L, K]` that are added to categories nobody chose.
+    """
     items, categories = natural.shape
-    chain = np.zeros((items, categories, categories))
-    k = np.arange(1, categories)
-    chain[:, 0, 0] = 1.0
-    chain[:, k, 0] = natural[:, 1:] / natural[:, :1]
-    chain[:, k, k] = -natural[:, :1]
-    derivative = _derivatives(natural, grid[0])[1] @ chain[:, None]
+    derivative = _derivatives(natural, grid[0])[1]
     information = np.zeros((natural.size, natural.size))
     for part, _, posterior in _posteriors(responses, natural, grid, block):
         # Fisher's identity: a respondent's score is the posterior mean of the complete-data score.
@@ -296,4 +278,21 @@ def _information(responses: Ints, natural: Floats, grid: Grid, block: int) -> Fl
             scores[answer == MISSING, i] = 0.0
         flat = scores.reshape(len(part), -1)
         information += flat.T @ flat
+    own = np.einsum("ilk,ilkp,ilkq->ipq", extra, derivative, derivative)
+    for i in range(items):
+        block_of = slice(i * categories, (i + 1) * categories)
+        information[block_of, block_of] += own[i]
     return information
+
+
+def _errors(natural: Floats, covariance: Floats) -> Floats:
+    """Standard errors `[I, K]` of (a, b_1..b_{K-1}), b = -c / a, by the delta method."""
+    items, categories = natural.shape
+    chain = np.zeros((items, categories, categories))
+    k = np.arange(1, categories)
+    chain[:, 0, 0] = 1.0
+    chain[:, k, 0] = natural[:, 1:] / natural[:, :1] ** 2
+    chain[:, k, k] = -1 / natural[:, :1]
+    shape = (items, categories, items, categories)
+    own = np.einsum("ipiq->ipq", covariance.reshape(shape))
+    return np.sqrt(np.einsum("ipq,iqr,ipr->ip", chain, own, chain))
