@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +25,15 @@ class Decision(NamedTuple):
         belief: `[B, F, L]` distribution over the levels of each trait, or None without one.
         answer_mass: `[B]` probability that a language model put on the legal replies, before they
             were normalised; None for agents that choose among actions and nothing else.
+        unparsed: `[B]` int, how many messages of this turn nobody could read as a legal reply; None
+            for agents that write none.
     """
 
     action: Ints
     action_probs: Floats
     belief: Floats | None = None
     answer_mass: Floats | None = None
+    unparsed: Ints | None = None
 
     def check(self, name: str, legal: npt.NDArray[np.bool_]) -> None:
         """Holds the decision to the contract: a legal action and a distribution for each person.
@@ -123,9 +127,24 @@ class Agent(ABC):
     def model_info(self) -> dict[str, str]:
         """Which model this is, e.g. `model`, `revision` and `weights`, the digest of its weights.
 
-        For reports: nothing for agents without one. Asked once, after the last decision.
+        Nothing for agents without one. Asked after decisions: a server, for instance, says with
+        each answer of which model it is. The traces of a run are of one model, others are refused.
         """
         return {}
+
+    def messages(self, observation: Transcript) -> list[list[str]] | None:
+        """What a model wrote to decide for each of B people; None for agents that write nothing."""
+        return None
+
+    @classmethod  # noqa: B027 - nothing is kept
+    def start_afresh(cls, arguments: Mapping[str, Any]) -> None:
+        """From now on nothing is read that an agent of these arguments kept on disk before.
+
+        Commands call it for `--fresh`, once, before anything is computed. Most agents keep nothing.
+
+        Args:
+            arguments: of the agent's constructor beside its task; a missing one has its default.
+        """
 
     def observe_truth(self, users: Users, task: UserTask) -> None:  # noqa: B027 - nothing to see
         """Called by the evaluation loop before a conversation; agents have no use for it.

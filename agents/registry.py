@@ -55,6 +55,10 @@ class AgentSpec:
         agent: Agent = resolve(self.target, "Agent")(believed, **self.arguments)
         return agent
 
+    def start_afresh(self) -> None:
+        """See `Agent.start_afresh`."""
+        resolve(self.target, "Agent").start_afresh(self.arguments)
+
 
 def agent_names() -> list[str]:
     """Names of all agents, from the files in `configs/agents/`."""

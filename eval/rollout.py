@@ -92,7 +92,8 @@ class Recorder:
         one_each, probs = (num, turns), (num, turns, len(env.task.actions))
         self.actions, self.action_probs = np.full(one_each, -1, np.int16), np.full(probs, np.nan)
         self._teacher_actions, self._teacher_probs = self.actions.copy(), self.action_probs.copy()
-        self._answer_mass, self._rewards = np.full(one_each, np.nan), np.zeros(one_each)
+        self._answer_mass, self._unparsed = np.full(one_each, np.nan), np.full(one_each, np.nan)
+        self._rewards = np.zeros(one_each)
         self._has_belief, shape = False, (0, 0, 0)
         if have_same_levels(env.task.population, agent.task.population):
             prior = agent.believe(observation)
@@ -115,6 +116,8 @@ class Recorder:
         self._teacher_actions[live, turn], self._teacher_probs[live, turn] = teacher[:2]
         if decision.answer_mass is not None:
             self._answer_mass[live, turn] = decision.answer_mass
+        if decision.unparsed is not None:
+            self._unparsed[live, turn] = decision.unparsed
         if self._has_belief and decision.belief is not None:
             self._belief[live, turn] = decision.belief
 
@@ -137,7 +140,9 @@ class Recorder:
             ended = np.arange(self.actions.shape[1]) >= users.length[:, None]
             # What decided to stop is no turn.
             self.actions[ended], self._teacher_actions[ended] = -1, -1
-            for column in (self.action_probs, self._teacher_probs, self._answer_mass):
+            for probs in (self.action_probs, self._teacher_probs):
+                probs[ended] = np.nan
+            for column in (self._answer_mass, self._unparsed):
                 column[ended] = np.nan
             # When nobody is asked any more, what is known stays as it is.
             last = int(users.length.max())
@@ -154,6 +159,7 @@ class Recorder:
             rewards=self._rewards,
             action_probs=self.action_probs,
             answer_mass=self._answer_mass,
+            unparsed=self._unparsed,
             teacher_actions=self._teacher_actions,
             teacher_probs=self._teacher_probs,
             belief=self._belief,

@@ -28,6 +28,8 @@ class Trace:
         action_probs: `[N, T, A]` float64, rows sum to one; NaN beyond `length`.
         answer_mass: `[N, T]` float64, what a language model put on the legal replies; NaN for other
             agents, and beyond `length`.
+        unparsed: `[N, T]` float64, messages of a turn that nobody could read as a legal reply; NaN
+            for agents that write none, and beyond `length`.
         teacher_actions: `[N, T]` int16, the teacher's choice on the same transcript; -1 beyond.
         teacher_probs: `[N, T, A]` float64, the teacher's distribution; NaN beyond `length`.
         belief: `[N, T + 1, F, L]` float32, the agent's distribution over the levels of each
@@ -48,6 +50,7 @@ class Trace:
     rewards: npt.NDArray[np.float64]
     action_probs: npt.NDArray[np.float64]
     answer_mass: npt.NDArray[np.float64]
+    unparsed: npt.NDArray[np.float64]
     teacher_actions: npt.NDArray[np.int16]
     teacher_probs: npt.NDArray[np.float64]
     belief: npt.NDArray[np.float32]

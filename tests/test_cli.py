@@ -89,6 +89,7 @@ def test_a_run_leaves_report_plots_and_traces(reference):
     for agent in ("bayes", "random"):
         assert sorted(path.name for path in (folder / agent).iterdir()) == [
             "config.json",
+            "people-0000000-0000009.json",
             "people-0000000-0000009.npz",
         ]
     assert not list(reference.rglob("*.partial"))

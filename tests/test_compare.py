@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 from acquaint_gym.eval import compare
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import paired_difference
+from acquaint_gym.eval.runs.notes import Notes
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -50,8 +51,9 @@ def save(folder: Path, agent: str, trace: Trace, env: str = ENV, **changes: obje
     }
     store = Store(folder, config | changes)
     half = len(trace.person) // 2
-    store.save(0, half, trace.select(slice(half)))
-    store.save(half, len(trace.person), trace.select(slice(half, None)))
+    notes = Notes({}, {}, 0.0)
+    store.save(0, half, trace.select(slice(half)), notes)
+    store.save(half, len(trace.person), trace.select(slice(half, None)), notes)
     return folder
 
 

@@ -69,6 +69,16 @@ def test_means_by_hand(name):
     assert_allclose(metric.statistics(hand_trace())[:, 0], [first, single], atol=1e-7)
 
 
+def test_messages_that_nobody_read_are_summed_over_turns():
+    unparsed = [[0, 2, 1], [1, 9, 9], [0, 0, 0]]
+    trace = make_trace(
+        np.zeros((3, 3)), np.full((3, 3, 2), 0.5), length=[3, 1, 3], unparsed=unparsed
+    )
+    assert_array_equal(METRICS["unparsed"].statistics(trace)[:, 0], [3, 1, 0])
+    silent = make_trace(np.zeros((3, 3)), np.full((3, 3, 2), 0.5))
+    assert np.isnan(METRICS["unparsed"].statistics(silent)).all()
+
+
 def test_calibration_error_by_hand():
     # Confidences .5 (hit) and .8 (miss) of one person, .5 (miss) of the other; people weigh alike.
     expected = abs((0.5 / 2 - 0.5) / 2) + abs(-0.8 / 2 / 2)
@@ -86,6 +96,7 @@ def test_registry_is_what_reports_promise():
         "predictive_entropy",
         "nll",
         "answer_mass",
+        "unparsed",
         "brier",
         "ece",
         "kl_from_teacher",
@@ -101,10 +112,11 @@ def test_registry_is_what_reports_promise():
         "questions",
     ]
     about = [metric.of for metric in METRICS.values()]
-    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 8, 3]
+    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 8, 4]
     assert all(metric.name == name for name, metric in METRICS.items())
     # Turn by turn its bias would differ from that of the whole.
-    assert [name for name, metric in METRICS.items() if not metric.curve] == ["answer_mass", "ece"]
+    uncurved = [name for name, metric in METRICS.items() if not metric.curve]
+    assert uncurved == ["answer_mass", "unparsed", "ece"]
 
 
 def random_trace(seed: int, people: int, turns: int, early: bool = True, factors: int = 2) -> Trace:
@@ -121,6 +133,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         "answers": rng.integers(4, size=size),
         "rewards": rng.random(size),
         "answer_mass": rng.random(size),
+        "unparsed": rng.integers(3, size=size),
     }
     return make_trace(
         action_probs=probs, length=length, teacher_probs=teacher, belief=belief, **columns
@@ -200,13 +213,14 @@ def test_order_of_people_is_irrelevant(trace, random):
 
 @laws
 @given(traces)
-def test_a_person_is_the_mean_over_turns_or_the_last(trace):
+def test_a_person_is_the_mean_over_turns_or_the_last_or_the_sum(trace):
     for metric in PREDICTIONS.values():
         cells = metric.by_turn(trace)
         assert (np.isnan(cells).all(axis=-1) == ~trace.happened).all()
         for row, length in enumerate(trace.length):
             own = cells[row, :length]
             expected = own[-1] if metric.after_last_answer else own.mean(axis=0)
+            expected = own.sum(axis=0) if metric.total else expected
             assert_allclose(metric.statistics(trace)[row], expected)
 
 

@@ -124,6 +124,23 @@ def test_normalised_score():
         assert (row["users"], row["failed"]) == (0, PEOPLE)
 
 
+@pytest.mark.parametrize(("unread", "red"), [(7, True), (0, False)])
+def test_messages_that_nobody_read_are_a_red_number_of_those_who_write(unread, red):
+    traces = players()
+    assert "unread" not in screen(build_report({}, {ENV: traces}), ENV)
+    counts = np.zeros((PEOPLE, TURNS))
+    counts[3:5, 2], counts[9, 0] = (unread // 3, unread - 2 * (unread // 3))
+    traces["writer"] = replace(play(0.6), unparsed=counts)
+    report = build_report({}, {ENV: traces})
+    shown = screen(report, ENV, styles=True)
+    (line,) = [line for line in shown.splitlines() if " writer" in line]
+    assert (f"\x1b[31m{unread}\x1b[0m" in line) == red
+    assert shown.count("\x1b[31m") == red  # the others have a dash
+    assert f" {unread} " in screen(report, ENV)
+    row = find(report.rows, agent="writer", metric="unparsed")
+    assert (row["mean"] * row["users"], row["failed"]) == (pytest.approx(unread), 0)
+
+
 def test_order_of_people_changes_nothing():
     order = generator(1).permutation(PEOPLE)
     shuffled = {name: trace.select(order) for name, trace in players().items()}
@@ -157,10 +174,10 @@ def test_agents_may_ask_different_questions():
     assert build_report({}, {ENV: {"bayes": play(1.0), "asking": elsewhere}}).paired
 
 
-def screen(report, env, width=120):
+def screen(report, env, width=120, styles=False):
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(table(report, env))
-    return console.export_text()
+    return console.export_text(styles=styles)
 
 
 def failing() -> Trace:

@@ -61,5 +61,5 @@ def equal(one: Floats | None, other: Floats | None, tolerance: float) -> bool:
 
 def part_of(decision: Decision, rows: Any) -> Decision:
     """Some rows of a decision."""
-    action, probs, belief, _ = decision
+    action, probs, belief = decision[:3]
     return Decision(action[rows], probs[rows], None if belief is None else belief[rows])

@@ -32,6 +32,7 @@ class Metric:
         combine: mean statistics `[..., D]` -> `[...]`; None where D = 1.
         after_last_answer: a person's statistics are those of the last turn, not the mean over
             turns.
+        total: whether a person's statistics are the sum over turns, so that a count stays one.
         curve: whether the report shows it turn by turn.
         of: whether it is about `predictions`, about `interviews` or about `both`. What `interviews`
             have taught is known to whoever stops early as well: their cells are finite beyond a
@@ -44,6 +45,7 @@ class Metric:
     cells: Callable[[Trace], Floats]
     combine: Combine | None = None
     after_last_answer: bool = False
+    total: bool = False
     curve: bool = True
     of: Literal["predictions", "interviews", "both"] = "predictions"
 
@@ -71,7 +73,7 @@ class Metric:
             last = np.maximum(trace.length.astype(np.int64) - 1, 0)
             return cells[np.arange(len(cells)), last]
         total = cells.sum(axis=1, where=trace.happened[..., None])
-        turns = np.where(trace.length > 0, trace.length, np.nan)
+        turns = np.where(trace.length > 0, 1 if self.total else trace.length, np.nan)
         return total / turns[:, None]
 
 

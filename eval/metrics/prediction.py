@@ -101,6 +101,10 @@ def _answer_mass(trace: Trace) -> Floats:
     return trace.answer_mass[..., None]
 
 
+def _unparsed(trace: Trace) -> Floats:
+    return trace.unparsed[..., None]
+
+
 def _regret(trace: Trace) -> Floats:
     taken = _probability(trace.teacher_probs, trace.actions)
     return (trace.teacher_probs.max(axis=-1) - taken)[..., None]
@@ -154,6 +158,7 @@ PREDICTION_METRICS = {
         Metric("predictive_entropy", "nats", "teacher", _predictive_entropy),
         Metric("nll", "nats", "lower", _nll),
         Metric("answer_mass", "probability", "higher", _answer_mass, curve=False, of="both"),
+        Metric("unparsed", "messages", "lower", _unparsed, total=True, curve=False, of="both"),
         Metric("brier", "squared error", "lower", _brier),
         Metric("ece", "share of turns", "lower", _calibration_gaps, _ece, curve=False),
         Metric("kl_from_teacher", "nats", "lower", _kl_from_teacher),

@@ -35,6 +35,7 @@ _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 colu
     "kl_from_teacher": "KL",
     "belief_correlation": "belief r",
     "answer_mass": "mass",
+    "unparsed": "unread",
     "log_score": "log score",
     "rmse": "RMSE",
     "theta_correlation": "r",
@@ -56,7 +57,8 @@ _METHOD = (
     "one another, not with zero. Normalised score: 0 is the floor, 1 the teacher, on reward. "
     "Failed people have a number that is undefined or infinite. Answer mass: probability that a "
     "language model gives one of the legal replies at all; where its messages are read as text, "
-    "the share of them that were one."
+    "the share of them that were one. Unread: messages, all people's together, that nobody could "
+    "read as a legal reply; they decided nothing."
 )
 
 
@@ -177,7 +179,9 @@ def _normalised(means: Floats) -> Floats:
 
 def table(report: Report, env: str) -> Table:
     """One row an agent, at most 120 columns wide, without the metrics nobody has."""
-    return screen_table(env, *_summary(report, env), caption=_LEGEND)
+    header, lines = _summary(report, env)
+    alarms = [n for n, name in enumerate(_columns(report, env), start=1) if _is_count(name)]
+    return screen_table(env, header, lines, caption=_LEGEND, alarms=alarms)
 
 
 def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
@@ -221,14 +225,19 @@ def _by_agent(report: Report, env: str) -> dict[str, dict[str, dict[str, Any]]]:
     return agents
 
 
-def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the table with one row an agent."""
-    agents = _by_agent(report, env)
-    columns = [
+def _columns(report: Report, env: str) -> list[str]:
+    """The metrics of that table: those that somebody has."""
+    agents = _by_agent(report, env).values()
+    return [
         name
         for name in _SUMMARY
-        if any(name in rows and not np.isnan(rows[name]["mean"]) for rows in agents.values())
+        if any(name in rows and not np.isnan(rows[name]["mean"]) for rows in agents)
     ]
+
+
+def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the table with one row an agent."""
+    agents, columns = _by_agent(report, env), _columns(report, env)
     header = ["agent", *(f"{_SUMMARY[name]}{_arrow(name)}" for name in columns), "people", "failed"]
     lines = []
     for agent, rows in agents.items():
@@ -243,9 +252,15 @@ def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
 def _cell(metric: str, row: Mapping[str, Any]) -> str:
     if np.isnan(row["mean"]):
         return DASH
+    if _is_count(metric):
+        return str(round(row["mean"] * row["users"]))
     half = (row["high"] - row["low"]) / 2
     margin = f" ±{half:.3f}" if metric == "accuracy" and np.isfinite(half) else ""
     return f"{row['mean']:.3f}{margin}{'*' if row['failed'] else ''}"
+
+
+def _is_count(metric: str) -> bool:
+    return metric != NORMALISED and metric_named(metric).total
 
 
 def _arrow(metric: str) -> str:

@@ -50,17 +50,20 @@ def screen_table(
     lines: Sequence[Sequence[str]],
     text_columns: int = 1,
     caption: str | None = None,
+    alarms: Sequence[int] = (),
 ) -> Table:
     """A table for the screen; the first `text_columns` are left-aligned, the others right-aligned.
 
-    Where it would be too wide, texts are folded rather than numbers.
+    Where it would be too wide, texts are folded rather than numbers. Of the columns `alarms` every
+    number but 0 is red.
     """
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for index, name in enumerate(header):
         justify: Literal["left", "right"] = "left" if index < text_columns else "right"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=index >= text_columns)
     for line in lines:
-        table.add_row(*line)
+        red = {n for n in alarms if line[n] not in ("0", DASH)}
+        table.add_row(*(f"[red]{cell}[/red]" if n in red else cell for n, cell in enumerate(line)))
     return table
 
 

@@ -38,6 +38,7 @@ from acquaint_gym.eval.runs.fingerprint import (
     of_respondents,
     of_settings,
 )
+from acquaint_gym.eval.runs.notes import Meter
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -111,11 +112,7 @@ class Evaluation:
         return plain
 
     def environment(self, num_envs: int) -> UserVectorEnv:
-        """The environment, for `num_envs` people at a time.
-
-        Raises:
-            ValueError: settings that its task does not accept, or unreadable data.
-        """
+        """The environment, for `num_envs` people at a time; bad settings are a ValueError."""
         env = gym.make_vec(
             self.env,
             num_envs=num_envs,
@@ -130,11 +127,7 @@ class Evaluation:
         return env
 
     def agents(self) -> tuple[Agent, Agent]:
-        """The agent and the teacher, one object where they are the same.
-
-        Raises:
-            ValueError: settings that the agent or its task does not accept.
-        """
+        """Agent and teacher, one object where they are the same; bad settings are a ValueError."""
         fixed = dict(environment_spec(self.env).kwargs)
         task = partial(make_task, fixed.pop("task"))
         agent = self.agent.build(task, {**fixed, **self.settings})
@@ -192,19 +185,19 @@ class Evaluation:
             one.act(observation, np.zeros(1))
 
     def evaluate(self, out: Path, first: int, end: int) -> None:
-        """Meets people `[first, end)` and writes their trace; in whatever process or thread."""
+        """Meets people `[first, end)` and writes their trace; in any process or thread."""
         for package in self.packages:
             import_package(package)
         with _playing:
-            trace = _player(self).play(np.arange(first, end))
-        Store(out, self.config()).save(first, end, trace)
+            player = _player(self)
+            trace, notes = player.meter.play(lambda: player.play(np.arange(first, end)))
+        Store(out, self.config()).save(first, end, trace, notes)
 
 
 class Player:
     """Lets agents meet the people of an evaluation, in as many batches as one likes.
 
-    Environment and agents are kept from batch to batch: reading respondents or loading a model
-    takes longer than a batch.
+    Environment and agents are kept from batch to batch: to make them takes longer than a batch.
 
     Args:
         evaluation: who meets whom, and where.
@@ -218,6 +211,11 @@ class Player:
     def agents(self) -> tuple[Agent, Agent]:
         """The agent and the teacher, see `Evaluation.agents`."""
         return self._evaluation.agents()
+
+    @cached_property
+    def meter(self) -> Meter:
+        """Of the agent."""
+        return Meter(self.agents[0])
 
     def environment(self, num_envs: int) -> UserVectorEnv:
         """See `Evaluation.environment`; kept for another batch of the same size."""
@@ -259,7 +257,7 @@ def forget() -> None:
 
 
 def _player(evaluation: Evaluation) -> Player:
-    """The player of an evaluation, kept until this process is asked for another evaluation's."""
+    """The player of an evaluation, kept until another evaluation's is asked for."""
     key = json.dumps([evaluation.config(), evaluation.people.data, evaluation.packages])
     if key not in _players:
         _players.clear()  # first: two models at once may not fit into memory

@@ -78,6 +78,7 @@ def run_all(
     """
     for run in runs if options.fresh else []:  # only now: a refused command loses nothing
         run.store.clear()
+        run.evaluation.agent.start_afresh()
     parts = _missing(runs, users, options.batch_size)
     shard, shards = parse_shard(options.shard)
     # A part's place does not move when others of the same batch size are done meanwhile.

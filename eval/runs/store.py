@@ -1,4 +1,7 @@
-"""Where traces lie: `DIR/traces/<env>/<agent>/config.json` and `people-<first>-<last>.npz`."""
+"""Where traces lie: `DIR/traces/<env>/<agent>/config.json` and `people-<first>-<last>.npz`.
+
+Beside each `.npz` a `.json` of the same name says who answered and what it took, see `Notes`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.envs.files import write_json
+from acquaint_gym.eval.runs.notes import Notes
 from acquaint_gym.eval.trace import Trace
 
 
@@ -51,26 +56,43 @@ class Store:
         """Removes the traces that are there."""
         for have in self.have():
             self.path(*have).unlink()
+            self.path(*have).with_suffix(".json").unlink(missing_ok=True)
 
     def _compare(self) -> None:
         """Refuses to mix traces of two configurations."""
-        if differing := differences(read_config(self.folder / "config.json"), self._config):
+        if differing := differences(read_json(self.folder / "config.json"), self._config):
             raise ValueError(
                 f"{self.folder} holds traces of another configuration: {differing}. "
                 "Choose another --out, or --fresh to replace what is there."
             )
 
-    def save(self, first: int, end: int, trace: Trace) -> None:
-        """Keeps the trace of people `[first, end)`.
+    def save(self, first: int, end: int, trace: Trace, notes: Notes) -> None:
+        """Keeps the trace of people `[first, end)`, and the notes about it.
 
         Raises:
+            OutsideError: somebody else answered in the traces that are there.
             ValueError: the folder holds traces of another configuration by now.
         """
         if self.have():
             self._compare()
+            was = self.notes().model_info
+            if differing := differences(was, notes.model_info):
+                raise OutsideError(
+                    f"{self.folder} holds answers of another model: {differing}. Choose another "
+                    "--out, or --fresh to ask this one for all."
+                )
         else:
             write_json(self.folder / "config.json", self._config)
+        write_json(self.path(first, end).with_suffix(".json"), notes._asdict())
         trace.save(self.path(first, end))
+
+    def notes(self) -> Notes:
+        """The notes about all traces that are there, in one.
+
+        Raises:
+            ValueError: a file is missing or damaged.
+        """
+        return Notes.total(read_json(self.path(*have).with_suffix(".json")) for have in self.have())
 
     def have(self) -> list[tuple[int, int]]:
         """Ranges of people `[first, end)` that are on disk, ascending."""
@@ -114,19 +136,19 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     )
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """The configuration of the traces beside it.
+def read_json(file: Path) -> dict[str, Any]:
+    """The configuration of traces, or notes about some.
 
     Raises:
         ValueError: there is none, or it is damaged.
     """
     try:
-        config: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{file}: cannot be read ({error}); delete the folder and run again."
         ) from error
-    return config
+    return content
 
 
 def load_runs(out: Path) -> list[Run]:
@@ -137,7 +159,7 @@ def load_runs(out: Path) -> list[Run]:
     """
     runs = []
     for file in sorted(out.glob("traces/*/*/config.json")):
-        config = read_config(file)
+        config = read_json(file)
         store = Store(out, config)
         if store.have():
             trace = store.load(store.have()[-1][1])
