@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import islice
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from scipy.special import rel_entr
 
-from acquaint_gym.agents.registry import AgentSpec
-from acquaint_gym.envs.gym_env import UserVectorEnv
-from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.base import Metric
-from acquaint_gym.eval.rollout import to_env
+from acquaint_gym.eval.runs.replay import evaluation_of, reference, replay
 from acquaint_gym.eval.runs.store import Run
 
 
@@ -41,27 +36,10 @@ def teacher_beliefs(run: Run) -> Floats:
     Raises:
         ValueError: the environment's task cannot be had again, or people answer otherwise by now.
     """
-    config, trace = run.config, run.trace
-    given = {**config["env_spec"], **config["env_settings"]}
-    people = {key: config["people"][key] for key in ("split", "suite_seed")}
-    people["people"] = (config["people"]["data"] or {}).get("people")  # None for the simulator
-    mode = AutoresetMode.DISABLED
-    env = UserVectorEnv(len(trace.person), autoreset_mode=mode, **people, **given)
-    teacher = AgentSpec(**config["teacher_spec"]).build(
-        partial(make_task, given.pop("task")), given
-    )
-    env.reset(options={"person": trace.person})
-    beliefs = []
-    for turn in range(trace.answers.shape[1]):
-        actions = to_env(env.task, trace.actions[:, turn], trace.action_probs[:, turn])
-        observation = Transcript(env.step(actions)[0])
+    evaluation = evaluation_of(run.config)
+    teacher, beliefs = reference(evaluation), []
+    for observation in islice(replay(run, evaluation), 1, None):
         belief = teacher.believe(observation)
         assert belief is not None  # whose levels are known has traits to believe in
         beliefs.append(belief)
-    answers = observation["answers"] if env.task.agent_asks else env.users.answers
-    if not np.array_equal(answers[trace.happened], trace.answers[trace.happened]):
-        raise ValueError(
-            f"{run.agent} on {run.env}: people answer otherwise than when the traces were made; "
-            "run eval.run --fresh with this version of the environment."
-        )
     return np.stack(beliefs, axis=1)

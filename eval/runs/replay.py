@@ -92,16 +92,19 @@ def replay(run: Run, evaluation: Evaluation) -> Iterator[Transcript]:
     trace = run.trace
     env = evaluation.environment(len(trace.person))
     observation = Transcript(env.reset(options={"person": trace.person})[0])
-    for turn in range(trace.answers.shape[1]):
+    changed = ValueError(
+        f"{run.agent} on {run.env}: people answer otherwise than when the traces were made; run "
+        "eval.run --fresh with this version of the environment."
+    )
+    if env.task.num_turns != trace.answers.shape[1]:
+        raise changed
+    for turn in range(env.task.num_turns):
         yield observation
         actions = to_env(env.task, trace.actions[:, turn], trace.action_probs[:, turn])
         observation = Transcript(env.step(actions)[0])
     answers = observation["answers"] if env.task.agent_asks else env.users.answers
     if not same_events(trace, answers, observation.stimuli):
-        raise ValueError(
-            f"{run.agent} on {run.env}: people answer otherwise than when the traces were made; "
-            "run eval.run --fresh with this version of the environment."
-        )
+        raise changed
     yield observation
 
 
