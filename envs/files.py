@@ -65,9 +65,17 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def find_folder(name: str) -> str:
-    """A folder as named, or else the one of that name that is shipped; other names as they are."""
-    shipped = SHIPPED / name
-    return str(shipped) if shipped.is_dir() and not Path(name).is_dir() else name
+    """A folder as named, or the one of that name that is shipped or was fetched; else the name."""
+    for place in (Path(), SHIPPED, weights_folder()):
+        if (place / name).is_dir():
+            return name if place == Path() else str(place / name)
+    return name
+
+
+def weights_folder() -> Path:
+    """Where fetched weights are kept, in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "acquaint" / "weights"
 
 
 def locate(path: str) -> Path:

@@ -29,7 +29,7 @@ from acquaint_gym.eval.oracles.clairvoyant import Clairvoyant
 from acquaint_gym.eval.oracles.hindsight import Hindsight
 
 # The six models of the study and their adapters: their weights are on the hub, or to be trained.
-FROM_THE_HUB = 12
+FROM_THE_HUB = 13
 TO_BE_TRAINED = 4  # gru, ppo-flightchoice, ppo-interview, ppo-questionnaire
 # Agents that cannot be had on an environment: `cheapest` where nothing has a price (three
 # environments and five settings of one of them), `shortest` where nothing takes time (and one);
@@ -154,9 +154,10 @@ def test_who_is_refused_is_told_why_in_a_line():
 def test_who_has_no_weights_is_told_how_to_get_them(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("acquaint_gym.envs.files.SHIPPED", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     task = gym.make_vec("acquaint/Questionnaire-v0", num_envs=1).unwrapped.task
-    with pytest.raises(ValueError, match=r"hf download|make it with: python -m train") as refused:
+    with pytest.raises(ValueError, match=r"hf download|(it|them) with: python -m") as refused:
         build(name, task)
     assert "\n" not in str(refused.value)
 

@@ -22,6 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "trl", "stable_baselines3", "sb3_contr
 # Modules outside train/ that need a heavy package, and so are imported by nobody but their users.
 MAY_BE_HEAVY = {
     "agents/llm/cache.py",
+    "agents/llm/gguf.py",
     "agents/llm/hugging_face.py",
     "agents/llm/tokenizer.py",
     "agents/networks/recurrent.py",

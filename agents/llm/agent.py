@@ -11,6 +11,7 @@ from acquaint_gym.agents.llm.adapter import check_adapter, model_info
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.scorer import ScorerClass
+from acquaint_gym.agents.weights import model_folder
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.files import find_folder
 from acquaint_gym.envs.names import resolve
@@ -52,7 +53,7 @@ class LLMAgent(ChoiceAgent):
         scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
         scorer_options: Mapping[str, Any] | None = None,
     ) -> None:
-        model = find_folder(model)
+        model = model_folder(model)
         if adapter is not None:
             adapter = find_folder(adapter)
             if made_by and not Path(adapter).is_dir():

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from acquaint_gym.envs.files import digest, locate
+from acquaint_gym.envs.files import digest, find_folder, locate
 
 # Of this module's own package only the loop decides traces; reports may change freely.
 DECIDING = (
@@ -112,7 +112,7 @@ def _sha256(file: Path, size: int, changed: int) -> str:
 
 
 def of_settings(settings: Iterable[Any]) -> dict[str, str]:
-    """Digests of files that settings name; of a folder of weights, of names, sizes and times.
+    """Digests of files that settings name; of weights, of names, sizes and times.
 
     Other folders are written to, as the cache of a server's answers is, and decide nothing.
     """
@@ -121,13 +121,15 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
         if not isinstance(value, str) or not value:
             continue
         # Respondents' files may lie in the folder that ACQUAINT_DATA names.
-        path = locate(value) if value.endswith((".csv", ".gz", ".zip")) else Path(value)
+        is_table = value.endswith((".csv", ".gz", ".zip"))
+        path = locate(value) if is_table else Path(find_folder(value))
         if not path.exists():
             continue
         if path.is_dir() and not list(path.glob("*.safetensors")):
             continue
-        if path.is_dir():
-            parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in path.iterdir()]
+        if path.is_dir() or path.suffix == ".gguf":
+            files = path.iterdir() if path.is_dir() else [path]
+            parts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
             digests[value] = digest([repr(sorted(parts)).encode()])
         else:
             digests[value] = of_files({path, *_beside(path)})

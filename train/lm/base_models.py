@@ -19,7 +19,7 @@ from acquaint_gym.agents.llm.adapter import (
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.hugging_face import load_stored
 from acquaint_gym.agents.llm.tokenizer import load_tokenizer
-from acquaint_gym.envs.files import find_folder
+from acquaint_gym.agents.weights import model_folder
 from acquaint_gym.train.recipes.language_model import LanguageModelRecipe
 from acquaint_gym.train.recipes.provenance import provenance
 from acquaint_gym.train.sources import TraceSource
@@ -34,7 +34,7 @@ def load_base(recipe: LanguageModelRecipe) -> tuple[Any, Any]:
         ValueError: it is not there, or damaged.
     """
     settings = {"dtype": recipe.dtype, "attn_implementation": recipe.attention}
-    name = find_folder(recipe.model)
+    name = model_folder(recipe.model)
     tokenizer = load_tokenizer(name, recipe.revision)
     return load_stored(name, recipe.revision, **settings), tokenizer
 
@@ -96,7 +96,7 @@ def adapter_card(
         dialogue: of the base's tokenizer.
         model: the base.
     """
-    where = find_folder(recipe.model)
+    where = model_folder(recipe.model)
     environments = [
         {
             **source.describe(),

@@ -19,8 +19,8 @@ from transformers import TrainerCallback
 from acquaint_gym.agents.llm.adapter import FILE, read_adapter, weights_digest
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.probe import PROBES
+from acquaint_gym.agents.weights import model_folder
 from acquaint_gym.envs.console import ProgressBars
-from acquaint_gym.envs.files import find_folder
 from acquaint_gym.train.lm.base_models import adapter_card, load_base, quiet, with_adapter
 from acquaint_gym.train.lm.dev_evaluation import ModelEvaluator
 from acquaint_gym.train.lm.training import CardBesideCheckpoints, Training
@@ -86,7 +86,7 @@ class Session:
             {"method": method, **recipe.plain()},
             fresh,
             console,
-            inputs=[*recipe.traces, find_folder(recipe.model)],
+            inputs=[*recipe.traces, model_folder(recipe.model)],
             leaves=(*RECORDS, *WEIGHTS, *MODEL, *TOKENIZER),
             ours=lambda before: before.get("method") in METHODS,
         )
@@ -114,7 +114,7 @@ class Session:
         if card is None:  # the weights were written, and then it was interrupted
             return None
         self._compare_inputs(
-            card, weights_digest(find_folder(self.recipe.model), self.recipe.revision)
+            card, weights_digest(model_folder(self.recipe.model), self.recipe.revision)
         )
         return Finished(self.folder, card)
 
