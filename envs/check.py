@@ -26,6 +26,7 @@ from acquaint_gym.envs.registration import (
     environments,
     import_package,
 )
+from acquaint_gym.envs.task_form import TaskFormError
 from acquaint_gym.envs.users.quirks import Quirks
 
 # What the code of others may raise. It is reported with its place, and counts as a broken check.
@@ -146,10 +147,10 @@ def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -
             raise ValueError(f"Package {package!r} cannot be imported: {cause_text}") from error
     check_settings(env_id, settings)
     quirks = Quirks.parse(str(settings.get("quirks", "none")))
-    if quirks.drift or quirks.incoherence:
+    if quirks.drift:
         raise ValueError(
-            "--set quirks: the contract is about people who stay as they are from turn to turn; "
-            "check without drift and incoherence."
+            "--set quirks: the contract is about people whose levels stay as they are; check "
+            "without drift."
         )
     owner = environment_spec(env_id).kwargs["task"].partition(":")[0]
 
@@ -157,7 +158,7 @@ def prepare(text: str, settings: Mapping[str, Any], people: Mapping[str, Any]) -
         check(env_id, **settings, **people)
 
     try:
-        scalar(env_id, **settings, **people)
+        scalar(env_id, **settings, **people).reset(options={"person": 0})
     except ANYTHING as error:
         if isinstance(error, ValueError) and (settings or people):
             raise
@@ -182,13 +183,19 @@ def examine(subjects: Sequence[Subject], checks: Sequence[Check], errors: Consol
                 out.print(line("cannot be made", fault, broken=True), soft_wrap=True)
                 bar.advance(row, len(checks))
                 continue
+            faults: dict[str, str] = {}
             for check in checks:
                 bar.update(row, description=check.__name__)
                 summary = (inspect.getdoc(check) or "").partition("\n")[0]
                 try:
                     keeps(check)
                 except ANYTHING as error:
-                    out.print(line(check.__name__, in_words(error, owner), True), soft_wrap=True)
+                    words = in_words(error, owner)
+                    # One fault may break many checks; it is told once.
+                    first = faults.setdefault(words, check.__name__)
+                    if first != check.__name__:
+                        words = f"as {first}"
+                    out.print(line(check.__name__, words, True), soft_wrap=True)
                 else:
                     held += 1
                     out.print(line(check.__name__, summary, False), soft_wrap=True)
@@ -206,7 +213,7 @@ def line(name: str, text: str, broken: bool) -> Text:
 def in_words(error: BaseException, owner: str) -> str:
     """An error in one line: the sentence of a check, or else what was raised, and where."""
     message, where = " ".join(str(error).split()), place(error, owner)
-    if isinstance(error, AssertionError) and not where:
+    if isinstance(error, AssertionError | TaskFormError) and not where:
         return message
     cause = error.__cause__ or error  # gym.make raises some errors anew
     where = where or place(cause, owner) or place(error, "")

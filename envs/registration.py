@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from acquaint_gym.envs.core import Context, UserTask
 from acquaint_gym.envs.names import check_types, closest, resolve
+from acquaint_gym.envs.task_form import check_class, check_form
 
 _ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
@@ -44,7 +45,8 @@ def make_task(target: str, **arguments: Any) -> UserTask:
     """Builds a task from `module:Class`, its constructor's arguments and those of every task.
 
     Raises:
-        ValueError: an argument that the task does not take; the message names those it takes.
+        ValueError: an argument that the task does not take, whose message names those it takes, or
+            a task that lacks a method or an attribute.
     """
     task_class, known = _task_class(target), task_arguments(target)
     for key in arguments:
@@ -54,7 +56,9 @@ def make_task(target: str, **arguments: Any) -> UserTask:
     common = {key: value for key, value in arguments.items() if key not in own}
     check_types(task_class.__name__, UserTask.configure, common)
     check_types(task_class.__name__, task_class, arguments)
+    check_class(task_class)
     task = task_class(**{key: value for key, value in arguments.items() if key in own})
+    check_form(task)
     task.configure(**common)
     return task
 

@@ -70,9 +70,15 @@ class Simulator:
         task, turns, num = self._task, self._task.num_turns, len(person)
         asked = task.num_stimuli
         uniform = {purpose: stream.uniform(person) for purpose, stream in self._streams.items()}
-        stimuli = task.separate_splits(
-            task.draw_stimuli(uniform["stimuli"])[:, :asked], self._split
-        )
+        drawn = task.draw_stimuli(uniform["stimuli"])
+        size = len(task.stimulus_low)
+        if drawn.ndim != 3 or drawn.shape[::2] != (num, size) or drawn.shape[1] < asked:
+            raise ValueError(
+                f"{type(task).__name__}: draw_stimuli() returns {list(drawn.shape)} for {num} "
+                f"people; expected [{num}, {asked} or more, {size}]: people, turns, numbers of a "
+                "stimulus."
+            )
+        stimuli = task.separate_splits(drawn[:, :asked], self._split)
         slots, answering = task.answer_slot(stimuli), uniform["answers"]
         if slots is not None:
             answering = np.take_along_axis(answering, slots, axis=1)

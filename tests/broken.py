@@ -20,7 +20,7 @@ from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
 from acquaint_gym.envs.inference.exact import FactoredPosterior
 from acquaint_gym.envs.inference.posterior import make_posterior
 from acquaint_gym.envs.users.population import Population
-from acquaint_gym.envs.users.response_models import TableModel, graded_response
+from acquaint_gym.envs.users.response_models import ResponseModel, TableModel, graded_response
 
 GRID = np.array([-1.5, 0.0, 1.5])
 ITEMS = 6
@@ -66,7 +66,7 @@ class Toy(UserTask):
     v0.
     """
 
-    model_class: type[TableModel] = TableModel
+    model_class: type[ResponseModel] = TableModel
     population_class: type[Population] = Population
 
     def __init__(self, num_turns: int = 4, reward: str = "accuracy", extra: Any = None) -> None:
@@ -131,6 +131,48 @@ class Masked(Toy):
     def legal(self, observation):
         legal = super().legal(observation)
         legal[:, -1] = False
+        return legal
+
+
+class Tiring(ResponseModel):
+    """Correct: answers tell less and less from turn to turn."""
+
+    timed = True
+
+    def __init__(self, table: Any, factor: Any) -> None:
+        self.rested = TableModel(table, factor)
+
+    def probs(self, levels, stimulus):
+        weights = self.rested.probs(levels, stimulus[..., :-1])
+        weights = weights ** (1 / (1 + 0.2 * stimulus[..., -1:].astype(float)))
+        return weights / weights.sum(axis=-1, keepdims=True)
+
+
+class Timed(Toy):
+    # Correct, with answers that depend on the turn.
+    model_class = Tiring
+
+
+class TwoOrThree(ResponseModel):
+    """Correct: every other question has no last answer."""
+
+    def __init__(self, table: Any, factor: Any) -> None:
+        self.whole = TableModel(table, factor)
+
+    def probs(self, levels, stimulus):
+        weights = self.whole.probs(levels, stimulus).copy()
+        weights[..., -1] *= stimulus[..., 0] % 2
+        return weights / weights.sum(axis=-1, keepdims=True)
+
+
+class Varying(Toy):
+    # Correct, with two options at one turn and three at another.
+    model_class = TwoOrThree
+
+    def legal(self, observation):
+        legal = super().legal(observation)
+        turn = np.minimum(observation.turn, self.num_turns - 1)
+        legal[:, -1] = observation.stimuli[np.arange(len(turn)), turn, 0] % 2 == 1
         return legal
 
 

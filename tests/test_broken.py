@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gymnasium as gym
 import pytest
-from broken import CULPRITS, Culprit, Masked, Toy
+from broken import CULPRITS, Culprit, Masked, Timed, Toy, Varying
 from broken_agents import BAD_AGENTS, BadAgent
 
 import acquaint_gym.agents.contract as agent_contract
@@ -18,6 +18,9 @@ INNOCENT = {
     "one-turn": (Toy, {"num_turns": 1}),
     "masked": (Masked, {}),
     "masked-stated": (Masked, {"reward": "log_score"}),
+    "timed": (Timed, {}),
+    "varying": (Varying, {}),
+    "varying-stated": (Varying, {"reward": "log_score"}),
 }
 
 

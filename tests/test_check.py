@@ -17,6 +17,7 @@ from test_readme import COMMANDS, FILES, README
 
 from acquaint_gym.envs import check as command
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
+from acquaint_gym.eval.run import main as run
 
 RECIPE = FILES["cafe.py"]
 (COMMAND,) = (words for words in COMMANDS if words[:3] == ["python", "-m", "envs.check"])
@@ -169,11 +170,74 @@ def test_what_cannot_be_made_is_said_once(change, told, stranger, capsys):
     assert lines[-1] == f"{len(CHECKS)} of {2 * len(CHECKS)} checks hold"
 
 
-def test_a_fault_that_no_line_of_the_stranger_raises_has_a_place_too(stranger, capsys):
-    code, lines, _ = check(capsys, stranger(("        self.model = NearestCup()\n", "")))
+def test_a_fault_that_no_line_of_the_stranger_raises_has_a_place_too_and_is_told_once(
+    stranger, capsys
+):
+    wrong = stranger(("    def instructions(self):\n", "    def instructions(self, cup):\n"))
+    code, lines, _ = check(capsys, wrong)
     assert code == 1
-    (line,) = (line for line in lines if "check_pickle" in line)
-    assert re.search(r"AttributeError: .*'model' \(.*envs.*\.py, line \d+\)$", line)
+    broken = [line for line in lines if line.startswith("broken ")]
+    assert len(broken) > 5
+    assert re.search(r"TypeError: .*'cup' \(.*envs.*\.py, line \d+\)$", broken[0])
+    first = broken[0].split()[1]
+    assert sum("TypeError" in line for line in broken) < 4
+    assert sum(line.endswith(f"as {first}") for line in broken) > 3
+
+
+MODEL = "        self.model = NearestCup()\n"
+PEOPLE = '        self.population = Population.profiles(["strength"], np.linspace(-2, 2, 5))\n'
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((MODEL, ""), "Cafe sets no `model`; set self.model in its constructor: how people"),
+        ((MODEL, MODEL.replace("NearestCup()", "3")), "Cafe: `model` is 3; expected how people"),
+        ((PEOPLE, ""), "Cafe sets no `population`; set self.population in its constructor: who"),
+        (("self.num_turns, self", "self.turns, self"), "Cafe sets no `num_turns`; set self.num_t"),
+        (("np.zeros(3), np.ones(3)", "np.zeros(3), np.ones(2)"), "expected as many numbers"),
+        (
+            ("        super().__init__(reward)\n", ""),
+            "Cafe: call super().__init__(reward",
+        ),
+        (("    def question(", "    def quest("), "Cafe lacks question(): see UserTask"),
+        (
+            ("        self.actions = (", "        self.actions = 128 * ('a',) + ("),
+            "at most 127",
+        ),
+        (("reshape(-1, self.num_turns, 3)", "reshape(-1, 3, 5)[:, :, :2]"), "draw_stimuli() retu"),
+    ],
+)
+def test_what_is_missing_is_said_once_with_what_to_set(change, said, stranger, capsys, tmp_path):
+    env_id = stranger(change)
+    code, lines, _ = check(capsys, env_id)
+    assert code == 1
+    assert len(lines) == 3
+    assert said in lines[1]
+    words = ["--agent", "bayes", "--env", env_id, "--users", "2", "--out", str(tmp_path / "out")]
+    assert run(words) == 2
+    complaint = capsys.readouterr().err
+    assert said in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_a_run_looks_at_a_task_of_others_before_it_scores_anybody(stranger, capsys, tmp_path):
+    twice = ("return weights / weights.sum", "return 2 * weights / weights.sum")
+    words = ["--env", stranger(twice), "--agent", "bayes", "--users", "2"]
+    assert run([*words, "--out", str(tmp_path / "out")]) == 2
+    complaint = capsys.readouterr().err
+    assert "over answers; divide by the sum. `acquaint check` runs all checks" in complaint
+    assert complaint.count("\n") == 1
+    assert not list((tmp_path / "out").rglob("people-*"))
+
+
+def test_a_task_of_others_is_named_with_its_package_everywhere(stranger, capsys, tmp_path):
+    env_id = stranger()
+    words = ["--env", env_id, "--agent", "bayes", "--users", "2", "--out", str(tmp_path / "out")]
+    assert run(words) == 0
+    assert "stranger/Cafe-v0" in capsys.readouterr().out.splitlines()[0]
+    named = ["--import", "stranger", "--env", "stranger/Cafe-v0", *words[2:]]
+    assert run(named) == 0  # the same run: its traces are there
 
 
 # Settings and respondents.

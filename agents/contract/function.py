@@ -15,6 +15,7 @@ from acquaint_gym.agents.contract.play import (
     equal,
     meet_people,
     part_of,
+    possible,
     several,
     uniforms,
 )
@@ -98,6 +99,10 @@ def check_no_memory(make_agent: MakeAgent, env_id: str, **settings: Any) -> None
     if users.length.min() > 2:  # an early answer changed, and two early items changed places
         other_answer["answers"][:, 0] = (late["answers"][:, 0] + 1) % 2
         other_order.stimuli[:, :2] = late.stimuli[:, 1::-1]
+    for changed in (other_answer, other_order):
+        kept = ~possible(task, changed)  # an answer that is not on offer is no transcript
+        for key, part in changed.items():
+            part[kept] = late[key][kept]
     reused = deepcopy(early)
     first: dict[bytes, Decision] = {}  # what was decided when these transcripts were first seen
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent, Decision
 from acquaint_gym.envs.contract.play import batch, generator, meet
@@ -32,6 +33,22 @@ def several(task: UserTask, users: Users) -> list[Transcript]:
     unequal = last * np.arange(PEOPLE) // (PEOPLE - 1)
     turns = (0 * last, np.minimum(1, last), last // 2, last, unequal)
     return [example_transcripts(task, users, turn) for turn in turns]
+
+
+def possible(task: UserTask, transcripts: Transcript) -> npt.NDArray[np.bool_]:
+    """`[B]` whether people could have said this: not where an answer has probability zero.
+
+    By the first type of people: where it never gives an answer, nobody does.
+    """
+    turns = np.arange(task.num_turns)
+    probs = task.model.probs(
+        task.population.levels[0], task.model.at_turn(transcripts.stimuli, turns)
+    )
+    said = transcripts["actions" if task.binary_feedback else "answers"].astype(np.int64)
+    given = np.take_along_axis(probs, np.maximum(said, 0)[..., None], axis=2)[..., 0] > 0
+    if task.binary_feedback:
+        given |= transcripts["answers"] == 0
+    return np.all(given | (turns >= transcripts.turn[:, None]), axis=1)
 
 
 def uniforms(number: int = PEOPLE) -> Floats:

@@ -50,6 +50,7 @@ from acquaint_gym.envs.contract.teacher import (
 
 __all__ = [
     "CHECKS",
+    "QUICK_CHECKS",
     "RESPONDENT_CHECKS",
     "Check",
     "check_actions",
@@ -101,6 +102,9 @@ RESPONDENT_CHECKS: tuple[Check, ...] = (
     check_render,
 )
 """The checks that also hold where people are not simulated, so that nobody knows their levels."""
+
+QUICK_CHECKS: tuple[Check, ...] = (check_masks, check_response_model)
+"""What a run makes sure of first where a task is somebody else's: a fraction of a second."""
 
 CHECKS: tuple[Check, ...] = (
     *RESPONDENT_CHECKS,

@@ -14,7 +14,7 @@ from acquaint_gym.envs.inference.posterior import Belief, Posterior
 from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
 from acquaint_gym.envs.simulator import example_transcripts
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 def check_posterior(env_id: str, **settings: Any) -> None:
@@ -28,8 +28,8 @@ def check_posterior(env_id: str, **settings: Any) -> None:
     task, users = env.task, env.users
     turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
     transcript = example_transcripts(task, users, turn)
-    asked = users.stimuli[np.arange(3), np.minimum(transcript.turn, users.length - 1)]
-    expected = np.stack([_enumerated(task, transcript, row) for row in range(3)])
+    now = np.minimum(transcript.turn, users.length - 1)
+    asked = users.stimuli[np.arange(3), now]
     choices = {"make_posterior()": task.posterior, "make_posterior('joint')": "joint"}
     if task.separable:
         choices["make_posterior('factored')"] = "factored"
@@ -38,7 +38,9 @@ def check_posterior(env_id: str, **settings: Any) -> None:
         conditioned = TranscriptPosterior(task, choice=choice)
         for order, answered in orders.items():
             belief = conditioned.condition(answered)
-            differ = _differences(task, conditioned.posterior, belief, asked, expected)
+            if order == "" or task.model.timed:  # otherwise the order makes no difference
+                expected = np.stack([_enumerated(task, answered, row) for row in range(3)])
+            differ = _differences(task, conditioned.posterior, belief, asked, now, expected)
             tolerance = conditioned.posterior.tolerance
             for what, off in differ.items():
                 row = int(off.argmax())
@@ -48,13 +50,18 @@ def check_posterior(env_id: str, **settings: Any) -> None:
                     "Check factor(), the prior, make_posterior(), or state another tolerance."
                 )
         posterior, words = conditioned.posterior, f"{env_id}: {words}"
-        _check_alone(words, conditioned, transcript, asked)
+        _check_alone(words, conditioned, transcript, asked, now)
         _check_rows(words, task, posterior, belief)
         _check_sample(words, task, posterior, belief, expected)
 
 
 def _differences(
-    task: UserTask, posterior: Posterior, belief: Belief, asked: Floats, expected: Floats
+    task: UserTask,
+    posterior: Posterior,
+    belief: Belief,
+    asked: Floats,
+    now: Ints,
+    expected: Floats,
 ) -> dict[str, Floats]:
     """By what it is, `[3]` the largest difference from what is expected.
 
@@ -63,22 +70,25 @@ def _differences(
         posterior: to be checked.
         belief: about three people.
         asked: `[3, S]` what they are asked next.
+        now: `[3]` at which turn.
         expected: `[3, P]` probabilities of all types.
     """
     population, three = task.population, np.arange(3)
-    probs = np.stack([task.model.probs(population.levels, stimulus) for stimulus in asked])
+    timed = task.model.at_turn(asked, now)
+    probs = np.stack([task.model.probs(population.levels, stimulus) for stimulus in timed])
     predictive = np.einsum("bp,bpk->bk", expected, probs)
     likely = expected.argmax(axis=1)
     log_prob = posterior.log_prob(belief, population.levels[likely])
-    known = np.einsum("bp,bp->b", expected, entr(probs).sum(axis=2))
-    information = posterior.information(belief, asked)[three, three]
     off = {
-        "the predictive": posterior.predict(belief, asked) - predictive,
-        "the predictive of predict_all()": posterior.predict_all(belief, asked)[three, three]
-        - predictive,
-        "the expected information": information - (entr(predictive).sum(axis=1) - known),
+        "the predictive": posterior.predict(belief, asked, now) - predictive,
         "the probability of a person's levels": np.exp(log_prob) - expected[three, likely],
     }
+    if not task.model.timed:  # who chooses what to ask asks people who stay as they are
+        known = np.einsum("bp,bp->b", expected, entr(probs).sum(axis=2))
+        information = posterior.information(belief, asked)[three, three]
+        together = posterior.predict_all(belief, asked)[three, three]
+        off["the predictive of predict_all()"] = together - predictive
+        off["the expected information"] = information - (entr(predictive).sum(axis=1) - known)
     if population.grid is not None:
         marginals = posterior.marginals(belief)
         assert marginals is not None, "The posterior has no marginals for the grid of levels."
@@ -106,13 +116,18 @@ def _check_rows(words: str, task: UserTask, posterior: Posterior, belief: Belief
 
 
 def _check_alone(
-    words: str, conditioned: TranscriptPosterior, transcript: Transcript, asked: Floats
+    words: str,
+    conditioned: TranscriptPosterior,
+    transcript: Transcript,
+    asked: Floats,
+    now: Ints,
 ) -> None:
     """A person's belief does not depend on who else is in the batch."""
-    together = conditioned.posterior.predict(conditioned.condition(transcript), asked)
+    together = conditioned.posterior.predict(conditioned.condition(transcript), asked, now)
     for row in range(3):
-        one = conditioned.condition(transcript.rows(slice(row, row + 1)))
-        alone = conditioned.posterior.predict(one, asked[row : row + 1])[0]
+        rows = slice(row, row + 1)
+        one = conditioned.condition(transcript.rows(rows))
+        alone = conditioned.posterior.predict(one, asked[rows], now[rows])[0]
         off = np.abs(alone - together[row]).max()
         assert off < 1e-9, (
             f"{words}: the predictive of a person alone is {off:.1e} from that of the same person "
@@ -157,8 +172,9 @@ def _enumerated(task: UserTask, transcript: Transcript, row: int) -> Floats:
         for stimulus, answer in zip(*pairs, strict=True):
             weights = weights * known.probs(levels, stimulus)[:, int(answer)]
             weights = weights / weights.sum()
+    stimuli = model.at_turn(transcript.stimuli[row], np.arange(task.num_turns))
     for t in range(int(transcript.turn[row])):
-        probs = model.probs(levels, transcript.stimuli[row, t])
+        probs = model.probs(levels, stimuli[t])
         feedback = int(transcript["answers"][row, t])
         if task.binary_feedback:
             accepted = probs[:, int(transcript["actions"][row, t])]

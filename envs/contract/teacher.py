@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import entr, xlogy
 from scipy.stats import chi2, norm
 
 from acquaint_gym.envs.contract.play import batch, generator, meet, scalar
@@ -25,16 +26,20 @@ def check_response_model(env_id: str, **settings: Any) -> None:
     env = batch(env_id, 32, **settings)
     meet(env)
     task, model, levels = env.task, env.task.model, env.task.population.levels
-    stimuli = np.unique(env.users.stimuli.reshape(-1, env.users.stimuli.shape[-1]), axis=0)[:64]
+    # Where answers depend on the turn it stands at the end of each stimulus.
+    asked = model.at_turn(env.users.stimuli, np.arange(env.users.stimuli.shape[1]))
+    stimuli = np.unique(asked.reshape(-1, asked.shape[-1]), axis=0)[:64]
     for stimulus in stimuli:
         probs = model.probs(levels, stimulus)
         expected = f"float64 {[len(levels), len(task.categories)]}"
         came = f"{probs.dtype} {list(probs.shape)}"
         words = f"{env_id}: model.probs for stimulus {stimulus.tolist()}"
         assert came == expected, f"{words} returns {came}; expected {expected}, [types, answers]."
-        assert (probs > 0).all(), (
-            f"{words} holds {probs.min()}; every answer needs a probability above zero, or one "
-            "surprise rules out every hypothesis. Mix in a little of the uniform distribution."
+        # What nobody ever answers, an option that is not on offer, surprises nobody.
+        assert ((probs > 0) | (probs == 0).all(axis=0)).all(), (
+            f"{words} holds {probs.min()}; every answer that some type gives needs a probability "
+            "above zero of every type, or one surprise rules out every hypothesis. Mix in a little "
+            "of the uniform distribution."
         )
         total = probs.sum(axis=1)
         assert np.abs(total - 1).max() < 1e-9, (
@@ -80,15 +85,16 @@ def check_sampler(env_id: str, **settings: Any) -> None:
     # has all answers ready.
     happened = env.task.agent_asks | (np.arange(turns) < users.length[:, None])
     levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
-    probs = model.probs(levels[happened], users.stimuli[happened])
+    asked = model.at_turn(users.stimuli, np.arange(turns))
+    probs = model.probs(levels[happened], asked[happened])
     answers = users.answers[happened].astype(np.int64)
     size = probs.shape[-1]
     assert np.isin(answers, np.arange(size)).all(), (
         f"{env_id}: answers {answers.min()}..{answers.max()}; expected 0..{size - 1}."
     )
     surprise = -np.log(np.take_along_axis(probs, answers[..., None], axis=-1)[..., 0])
-    entropy = -(probs * np.log(probs)).sum(axis=-1)
-    spread = (probs * np.log(probs) ** 2).sum(axis=-1) - entropy**2
+    entropy = entr(probs).sum(axis=-1)
+    spread = (xlogy(probs, probs) * np.log(np.where(probs > 0, probs, 1))).sum(axis=-1) - entropy**2
     off = (surprise - entropy).sum() / np.sqrt(spread.sum() + 1e-300)
     assert abs(off) < ERRORS, (
         f"{env_id}: the people's answers are {off:+.1f} standard errors more surprising than the "
@@ -104,12 +110,13 @@ def check_sampler(env_id: str, **settings: Any) -> None:
     below_one = np.nextafter(np.float32(1), np.float32(0))
     uniform[0], uniform[-1] = 0, below_one
     # Numbers that hit the bound between the first two answers exactly.
-    bounds = model.probs(users.levels[1::2, None, :], users.stimuli[1::2])[..., 0]
+    bounds = model.probs(users.levels[1::2, None, :], asked[1::2])[..., 0]
     uniform[1::2] = np.minimum(bounds.astype(np.float32), below_one)
     order = rng.random((len(happened), env.task.num_uniforms), dtype=np.float32)
     # As they lie in the transcripts, and as the task hands them out, which may be a broadcast view.
     stayed = happened.all(axis=1)
     for stimuli in (users.stimuli[stayed], env.task.draw_stimuli(order)[stayed, :turns]):
+        stimuli = model.at_turn(stimuli, np.arange(turns))
         general = ResponseModel.sample(model, users.levels[stayed], stimuli, uniform[stayed])
         own = model.sample(users.levels[stayed], stimuli, uniform[stayed])
         assert np.array_equal(own, general), (
@@ -178,7 +185,7 @@ def _taught(
         now = np.full(len(everyone), t)
         predictive = posterior.predict(belief, stimulus, now)
         surprise -= here * np.log(predictive[everyone, answer])
-        surprise += here * (predictive * np.log(predictive)).sum(axis=1)
+        surprise -= here * entr(predictive).sum(axis=1)
         excess[everyone, answer] += here
         excess -= here[:, None] * predictive
         if not task.agent_asks:  # where agents ask they earn by what they learn

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from acquaint_gym.envs.inference.likelihoods import (
+    TINY,
     AnswerPredictor,
     Likelihoods,
     blocks,
@@ -16,8 +17,6 @@ from acquaint_gym.envs.inference.posterior import Posterior
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.quirks import Drift
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
-
-TINY = np.finfo(np.float64).tiny
 
 
 class ExactPosterior(ABC):

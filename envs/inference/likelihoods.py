@@ -11,6 +11,9 @@ from scipy.special import entr
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import Floats, Ints, ResponseModel
 
+# The smallest probability above zero, whose logarithm is finite.
+TINY = np.finfo(np.float64).tiny
+
 
 class Likelihoods:
     """p(answer | hypothesis) of stimuli, in a table that grows with what is asked.
@@ -143,8 +146,9 @@ class AnswerPredictor:
         for group in self._groups:
             weights = belief[:, group.factor]
             probs = weights @ group.likelihood
-            # p log p of probabilities that are all above zero, faster than scipy's entr.
-            terms = np.log(probs)
+            # p log p, faster than scipy's entr; 0 for an answer that nobody gives.
+            terms = np.maximum(probs, TINY)
+            np.log(terms, out=terms)
             terms *= probs
             surprise = terms.reshape(len(belief), -1, self._num_categories) @ np.ones(
                 self._num_categories

@@ -8,7 +8,8 @@ from scipy.special import entr, xlogy
 
 from acquaint_gym.envs.core import best
 from acquaint_gym.envs.episodes import Rows
-from acquaint_gym.envs.inference.exact import TINY, exact
+from acquaint_gym.envs.inference.exact import exact
+from acquaint_gym.envs.inference.likelihoods import TINY
 from acquaint_gym.envs.inference.transcripts import condition
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.transcript import Transcript

@@ -108,8 +108,7 @@ class Evaluation:
             "code": of_code((*self.packages, *targets, *modules_of(values))),
             "files": of_settings(values),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(config))
-        return plain
+        return dict(json.loads(json.dumps(config)))
 
     def environment(self, num_envs: int) -> UserVectorEnv:
         """The environment, for `num_envs` people at a time; bad settings are a ValueError."""
@@ -275,7 +274,7 @@ def plan(
     """The evaluations of some agents on one environment.
 
     Args:
-        env_id: id of a registered environment.
+        env_id: id of a registered environment, or `PACKAGE:ID`.
         agents: `NAME` or `NAME:key=value,...`.
         people: whom they meet.
         settings: of `--set`; keys that begin with `agent.` go to the agents, others to the task.
@@ -284,10 +283,10 @@ def plan(
     Raises:
         ValueError: an unknown name or key; one line, with the nearest name.
     """
+    packages = (*packages, *filter(None, [env_id.rpartition(":")[0]]))
     keys = task_keys(env_id)
-    prefix = "agent."
-    common = {k.removeprefix(prefix): v for k, v in settings.items() if k.startswith(prefix)}
-    own = {key: value for key, value in settings.items() if not key.startswith(prefix)}
+    common = {k.removeprefix("agent."): v for k, v in settings.items() if k.startswith("agent.")}
+    own = {key: value for key, value in settings.items() if not key.startswith("agent.")}
     check_settings(env_id, own)
     specs = [parse_agent(text, keys, common) for text in agents]
     for key in common:
@@ -295,4 +294,5 @@ def plan(
             own_keys = {k for spec in specs for k in agent_keys(spec)}
             raise ValueError(f"No agent here has an argument {closest(key, [*own_keys, *keys])}")
     teacher = parse_agent(task_class(env_id).teacher, keys)
+    env_id = environment_spec(env_id).id
     return [Evaluation(env_id, own, spec, teacher, people, packages) for spec in specs]

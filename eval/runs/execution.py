@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
@@ -13,9 +14,11 @@ from rich.console import Console
 from acquaint_gym.agents.core import BrokenAgentError, OutsideError
 from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.inference.posterior import PosteriorError
+from acquaint_gym.envs.registration import environment_spec
 from acquaint_gym.envs.users.people import PeopleError
 from acquaint_gym.eval.runs.command import InputError, input_errors, parse_shard
 from acquaint_gym.eval.runs.evaluation import Evaluation, forget
+from acquaint_gym.eval.runs.fingerprint import is_ours
 from acquaint_gym.eval.runs.store import Store
 from acquaint_gym.eval.trace import Trace
 
@@ -44,7 +47,12 @@ class PlannedRun:
     def dry_run(self, users: int) -> None:
         """Plays one turn, unless the traces of all people are there; see `Evaluation.dry_run`."""
         if self._fresh or self.store.missing(users, users):
-            self.evaluation.dry_run()
+            evaluation = self.evaluation
+            if not is_ours(environment_spec(evaluation.env).kwargs["task"]):
+                from acquaint_gym.eval.runs.plug_ins import check_plug_in  # most runs meet none
+
+                check_plug_in(evaluation.env, json.dumps(dict(evaluation.settings)))
+            evaluation.dry_run()
 
     def trace(self, users: int) -> Trace:
         """The trace of all people, when they have been met.

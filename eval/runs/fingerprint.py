@@ -21,6 +21,13 @@ DECIDING = (
     "acquaint_gym.eval.runs.evaluation",
 )
 
+
+def is_ours(target: str) -> bool:
+    """Whether `module:Class` is code of this package that decides traces; else it is a plug-in."""
+    module = target.partition(":")[0]
+    return any(module == name or module.startswith(f"{name}.") for name in DECIDING)
+
+
 # `module:Class`.
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
