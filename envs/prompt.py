@@ -34,6 +34,7 @@ class PromptedTask(ABC):
         num_turns: T, the longest episode.
         actions: `A` labels among which an agent chooses; also what the person's answers are,
             unless `categories` says otherwise.
+        ordered: whether people's answers are steps of one scale, so that a near miss is less wrong.
         agent_asks: whether an action is what the person is asked, see `envs.interviews.task`, not a
             prediction.
         binary_feedback: whether agents are shown only if their action was the person's answer.
@@ -43,6 +44,7 @@ class PromptedTask(ABC):
 
     num_turns: int
     actions: tuple[str, ...]
+    ordered: bool = False
     agent_asks: bool = False
     binary_feedback: bool = False
     by_place: bool = False

@@ -163,6 +163,7 @@ class Recorder:
             teacher_actions=self._teacher_actions,
             teacher_probs=self._teacher_probs,
             belief=self._belief,
+            ordered=np.full(num, self._env.task.ordered),
             context=users.context.copy(),
             interview_stats=self._interview_stats,
         )

@@ -35,6 +35,7 @@ class Trace:
         belief: `[N, T + 1, F, L]` float32, the agent's distribution over the levels of each
             factor before turn t, and after the person's last answer at t = `length`; NaN beyond.
             `[N, 0, 0, 0]` for an agent without a belief.
+        ordered: `[N]` bool, whether the categories are steps of one scale; of all people the same.
         context: `[N, C * (S' + 1)]` float32, what was known of the person from another task, see
             `envs.core.Context`; C = 0 without one.
         interview_stats: `[N, T + 1, D]` float64, what an interview had taught before turn t, see
@@ -54,6 +55,7 @@ class Trace:
     teacher_actions: npt.NDArray[np.int16]
     teacher_probs: npt.NDArray[np.float64]
     belief: npt.NDArray[np.float32]
+    ordered: npt.NDArray[np.bool_]
     context: npt.NDArray[np.float32]
     interview_stats: npt.NDArray[np.float64]
 

@@ -50,6 +50,7 @@ def make_trace(answers, action_probs, *, length=None, **columns) -> Trace:
         "unparsed": np.full((people, turns), np.nan),
         "teacher_actions": chosen,
         "belief": np.zeros((people, 0, 0, 0)),
+        "ordered": np.zeros(people, dtype=bool),
         "context": np.zeros((people, 0)),
         "interview_stats": np.zeros((people, turns + 1, 0)),
         **columns,
@@ -68,6 +69,7 @@ def make_trace(answers, action_probs, *, length=None, **columns) -> Trace:
         teacher_actions=np.where(over, -1, given["teacher_actions"]).astype(np.int16),
         teacher_probs=np.where(over[..., None], np.nan, teacher),
         belief=np.asarray(given["belief"], np.float32),
+        ordered=np.asarray(given["ordered"], np.bool_),
         context=np.asarray(given["context"], np.float32),
         interview_stats=np.asarray(given["interview_stats"], np.float64),
     )

@@ -12,6 +12,7 @@ from kit import generator, make_trace
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import pearsonr
 
+from acquaint_gym.envs.registration import task_class
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.prediction import BINS
 from acquaint_gym.eval.metrics.stats import interval
@@ -43,6 +44,7 @@ def hand_trace() -> Trace:
         teacher_actions=[[0, 0], [2, -1]],
         teacher_probs=[[[0.5, 0.5, 0], [0.6, 0.4, 0]], [[0.25, 0.25, 0.5], gone]],
         belief=belief,
+        ordered=[True, True],
     )
 
 
@@ -55,6 +57,8 @@ BY_HAND = {
     "predictive_entropy": ([1.5 * LN2, -0.2 * np.log(0.2) - 0.8 * np.log(0.8)], 1.5 * LN2),
     "nll": ([LN2, np.log(5)], 2 * LN2),
     "brier": ([0.375, 1.28], 0.875),
+    "absolute_error": ([0, 1], 1),
+    "rps": ([0.15625, 0.32], 0.15625),
     "kl_from_teacher": ([0.5 * LN2, 0.6 * np.log(3) - 0.4 * LN2], 0),
     "belief_nll": ([-np.log(0.4), LN2], -np.log(0.7)),
 }
@@ -67,6 +71,21 @@ def test_means_by_hand(name):
     assert_allclose(values, [turns, [single, NAN]], atol=1e-7)
     first = turns[-1] if metric.after_last_answer else np.mean(turns)
     assert_allclose(metric.statistics(hand_trace())[:, 0], [first, single], atol=1e-7)
+
+
+def test_ordinal_errors_are_of_ordered_categories_alone():
+    certain = np.eye(3)[[[0, 1, 2]] * 2]
+    for ordered in (True, False):
+        trace = make_trace([[0, 0, 0], [2, 2, 2]], certain, ordered=[ordered] * 2)
+        expected = [[0, 1, 2], [2, 1, 0]]
+        assert_array_equal(
+            METRICS["absolute_error"].by_turn(trace)[..., 0], expected if ordered else NAN
+        )
+        # Certainty of the wrong end of the scale is as wrong as can be.
+        scores = [[0, 0.5, 1], [1, 0.5, 0]]
+        assert_array_equal(METRICS["rps"].by_turn(trace)[..., 0], scores if ordered else NAN)
+    assert task_class("acquaint/Questionnaire-v0").ordered
+    assert not task_class("acquaint/Flights-v0").ordered
 
 
 def test_messages_that_nobody_read_are_summed_over_turns():
@@ -98,6 +117,8 @@ def test_registry_is_what_reports_promise():
         "answer_mass",
         "unparsed",
         "brier",
+        "absolute_error",
+        "rps",
         "ece",
         "kl_from_teacher",
         "belief_correlation",
@@ -112,7 +133,7 @@ def test_registry_is_what_reports_promise():
         "questions",
     ]
     about = [metric.of for metric in METRICS.values()]
-    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [9, 8, 4]
+    assert [about.count(kind) for kind in ("predictions", "interviews", "both")] == [11, 8, 4]
     assert all(metric.name == name for name, metric in METRICS.items())
     # Turn by turn its bias would differ from that of the whole.
     uncurved = [name for name, metric in METRICS.items() if not metric.curve]
@@ -134,6 +155,7 @@ def random_trace(seed: int, people: int, turns: int, early: bool = True, factors
         "rewards": rng.random(size),
         "answer_mass": rng.random(size),
         "unparsed": rng.integers(3, size=size),
+        "ordered": np.ones(people, dtype=bool),
     }
     return make_trace(
         action_probs=probs, length=length, teacher_probs=teacher, belief=belief, **columns

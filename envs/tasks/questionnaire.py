@@ -79,6 +79,7 @@ class Questionnaire(UserTask):
     """
 
     bank: ItemBank
+    ordered = True
     wordings = 3
 
     def __init__(

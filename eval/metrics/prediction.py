@@ -75,6 +75,27 @@ def _brier(trace: Trace) -> Floats:
     return ((trace.action_probs - outcome) ** 2).sum(axis=-1, keepdims=True)
 
 
+def _absolute_error(trace: Trace) -> Floats:
+    """`[N, T, 1]` categories between the action and the answer; NaN where they have no order."""
+    error = np.abs(trace.actions.astype(np.float64) - trace.answers)
+    return np.where(trace.ordered[:, None], error, np.nan)[..., None]
+
+
+def _ranked_probability_score(trace: Trace) -> Floats:
+    """`[N, T, 1]` squared error of the cumulative distribution; NaN where there is no order.
+
+    The mean over the K - 1 bounds between categories of (P(answer <= k) - [answer <= k])^2, 0 for
+    certainty of the answer, 1 for certainty of the other end of the scale (Epstein, 1969, Journal
+    of Applied Meteorology 8; proper: Gneiting & Raftery, 2007, JASA 102, section 4.2). With
+    probabilities .5, .5, 0 and the last answer: ((.5 - 0)^2 + (1 - 0)^2) / 2 = .625; with the
+    first: ((.5 - 1)^2 + (1 - 1)^2) / 2 = .125.
+    """
+    cumulative = np.cumsum(trace.action_probs, axis=-1)[..., :-1]
+    below = trace.answers[..., None] <= np.arange(cumulative.shape[-1])
+    score = ((cumulative - below) ** 2).mean(axis=-1, keepdims=True)
+    return np.where(trace.ordered[:, None, None], score, np.nan)
+
+
 def _calibration_gaps(trace: Trace) -> Floats:
     """`[N, T, 15]` hit minus confidence, in the bin of the confidence."""
     in_bin, confidence, hit = reliability(trace)
@@ -160,6 +181,8 @@ PREDICTION_METRICS = {
         Metric("answer_mass", "probability", "higher", _answer_mass, curve=False, of="both"),
         Metric("unparsed", "messages", "lower", _unparsed, total=True, curve=False, of="both"),
         Metric("brier", "squared error", "lower", _brier),
+        Metric("absolute_error", "categories", "lower", _absolute_error),
+        Metric("rps", "squared error", "lower", _ranked_probability_score),
         Metric("ece", "share of turns", "lower", _calibration_gaps, _ece, curve=False),
         Metric("kl_from_teacher", "nats", "lower", _kl_from_teacher),
         Metric(
