@@ -1,15 +1,19 @@
-"""What happened: one agent, one environment, N people by T turns, stored by column."""
+"""What happened: one agent, one environment, N people by T turns, by column; and what it took."""
 
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.files import atomic
 
 
@@ -102,3 +106,47 @@ class Trace:
     def select(self, rows: npt.NDArray[Any] | slice) -> Trace:
         """The trace of some of its people; `rows` indexes or masks the first axis."""
         return Trace(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+class Notes(NamedTuple):
+    """About the traces of some people, or of all.
+
+    Attributes:
+        model_info: who answered, see `Agent.model_info`.
+        usage: see `Agent.usage`; what these people took.
+        seconds: wall time of the turns, one after the other where several processes worked.
+    """
+
+    model_info: dict[str, str]
+    usage: dict[str, float]
+    seconds: float
+
+    @classmethod
+    def total(cls, parts: Iterable[dict[str, Any]]) -> Notes:
+        """Of all people from those of some, as JSON has them; who answered is the same in all."""
+        model_info, usage, seconds = {}, Counter[str](), 0.0
+        for part in parts:
+            model_info = part["model_info"]
+            usage.update(part["usage"])
+            seconds += part["seconds"]
+        return cls(model_info, dict(usage), seconds)
+
+
+class Meter:
+    """What an agent uses up, part by part; the first also has what came before it.
+
+    Args:
+        agent: whose usage.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent, self._before = agent, Counter[str]()
+
+    def play(self, play: Callable[[], Trace]) -> tuple[Trace, Notes]:
+        """A trace that the agent plays, and the notes about it."""
+        start = perf_counter()
+        trace = play()
+        seconds, used = perf_counter() - start, self._agent.usage()
+        part = {name: number - self._before[name] for name, number in used.items()}
+        self._before = Counter(used)
+        return trace, Notes(self._agent.model_info(), part, seconds)

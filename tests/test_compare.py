@@ -14,9 +14,8 @@ from numpy.testing import assert_allclose
 from acquaint_gym.eval import compare
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import paired_difference
-from acquaint_gym.eval.runs.notes import Notes
 from acquaint_gym.eval.runs.store import Store
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import Notes, Trace
 
 METRICS = all_metrics()
 ENV = "acquaint/Questionnaire-v0"

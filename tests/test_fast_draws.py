@@ -17,8 +17,7 @@ from acquaint_gym.envs.tasks.hotel_choice import HotelChoice
 from acquaint_gym.envs.tasks.option_sets import OptionSets
 from acquaint_gym.envs.tasks.shop_choice import FEATURES, ShopChoice
 from acquaint_gym.envs.users.fast_draws import PersonStreams, fibonacci_hash, smallest
-from acquaint_gym.envs.users.population import SPLITS
-from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.population import SPLITS, load_profiles
 from acquaint_gym.envs.users.response_models import ResponseModel
 from acquaint_gym.envs.users.statements import Triples
 

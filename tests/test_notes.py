@@ -13,8 +13,8 @@ from kit import make_trace
 from acquaint_gym.agents.baselines import RandomAgent
 from acquaint_gym.agents.core import Decision, OutsideError
 from acquaint_gym.eval.run import main
-from acquaint_gym.eval.runs.notes import Notes
 from acquaint_gym.eval.runs.store import Store
+from acquaint_gym.eval.trace import Notes
 
 CONFIG = {"env": "acquaint/Questionnaire-v0", "agent": "writer"}
 TRACE = make_trace([[0]], [[[1.0, 0.0]]])

@@ -16,10 +16,10 @@ from acquaint_gym.eval import run as run_command
 from acquaint_gym.eval.metrics.belief import teacher_beliefs
 from acquaint_gym.eval.report.conversation import Conversation, conversation, information_lost
 from acquaint_gym.eval.report.conversation_page import page
-from acquaint_gym.eval.runs.notes import Notes
 from acquaint_gym.eval.runs.replay import evaluation_of
 from acquaint_gym.eval.runs.store import Run, Store, load_runs
 from acquaint_gym.eval.show import main
+from acquaint_gym.eval.trace import Notes
 
 INTERVIEW = "acquaint/Interview-v0"
 NASTY = "<b>&'\"</b>"

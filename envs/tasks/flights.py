@@ -10,8 +10,8 @@ from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import make_context
 from acquaint_gym.envs.tasks.flight_choice import VARIANTS
 from acquaint_gym.envs.tasks.options import OptionsTask
+from acquaint_gym.envs.users.population import load_profiles
 from acquaint_gym.envs.users.preferences import TraitOptions
-from acquaint_gym.envs.users.profiles import load_profiles
 
 Weights = Mapping[str, Mapping[str, float]]
 EVERYONE = "everyone"

@@ -6,7 +6,7 @@ import numpy as np
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import make_context
-from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.population import load_profiles
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.envs.users.statements import MostLikeMe, Triples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acquaint_gym.envs.interviews.task import AskingTask
 from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
-from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.population import load_profiles
 
 
 class Interview(AskingTask):

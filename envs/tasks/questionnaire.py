@@ -9,7 +9,7 @@ from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import make_context
 from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
-from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.population import load_profiles
 from acquaint_gym.envs.users.response_models import Floats, Ints
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from acquaint_gym.envs.core import UserTask
-from acquaint_gym.envs.users.profiles import load_profiles
+from acquaint_gym.envs.users.population import load_profiles
 from acquaint_gym.envs.users.response_models import Floats, TableModel
 
 NAMES = ("very low", "low", "average", "high", "very high")
@@ -18,7 +18,7 @@ class StatedTraits(UserTask):
 
     Args:
         questionnaire: the item bank that names the traits.
-        parameters: gives the prior, see `envs.users.profiles`.
+        parameters: gives the prior, see `envs.users.population`.
         levels: levels a trait.
     """
 

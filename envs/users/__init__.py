@@ -10,7 +10,6 @@ __all__ = [
     "people",
     "population",
     "preferences",
-    "profiles",
     "quirks",
     "raters",
     "response_models",

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from acquaint_gym.envs.users.response_models import Floats, Ints
+from acquaint_gym.envs.users.item_bank import GradedParameters, ItemBank
+from acquaint_gym.envs.users.response_models import Floats, Ints, TableModel
 
 SPLITS = ("train", "dev", "test")
 SPLIT_SHARES = (0.72, 0.08, 0.20)
 # With fewer types a split could not stand for the population: all splits then share the types, and
 # only the people in them differ.
 FEWEST_TYPES_TO_SPLIT = 100
+MOST_PROFILES = 1_000_000  # of more, one posterior would no longer fit into memory with others
 
 
 @dataclass(frozen=True)
@@ -154,3 +157,44 @@ def grid_marginals(weights: Floats, levels: int) -> list[Floats]:
     # Sums as products with ones: BLAS is several times faster than a reduction of a short axis.
     first, second = halves @ np.ones(size // left), np.ones(left) @ halves
     return grid_marginals(first, levels) + grid_marginals(second, levels)
+
+
+class Profiles(NamedTuple):
+    """Profiles of traits, and the items that measure them.
+
+    Attributes:
+        bank: the questionnaire that names the traits.
+        parameters: how its items depend on the traits; the traits' correlations.
+        population: all combinations of trait levels.
+    """
+
+    bank: ItemBank
+    parameters: GradedParameters
+    population: Population
+
+    @property
+    def model(self) -> TableModel:
+        """How they answer the bank's items."""
+        table = self.bank.response_table(np.asarray(self.population.grid), self.parameters)
+        return TableModel(table, self.bank.trait)
+
+
+def load_profiles(questionnaire: str, parameters: str, levels: int) -> Profiles:
+    """The people of a personality task: theta -2..2 in equal steps on every trait.
+
+    Args:
+        questionnaire: an item bank, e.g. `ipip50`.
+        parameters: a parameter set of it, see `GradedParameters.load`; its correlations make the
+            prior, uniform where it has none.
+        levels: L, levels a trait.
+
+    Raises:
+        ValueError: unknown names, or too few or too many levels.
+    """
+    bank = ItemBank.load(questionnaire)
+    if levels < 2 or levels ** len(bank.traits) > MOST_PROFILES:
+        most = f"{MOST_PROFILES:,} profiles of {len(bank.traits)} traits"
+        raise ValueError(f"levels={levels}; expected at least 2, and at most {most}.")
+    graded = GradedParameters.load(bank, parameters)
+    grid = np.linspace(-2.0, 2.0, levels)
+    return Profiles(bank, graded, Population.profiles(bank.traits, grid, graded.correlation))

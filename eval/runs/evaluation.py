@@ -38,9 +38,8 @@ from acquaint_gym.eval.runs.fingerprint import (
     of_respondents,
     of_settings,
 )
-from acquaint_gym.eval.runs.notes import Meter
 from acquaint_gym.eval.runs.store import Store
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import Meter, Trace
 
 
 @dataclass(frozen=True)

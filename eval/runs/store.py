@@ -16,8 +16,7 @@ import numpy as np
 
 from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.envs.files import write_json
-from acquaint_gym.eval.runs.notes import Notes
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import Notes, Trace
 
 
 @dataclass(frozen=True)
