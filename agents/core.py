@@ -79,6 +79,10 @@ class OutsideError(ValueError):
     """What an agent relies on fails in the midst of things, e.g. a server; says what to do."""
 
 
+class AnotherModelError(OutsideError):
+    """What an agent relies on is not what gave the answers that are there already."""
+
+
 class Agent(ABC):
     """A function of transcripts. Keeps nothing about people between calls.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +23,15 @@ OVER = (
     "We are done. Thanks for your help.",
     "This was the last one; thank you.",
 )
+
+
+def without_system(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """The same chat for a model that knows no system turn: its text opens the first user turn."""
+    first, *later = [dict(message) for message in messages]
+    if first["role"] != "system" or not later:
+        return [first, *later]
+    later[0]["content"] = f"{first['content']}\n\n{later[0]['content']}"
+    return later
 
 
 class PromptedTask(ABC):

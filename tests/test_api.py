@@ -15,16 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from acquaint_gym.agents.api import client as api_client
+from acquaint_gym.agents.api import connection
 from acquaint_gym.agents.api.agent import ApiAgent
 from acquaint_gym.agents.api.cache import AnswerCache, digest
-from acquaint_gym.agents.api.reply import Message, by_opening, by_text, read_message
+from acquaint_gym.agents.api.chat import GREETING
+from acquaint_gym.agents.api.completion import Message, read_completion
+from acquaint_gym.agents.api.reply import Labels, by_opening, by_text
 from acquaint_gym.agents.contract import CHECKS
+from acquaint_gym.agents.core import AnotherModelError, OutsideError
 from acquaint_gym.agents.registry import parse_agent
+from acquaint_gym.envs.prompt import without_system
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.envs.simulator import Simulator, example_transcripts
 from acquaint_gym.eval.run import main
+from acquaint_gym.eval.runs.store import Store
 
 TASK = "acquaint_gym.envs.tasks.questionnaire:Questionnaire"
 KEY = "sk-very-secret"
@@ -70,9 +76,10 @@ def writing(body: dict[str, Any]) -> Answer:
 
 
 class Server:
-    """What was asked, and the function that answers."""
+    """What was asked, greetings apart, and the function that answers."""
 
     def __init__(self) -> None:
+        self.greetings: list[dict[str, Any]] = []
         self.answer: Callable[[dict[str, Any]], Answer] = scoring
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
@@ -91,7 +98,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state.asked.append(body)
+            greets = body["messages"][-1]["content"].endswith(GREETING[-1]["content"])
+            (state.greetings if greets else state.asked).append(body)
             state.keys.append(self.headers["Authorization"])
             answer = state.answer(body) if self.path == "/v1/chat/completions" else (404, {}, "")
             if answer is None:
@@ -123,8 +131,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between tries, none of which is made."""
     made: list[float] = []
-    monkeypatch.setattr(api_client, "sleep", made.append)
+    monkeypatch.setattr(connection, "sleep", made.append)
     return made
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than everything else."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 @pytest.fixture
@@ -181,26 +195,33 @@ def test_log_probabilities_are_those_of_the_server(build, server):
 def opened(*steps: dict[str, float]) -> Message:
     answer = completion("", *steps)
     assert answer is not None
-    return read_message(answer[2])
+    return read_completion(answer[2])
 
 
-REPLIES = ("1", "2", "3", "4", "5")
+NAMES = (
+    "Very Inaccurate",
+    "Moderately Inaccurate",
+    "Neither Inaccurate nor Accurate",
+    "Moderately Accurate",
+    "Very Accurate",
+)
+LABELS = Labels("12345", NAMES)
 
 
 def test_a_reply_has_the_tokens_with_which_it_begins_and_no_other():
     listed = {"1": 0.3, " 1": 0.1, "\n2": 0.2, "12": 0.1, "3.": 0.1, "4": 0.05, "5": 0.05, "0": 0.1}
-    read = by_opening([opened(listed)], REPLIES, ALL)
+    read = by_opening([opened(listed)], LABELS, ALL)
     assert read.mass == pytest.approx(0.7)
     # Nothing is left, so that 3, which is not listed, has nothing.
     np.testing.assert_allclose(read.weights, [0.4, 0.2, 0, 0.05, 0.05])
-    words = by_opening([opened({"ye": 0.5, "no": 0.3, "y": 0.1})], ("yes", "no"), ALL[:2])
+    words = by_opening([opened({"ye": 0.5, "no": 0.3, "y": 0.1})], Labels(("yes", "no")), ALL[:2])
     np.testing.assert_allclose(words.weights, [0.6, 0.3])
 
 
 def test_white_space_before_a_reply_is_followed():
     read = by_opening(
         [opened({" ": 0.8, "1": 0.1, "x": 0.1}, {"2": 0.5, "1": 0.25, "y": 0.25}, {"5": 1.0})],
-        REPLIES[:2],
+        Labels("12"),
         ALL[:2],
     )
     np.testing.assert_allclose(read.weights, [0.1 + 0.8 * 0.25, 0.8 * 0.5])
@@ -216,40 +237,74 @@ def test_white_space_before_a_reply_is_followed():
     ],
 )
 def test_replies_that_are_not_listed_share_what_is_left(listed, expected):
-    np.testing.assert_allclose(by_opening([opened(listed)], REPLIES, ALL).weights, expected)
+    np.testing.assert_allclose(by_opening([opened(listed)], LABELS, ALL).weights, expected)
 
 
 def test_illegal_replies_are_none():
     legal = np.array([True, False, True, True, True])
-    read = by_opening([opened({"2": 0.5, "1": 0.4, "x": 0.04})], REPLIES, legal)
+    read = by_opening([opened({"2": 0.5, "1": 0.4, "x": 0.04})], LABELS, legal)
     np.testing.assert_allclose(read.weights, [0.4, 0, 0.02, 0.02, 0.02])
     assert read.mass == pytest.approx(0.4)
-    read = by_text([Message("2", None, None)], REPLIES, legal)
+    read = by_text([Message("2", None, None, {})], LABELS, legal)
     np.testing.assert_allclose(read.weights, legal / 4)
     assert read.unparsed == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("2", 1),
-        (" 2.\n", 1),
-        ("<think>1 or 3?</think>\n\n2", 1),
-        ("**2**", None),
-        ("2..", None),
-        ("2. Agree", None),
-        ("Option 2", None),
-        ("22", None),
-        ("6", None),
-        ("", None),
-    ],
-)
-def test_a_message_has_to_be_a_reply(text, meant):
-    read = by_text([Message(text, None, None)], REPLIES, ALL)
-    expected = np.full(5, 0.2) if meant is None else np.eye(5)[meant]
-    np.testing.assert_array_equal(read.weights, expected)
-    assert read.unparsed == (meant is None)
-    assert read.mass == (meant is not None)
+READ = """
+4 | 4. | "4" | '4' | \u201c4\u201d | `4` | **4** | (4) | [4] | 4) | # 4 | - 4 | \uff14 | 4,
+<answer>4</answer> | \\boxed{4} | $\\boxed{4}$ | {"answer": 4} | ```\\n4\\n```
+4 (Moderately Accurate) | 4 - Moderately Accurate | 4: Moderately Accurate
+4. **Moderately Accurate** | 4 \u2013 Moderately Accurate | 4 (Moder | Moderately Accurate
+moderately accurate. | Moderately Accurate (4) | Option 4 | option 4: Moderately Accurate
+Answer: 4 | **Answer:** 4 | The answer is 4. | My answer is: **4 (Moderately Accurate)**
+I would say 4 | I'd say 4. | I\u2019d go with **4**. | They would likely choose 4
+Sure! The answer is 4 | Here's my prediction: 4 | It's 4.
+I think the person would say "Moderately Accurate". | 4\\n\\nShe is kind.
+She is kind.\\n\\nAnswer: 4 | <think>1 or 3?</think>\\n\\n4
+"""
+UNREAD = """
+As an AI, I can't answer 4 questions | As an AI, I can't answer this. | I cannot say. | No.
+4 or 5 | 4/5 | 4.5 | 4.4 | -4 | not 4 | No 4 | 4? | 44 | 6 | 4th | 4% | 4+ | ~4 | <4
+4 (Very Inaccurate) | 4 questions remain | I wouldn't say 4 | I'd rather not say 4
+I won't answer 4 | I'm unable to rate 4 | 4 out of 5 | On a scale of 1 to 5, 4 | Between 3 and 4
+Option 4 is not something I can choose | Accurate | Moderately | 4\\n5 | <think>4
+1. As an AI, I can | 4. Because | 1. Very Inaccurate\\n2. Moderately Inaccurate | most of the 4
+the 4 options are unclear | Answer: 4 or 5 | Which option would they choose: 4?
+I can't.\\nOption 4
+"""
+
+
+def messages_of(table: str) -> list[str]:
+    return [text.replace("\\n", "\n") for text in re.split(r" \| |\n", table.strip())]
+
+
+@pytest.mark.parametrize("text", messages_of(READ))
+def test_a_message_is_the_reply_that_it_states(text):
+    read = by_text([Message(text, None, None, {})], LABELS, ALL)
+    np.testing.assert_array_equal(read.weights, np.eye(5)[3])
+    assert (read.mass, read.unparsed) == (1, 0)
+
+
+@pytest.mark.parametrize("text", ["", *messages_of(UNREAD)])
+def test_a_message_that_states_none_or_two_is_no_reply(text):
+    read = by_text([Message(text, None, None, {})], LABELS, ALL)
+    np.testing.assert_array_equal(read.weights, np.full(5, 0.2))
+    assert (read.mass, read.unparsed) == (0, 1)
+
+
+def test_letters_are_replies_large_or_small_but_no_words():
+    labels = Labels("ABCDE", NAMES)
+    for text in ("B", "b", "(b)", "Answer: b", "B. Moderately Inaccurate", "B\n\nShe is shy."):
+        assert labels.read(text) == 1, text
+    for text in ("A person would say B", "B or C", "As an AI", "a person", "I"):
+        assert labels.read(text) is None, text
+
+
+def test_words_that_are_not_one_replys_own_say_nothing():
+    labels = Labels("123", ("same", "Same.", "2"))
+    assert [labels.read(text) for text in ("same", "2", "3 (2)")] == [None, 1, None]
+    flights = Labels("12", ("flight 1", "flight 2"))
+    assert [flights.read(text) for text in ("Flight 2.", "flight 1 or 2")] == [1, None]
 
 
 def test_messages_are_points(build, server):
@@ -260,13 +315,13 @@ def test_messages_are_points(build, server):
     np.testing.assert_array_equal(decision.action_probs, np.eye(5)[best])
     np.testing.assert_array_equal(decision.action, best)
     np.testing.assert_array_equal(decision.answer_mass, 1)
-    assert server.asked[0]["temperature"] == 0
-    assert "logprobs" not in server.asked[0]
+    assert {body["temperature"] for body in server.asked} == {0}
+    assert not any("logprobs" in body for body in server.asked)
 
 
 @pytest.mark.parametrize(
     ("logprobs", "answer"),
-    [(False, completion("I'd say 2")), (True, completion("", {"I": 0.9, "Well": 0.1}))],
+    [(False, completion("I'd rather not")), (True, completion("", {"I": 0.9, "Well": 0.1}))],
     ids=["text", "logprobs"],
 )
 def test_the_unparseable_is_counted_and_even(build, server, tmp_path, logprobs, answer):
@@ -313,24 +368,28 @@ def unwilling(body: dict[str, Any]) -> Answer:
     return (400, {}, {"error": "no logprobs here"}) if "logprobs" in body else writing(body)
 
 
-@pytest.mark.parametrize("answer", [writing, without_alternatives, unwilling])
-def test_without_log_probabilities_messages_are_read(build, server, answer):
+@pytest.mark.parametrize(
+    ("answer", "refusals"), [(writing, 1), (without_alternatives, 1), (unwilling, 2)]
+)
+def test_without_log_probabilities_messages_are_read(build, server, answer, refusals):
     server.answer = answer
     with pytest.warns(UserWarning, match="Messages are read as text"):
         first = build().act(observed(), np.zeros(3))
     assert set(first.action_probs.ravel()) == {0.0, 1.0}
-    assert ["logprobs" in body for body in server.asked] == [True, *[False] * 4]
+    assert ["logprobs" in body for body in server.asked] == [False] * 3
+    assert ["logprobs" in body for body in server.greetings] == [*[True] * refusals, False]
     with pytest.warns(UserWarning, match="Messages are read as text"):
         again = build().act(observed(), np.zeros(3))
     np.testing.assert_array_equal(again.action_probs, first.action_probs)
-    assert len(server.asked) == 5
+    assert len(server.asked) == 3
+    assert len(server.greetings) == refusals + 2  # only what it takes is asked anew
 
 
 def test_log_probabilities_are_taken_where_there_are_any(build, server):
     auto = build().act(observed(), np.zeros(3))
     told = build(logprobs=True).act(observed(), np.zeros(3))
     np.testing.assert_array_equal(auto.action_probs, told.action_probs)
-    assert len(server.asked) == 4  # one to find out
+    assert len(server.asked) == 3
 
 
 def test_missing_log_probabilities_are_an_error_where_they_were_asked_for(build, server):
@@ -376,9 +435,9 @@ def test_a_busy_server_is_asked_again_when_it_says(build, server, pauses, tmp_pa
     assert pauses[0] == 7
     assert 20 < pauses[1] <= 30
     assert pauses[2:] == [2, 4]
-    assert len(server.asked) == 5
+    assert (len(server.greetings), len(server.asked)) == (5, 1)
     counted = usage(tmp_path)[0]
-    assert (counted["requests"], counted["retries"]) == (1, 4)
+    assert (counted["requests"], counted["retries"]) == (2, 4)
 
 
 def test_a_broken_server_is_given_up(build, server, pauses):
@@ -390,7 +449,9 @@ def test_a_broken_server_is_given_up(build, server, pauses):
     assert str(error.value).startswith(f"{server.url}/chat/completions: ")
     assert "retries" in str(error.value)
     assert pauses == [20, 40, 60]
-    assert len(server.asked) == 4
+    # Once more in case that it is the system turn.
+    assert [len(body["messages"]) for body in server.greetings] == [2, 2, 2, 2, 1]
+    assert not server.asked
 
 
 def test_nobody_waits_for_hours(build, server, pauses):
@@ -424,15 +485,15 @@ def test_what_is_refused_is_not_asked_again(build, server, content, said):
     server.script((400, {}, content))
     with pytest.raises(ValueError, match=rf"HTTP 400, .*{said}.*`extra`"):
         build(logprobs=True).act(observed(people=1), np.zeros(1))
-    assert len(server.asked) == 1
+    assert [len(body["messages"]) for body in server.greetings] == [2, 1]
+    assert not server.asked
 
 
 @pytest.mark.parametrize(
     "content",
     [
         "<html>Welcome</html>",
-        {"error": {"message": "Welcome"}},
-        {"choices": [], "message": "Welcome"},
+        {"message": "Welcome"},
         {"choices": [{"message": "Welcome"}], "detail": "Welcome"},
     ],
 )
@@ -440,7 +501,7 @@ def test_what_is_no_completion_is_refused(build, server, content):
     server.script((200, {}, content))
     with pytest.raises(ValueError, match=r"Welcome.*base_url"):
         build(logprobs=True).act(observed(people=1), np.zeros(1))
-    assert len(server.asked) == 1
+    assert len(server.greetings) == 1
 
 
 @pytest.mark.parametrize("logprob", [math.nan, 1.0, None, "low"])
@@ -448,7 +509,7 @@ def test_an_impossible_log_probability_is_refused(build, server, logprob):
     step = {"token": "1", "logprob": logprob, "top_logprobs": [{"token": "1", "logprob": logprob}]}
     choice = {"message": {"content": "1"}, "logprobs": {"content": [step]}}
     server.script((200, {}, {"choices": [choice]}))
-    with pytest.raises(ValueError, match="no chat completion"):
+    with pytest.raises(ValueError, match=r"no log-probabilities .* can be read"):
         build(logprobs=True).act(observed(people=1), np.zeros(1))
 
 
@@ -457,13 +518,349 @@ def test_a_redirect_is_not_followed(build, server, monkeypatch):
     server.script((302, {"Location": f"{server.url}/elsewhere"}, ""))
     with pytest.raises(ValueError, match=r"HTTP 302, without a word\. Is base_url right"):
         build(logprobs=True).act(observed(people=1), np.zeros(1))
-    assert len(server.asked) == 1
+    assert len(server.greetings) == 1
 
 
 def test_a_missing_server_is_one_line(build, server):
     with pytest.raises(ValueError, match=r"refused. Given up at try 2. Is the server running") as e:
         build(base_url="http://127.0.0.1:9/v1", retries=1).act(observed(), np.zeros(3))
     assert "\n" not in str(e.value)
+
+
+# Servers that do otherwise than OpenAI's, each in its way.
+
+
+def changed(answer: Answer, change: Callable[[dict[str, Any]], Any]) -> Answer:
+    """The answer, after something happened to its one choice."""
+    assert answer is not None
+    change(answer[2]["choices"][0])
+    return answer
+
+
+def of_log_probs(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Answer]:
+    """A server that gives log-probabilities in a form of its own, and text without them."""
+    return lambda body: changed(scoring(body), change) if "logprobs" in body else writing(body)
+
+
+def first(choice: dict[str, Any]) -> dict[str, Any]:
+    return choice["logprobs"]["content"][0]
+
+
+def each(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
+    """The same change of the token that was written and of all its alternatives."""
+
+    def of_choice(choice: dict[str, Any]) -> None:
+        for entry in (first(choice), *first(choice)["top_logprobs"]):
+            change(entry)
+
+    return of_choice
+
+
+def refusing(reason: str, status: int, *fields: str, system: bool = False) -> Any:
+    """A server that refuses requests with one of these fields, or with a system turn."""
+
+    def answer(body: dict[str, Any]) -> Answer:
+        if any(field in body for field in fields) or (
+            system and body["messages"][0]["role"] == "system"
+        ):
+            return status, {}, {"error": {"message": reason}}
+        return scoring(body) if "logprobs" in body else writing(body)
+
+    return answer
+
+
+def capped(reason: str) -> Any:
+    def answer(body: dict[str, Any]) -> Answer:
+        if body.get("top_logprobs", 0) > 5:
+            return 400, {}, {"error": {"message": reason.format(**body)}}
+        return scoring(body)
+
+    return answer
+
+
+def everything(body: dict[str, Any]) -> Answer:
+    """A server that takes neither a system turn, nor log-probabilities, nor max_tokens."""
+    for field in ("logprobs", "max_tokens"):
+        if field in body:
+            return 400, {}, f"{field} is not supported, max_completion_tokens is"
+    joined = body["messages"][0]["role"] == "user"
+    return writing(body) if joined else (400, {}, "Only user and assistant roles are supported!")
+
+
+READ_AS_TEXT = {
+    "null": of_log_probs(lambda choice: choice.update(logprobs=None)),
+    "absent": of_log_probs(lambda choice: choice.pop("logprobs")),
+    "list": of_log_probs(lambda choice: choice.update(logprobs=[-0.1, -0.2])),
+    "list of tokens": of_log_probs(lambda choice: choice.update(logprobs=[first(choice)])),
+    "text": of_log_probs(lambda choice: choice.update(logprobs="none")),
+    "empty": of_log_probs(lambda choice: choice.update(logprobs={})),
+    "content null": of_log_probs(lambda choice: choice["logprobs"].update(content=None)),
+    "completions": of_log_probs(
+        lambda choice: choice.update(logprobs={"tokens": ["1"], "token_logprobs": [-0.1]})
+    ),
+    "alternatives null": of_log_probs(lambda choice: first(choice).update(top_logprobs=None)),
+    "alternatives absent": of_log_probs(lambda choice: first(choice).pop("top_logprobs")),
+    "alternatives empty": of_log_probs(lambda choice: first(choice).update(top_logprobs=[])),
+    "alternatives a table": of_log_probs(
+        lambda choice: first(choice).update(top_logprobs={"1": 0})
+    ),
+    "one null": of_log_probs(lambda choice: first(choice)["top_logprobs"][2].update(logprob=None)),
+    "one a word": of_log_probs(lambda choice: first(choice)["top_logprobs"][2].update(logprob="x")),
+    "own null": of_log_probs(lambda choice: first(choice).update(logprob=None)),
+    "token ids": of_log_probs(each(lambda entry: entry.update(token="token_id:17"))),
+    "token ids twice": of_log_probs(
+        each(lambda entry: entry.update(token="token_id:17", bytes=[*b"token_id:17"]))
+    ),
+    "no tokens": of_log_probs(each(lambda entry: entry.pop("token"))),
+    "no logprobs": refusing("logprobs are not supported", 400, "logprobs"),
+    "unprocessable": refusing("Extra inputs are not permitted", 422, "logprobs"),
+    "crash": refusing("Internal Server Error", 500, "logprobs"),
+    "not implemented": refusing("Not Implemented", 501, "logprobs"),
+    "no endpoint": refusing("No endpoints found that support this", 404, "logprobs"),
+    "inside 200": lambda body: (
+        (200, {}, {"error": {"code": 400, "message": "no logprobs"}, "choices": []})
+        if "logprobs" in body
+        else writing(body)
+    ),
+    "everything": everything,
+}
+SCORED = {
+    "system": refusing("System role not supported", 400, system=True),
+    "system, inside 200": lambda body: (
+        (200, {}, {"error": {"code": 422, "message": "roles must alternate"}})
+        if body["messages"][0]["role"] == "system"
+        else scoring(body)
+    ),
+    "system crash": refusing("Jinja Exception: System role not supported", 500, system=True),
+    "tokens": refusing("Unsupported: 'max_tokens'. Use 'max_completion_tokens'", 400, "max_tokens"),
+    "tokens, system": refusing(
+        "Use max_completion_tokens, no system", 400, "max_tokens", system=True
+    ),
+    "at most 5": capped("logprobs must be at most 5"),
+    "vllm": capped(
+        "Requested sample logprobs of {top_logprobs}, which is greater than max allowed: 5"
+    ),
+    "between": capped("Invalid 'top_logprobs': expected 0 to 5, got {top_logprobs}"),
+    "bytes": of_log_probs(each(lambda entry: entry.update(bytes=[*entry.pop("token").encode()]))),
+    "bytes of ids": of_log_probs(
+        each(lambda entry: entry.update(bytes=[*entry["token"].encode()], token="token_id:17"))
+    ),
+    "null token": of_log_probs(
+        each(lambda entry: entry.update(bytes=[*entry["token"].encode()], token=None))
+    ),
+    "sentencepiece": of_log_probs(
+        each(lambda entry: entry.update(token="\u2581" + entry["token"]))
+    ),
+    "byte level": of_log_probs(each(lambda entry: entry.update(token="\u0120" + entry["token"]))),
+    "bold": of_log_probs(each(lambda entry: entry.update(token="**" + entry["token"]))),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*(read as text|alternatives to a token)")
+@pytest.mark.parametrize("way", [*READ_AS_TEXT, *SCORED])
+def test_a_server_is_asked_as_it_wants_to_be(build, server, pauses, way):
+    server.answer = {**READ_AS_TEXT, **SCORED}[way]
+    agent, observation = build(), observed()
+    decision = agent.act(observation, np.zeros(3))
+    sent = chats(agent, observation)
+    if "system" in way or way == "everything":
+        sent = [without_system(chat) for chat in sent]
+        assert sent[0][0]["content"].startswith("A person is filling in")
+    key = json.dumps
+    assert sorted(key(body["messages"]) for body in server.asked) == sorted(map(key, sent))
+    assert {body.get("top_logprobs", 0) for body in server.asked} == {
+        0 if way in READ_AS_TEXT else 5 if server.answer.__qualname__.startswith("capped") else 20
+    }
+    limited = [body.keys() & {"max_tokens", "max_completion_tokens"} for body in server.asked]
+    new = "tokens" in way.split(", ") or way == "everything"
+    assert limited == [{"max_completion_tokens" if new else "max_tokens"}] * 3
+    likely = [distribution(chat) for chat in sent]
+    points = way in READ_AS_TEXT
+    expected = [np.eye(5)[p.argmax()] if points else p / p.sum() for p in likely]
+    np.testing.assert_allclose(decision.action_probs, expected, rtol=1e-9)
+    assert (decision.unparsed == 0).all()
+    greetings = len(server.greetings)
+    again = build().act(observation, np.zeros(3))
+    np.testing.assert_array_equal(again.action_probs, decision.action_probs)
+    # The way is remembered; who is there is asked again.
+    assert (len(server.greetings), len(server.asked)) == (greetings + 1, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "text", "text": "4"}],
+        [{"text": "4"}],
+        [{"type": "output_text", "text": "Answer: "}, {"type": "output_text", "text": "4"}],
+        ["Answer: ", "4"],
+        {"type": "text", "text": "4"},
+        [{"type": "thinking", "thinking": "3?", "text": "3"}, {"type": "text", "text": "4"}],
+        [{"type": "image_url", "image_url": {"url": "3"}}, {"type": "text", "text": "4"}],
+    ],
+)
+def test_content_may_be_a_list_of_parts(build, server, content):
+    status, headers, answer = completion("")
+    answer["choices"][0]["message"]["content"] = content
+    server.script((status, headers, answer))
+    agent = build(logprobs=False)
+    decision = agent.act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(decision.action, [3, 3, 3])
+    assert agent.messages(observed())[0] in (["4"], ["Answer: 4"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", [], [{"type": "refusal", "refusal": "4", "text": "4"}], [{"type": "text"}]],
+)
+def test_a_message_without_text_is_none(build, server, content):
+    status, headers, answer = completion("")
+    answer["choices"][0]["message"] = {"content": content, "refusal": "I can't answer 4 questions"}
+    server.script((status, headers, answer))
+    agent = build(logprobs=False)
+    np.testing.assert_array_equal(agent.act(observed(), np.zeros(3)).unparsed, [1, 1, 1])
+    assert agent.usage()["unparsed"] == 3
+
+
+TEMPORARY = [
+    {"error": {"code": 429, "message": "Slow down"}},
+    {"error": {"code": "429", "message": "Slow down"}},
+    {"error": {"code": "overloaded", "status": 503, "message": "Slow down"}},
+    {"error": {"type": "server_error", "message": "Slow down"}},
+    {"error": "Slow down"},
+    {"object": "error", "message": "Slow down", "code": 503},
+    {"choices": None, "error": {"code": 502, "message": "Slow down"}},
+    {"choices": None},
+    {"choices": []},
+    {"choices": [{"error": {"code": 502, "message": "Slow down"}, "message": {"content": ""}}]},
+]
+
+
+@pytest.mark.parametrize("content", TEMPORARY)
+def test_an_error_inside_200_is_retried(build, server, pauses, content):
+    error, good = (200, {"Retry-After": "3"}, content), writing({"messages": []})
+    server.script(good, error, error, good)
+    agent = build(logprobs=False, concurrency=1)
+    np.testing.assert_array_equal(agent.act(observed(people=1), np.zeros(1)).unparsed, [0])
+    assert pauses == [3, 3]
+    assert (len(server.greetings), len(server.asked)) == (1, 3)
+    assert agent.usage()["retries"] == 2
+    server.script((200, {}, content))
+    with pytest.raises(OutsideError, match=r"HTTP [45]\d\d, .*Given up at try 2\..* goes on"):
+        build(logprobs=False, retries=1, max_tokens=9).act(observed(people=1), np.zeros(1))
+
+
+def test_a_lasting_error_inside_200_is_not_retried(build, server, pauses):
+    server.script((200, {}, {"error": {"code": 401, "message": "No such key"}}))
+    with pytest.raises(OutsideError, match=r"HTTP 401, No such key\. The key is read from"):
+        build().act(observed(people=1), np.zeros(1))
+    assert (len(server.greetings), pauses) == (1, [])
+
+
+# Who answers.
+
+
+def named(model: str, fingerprint: str | None = None) -> Callable[[dict[str, Any]], Answer]:
+    """A server of this model, the words of which depend on it."""
+
+    def answer(body: dict[str, Any]) -> Answer:
+        content = completion(str(1 + len(model) % 5))
+        assert content is not None
+        content[2].update(model=model, system_fingerprint=fingerprint)
+        return content
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (("a", "x"), ("bb", "y"), "'bb', system_fingerprint 'y', .* 'a', system_fingerprint 'x'"),
+        (("a", "x"), ("a", "y"), "model 'a', system_fingerprint 'y', .* system_fingerprint 'x'"),
+        (("a", "x"), ("a", None), "model 'a', one that .* model 'a', system_fingerprint 'x'"),
+        (("a", None), ("bb", None), "model 'bb', one that is kept from before is of model 'a'"),
+    ],
+)
+def test_answers_of_another_model_are_not_passed_off(build, server, was, now, said):
+    server.answer = named(*was)
+    agent = build(logprobs=False)
+    first = agent.act(observed(), np.zeros(3))
+    assert agent.model_info() == {
+        key: name for key, name in zip(("model", "system_fingerprint"), was, strict=True) if name
+    }
+    server.answer = named(*now)
+    with pytest.raises(AnotherModelError, match=f"{said}.*--fresh"):
+        build(logprobs=False).act(observed(), np.zeros(3))
+    with pytest.raises(AnotherModelError, match=r"just came.*--fresh"):
+        agent.act(observed(turn=3), np.zeros(3))
+    asked = len(server.asked)
+    ApiAgent.start_afresh({"model": "served", "base_url": server.url, "cache": agent_cache(build)})
+    second = build(logprobs=False).act(observed(), np.zeros(3))
+    assert len(server.asked) == asked + 3
+    same = was[0] == now[0]
+    assert np.array_equal(first.action_probs, second.action_probs) == same
+    third = build(logprobs=False).act(observed(), np.zeros(3))
+    assert len(server.asked) == asked + 3
+    np.testing.assert_array_equal(third.action_probs, second.action_probs)
+
+
+def agent_cache(build: Callable[..., ApiAgent]) -> str:
+    """The folder that `build` gives its agents."""
+    return str(build()._server._cache.folder.parent.parent.parent)
+
+
+def test_fingerprints_may_be_left_alone(build, server):
+    names = iter("xyzxyzxyz")
+    server.answer = lambda body: named("a", next(names))(body)
+    agent = build(logprobs=False, check_fingerprint=False)
+    agent.act(observed(), np.zeros(3))
+    assert agent.model_info() == {"model": "a"}
+    server.answer = named("bb", "x")
+    with pytest.raises(AnotherModelError):
+        build(logprobs=False, check_fingerprint=False).act(observed(), np.zeros(3))
+
+
+def test_what_is_kept_is_used_where_the_server_is_gone(build, server, pauses):
+    server.answer = named("a")
+    first = build(logprobs=False).act(observed(), np.zeros(3))
+    server.script((503, {}, "closed"))
+    agent = build(logprobs=False)
+    with pytest.warns(UserWarning, match=r"What is kept is used, of model 'a'\. .*closed"):
+        again = agent.act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(again.action_probs, first.action_probs)
+    assert agent.model_info() == {"model": "a"}
+    server.answer = named("bb")
+    with pytest.raises(AnotherModelError, match="'a', one that just came is of model 'bb'"):
+        agent.act(observed(turn=3), np.zeros(3))
+
+
+def test_a_run_says_who_answered_and_fresh_asks_the_new_one(server, tmp_path, capsys, no_plots):
+    own = tmp_path / "served.yaml"
+    own.write_text(
+        f"agent: acquaint_gym.agents.api:ApiAgent\nmodel: default\nbase_url: {server.url}\n"
+        f"cache: {tmp_path / 'cache'}\nlogprobs: false\nprice_in: 1.0\n",
+        "utf-8",
+    )
+    command = ["--agent", str(own), "--set", "num_turns=2", "--users", "3", "--out"]
+    server.answer = named("a", "x")
+    assert main([*command, str(tmp_path / "1")]) == 0
+    asked, (folder,) = len(server.asked), (tmp_path / "1" / "traces").glob("*/*")
+    for out in ("1", "2"):  # more people in the same folder, and the same ones in another
+        server.answer = named("bb", "y")
+        capsys.readouterr()
+        more = ["--users", "4"] if out == "1" else []
+        assert main([*command, str(tmp_path / out), *more]) == 2
+        said = capsys.readouterr().err
+        assert re.search("model 'bb', system_fingerprint 'y', .* model 'a'.*--fresh", said)
+    notes = Store(tmp_path / "1", json.loads((folder / "config.json").read_text("utf-8"))).notes()
+    assert notes.model_info == {"model": "a", "system_fingerprint": "x"}
+    assert notes.usage["requests"] == asked + 1
+    assert notes.usage["cost"] == pytest.approx((asked + 1) * 100 / 1e6)
+    assert main([*command, str(tmp_path / "2"), "--fresh"]) == 0
+    assert len(server.asked) == 2 * asked
+    # An interrupted run goes on without the option, and asks nothing twice.
+    assert main([*command, str(tmp_path / "3")]) == 0
+    assert len(server.asked) == 2 * asked
+    capsys.readouterr()
 
 
 # The key.
@@ -475,7 +872,7 @@ def test_the_key_is_sent_and_kept_nowhere(build, server, monkeypatch, tmp_path):
     agent.act(observed(), np.zeros(3))
     assert set(server.keys) == {f"Bearer {KEY}"}
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(files) == 4
+    assert len(files) == 5
     assert not any(KEY in file.read_text("utf-8") for file in files)
     build(logprobs=True, cache=str(tmp_path / "other")).act(observed(), np.zeros(3))
     assert server.keys[-1] is None
@@ -504,12 +901,11 @@ def test_a_key_that_cannot_be_sent_is_not_shown(build, server, monkeypatch, key)
 # The cache, and what it is all worth.
 
 
-def test_a_second_run_asks_nothing(build, server, tmp_path):
+def test_a_second_run_asks_nothing_but_who_is_there(build, server, tmp_path):
     prices = {"price_in": 2.0, "price_out": 10.0}
-    first = build(logprobs=True, **prices).act(observed(), np.zeros(3))
-    server.answer = writing
-    again = build(logprobs=True, **prices).act(observed(), np.zeros(3))
-    assert len(server.asked) == 3
+    agents = [build(logprobs=True, **prices) for _ in range(2)]
+    first, again = (agent.act(observed(), np.zeros(3)) for agent in agents)
+    assert (len(server.greetings), len(server.asked)) == (2, 3)
     np.testing.assert_array_equal(again.action_probs, first.action_probs)
     np.testing.assert_array_equal(again.action, first.action)
     asked, kept = usage(tmp_path)
@@ -518,15 +914,16 @@ def test_a_second_run_asks_nothing(build, server, tmp_path):
         "url": f"{server.url}/chat/completions",
         "decisions": 3,
         "unparsed": 0,
-        "requests": 3,
+        "requests": 4,
         "from_cache": 0,
         "retries": 0,
-        "prompt_tokens": 300,
-        "completion_tokens": 6,
+        "prompt_tokens": 400,
+        "completion_tokens": 8,
         "without_usage": 0,
-        "cost": pytest.approx((300 * 2 + 6 * 10) / 1e6),
+        "cost": pytest.approx((400 * 2 + 8 * 10) / 1e6),
     }
-    assert (kept["requests"], kept["from_cache"], kept["cost"]) == (0, 3, 0)
+    assert (kept["requests"], kept["from_cache"], kept["cost"]) == (1, 3, asked["cost"] / 4)
+    assert {**kept, **agents[1].usage()} == kept
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -559,16 +956,16 @@ def test_a_server_that_does_not_count_tokens_is_counted(build, server, tmp_path)
     del content["usage"]
     server.script((status, headers, content))
     build(logprobs=True).act(observed(), np.zeros(3))
-    assert usage(tmp_path)[0]["without_usage"] == 3
+    assert usage(tmp_path)[0]["without_usage"] == 4
 
 
 def test_what_was_answered_before_an_error_is_kept_and_counted(build, server, tmp_path):
     good = scoring({"messages": []})
-    server.script(good, good, (400, {}, "no more"))
+    server.script(good, good, good, (400, {}, "no more"))
     agent = build(logprobs=True, concurrency=1)
     with pytest.raises(ValueError, match="no more"):
         agent.act(observed(), np.zeros(3))
-    assert usage(tmp_path)[0]["requests"] == 2
+    assert usage(tmp_path)[0]["requests"] == 3
     server.script(good)
     agent.act(observed(), np.zeros(3))
     assert len(server.asked) == 4
@@ -576,8 +973,9 @@ def test_what_was_answered_before_an_error_is_kept_and_counted(build, server, tm
 
 @pytest.mark.parametrize("content", ["", '{"choices": [', "[]", "{}", '{"choices": []}'])
 def test_a_damaged_answer_is_an_error(build, server, tmp_path, content):
-    build(logprobs=True).act(observed(), np.zeros(3))
-    file = min((tmp_path / "cache").glob("chat/completions/served/[0-9a-f][0-9a-f]/*.json"))
+    build(logprobs=True, concurrency=1).act(observed(), np.zeros(3))
+    files = (tmp_path / "cache").glob("chat/completions/served/[0-9a-f][0-9a-f]/*.json")
+    file = max(files, key=lambda file: file.stat().st_mtime_ns)  # the first answers the greeting
     file.write_text(content, "utf-8")
     with pytest.raises(ValueError, match=re.escape(str(file)) + ": damaged.*Delete it"):
         build(logprobs=True).act(observed(), np.zeros(3))
@@ -587,7 +985,7 @@ def test_a_damaged_answer_is_an_error(build, server, tmp_path, content):
 
 
 def test_the_first_of_two_answers_stays(tmp_path):
-    cache = AnswerCache(str(tmp_path), "served")
+    cache = AnswerCache(str(tmp_path), "served", "http://here")
     for text in ("1", "2"):  # as two processes that asked the same at a time
         answer = completion(text)
         assert answer is not None
@@ -647,7 +1045,7 @@ def test_bad_arguments_are_refused(build, arguments, message):
         build(**arguments)
 
 
-def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys):
+def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys, no_plots):
     own, out = tmp_path / "served.yaml", tmp_path / "out"
     own.write_text(
         f"agent: acquaint_gym.agents.api:ApiAgent\nmodel: served\nbase_url: {server.url}\n"
@@ -664,18 +1062,19 @@ def test_a_yaml_file_is_all_it_takes(server, tmp_path, capsys):
     report = (out / "report.json").read_text("utf-8")
     nll = {r["agent"]: r["mean"] for r in json.loads(report)["rows"] if r["metric"] == "nll"}
     assert nll[str(own)] > 0
-    server.answer = writing
     assert main([*command, "6", "--fresh"]) == 0
-    assert len(server.asked) == asked
+    assert len(server.asked) == 2 * asked
     again = json.loads((out / "report.json").read_text("utf-8"))["rows"]
     assert again == json.loads(report)["rows"]
-    server.answer = scoring
+    asked = len(server.asked)
+    assert main([*command, "6", "--out", str(tmp_path / "other")]) == 0
+    assert len(server.asked) == asked
     assert main([*command, "8"]) == 0
     assert len(server.asked) > asked
     capsys.readouterr()
 
 
-def test_a_report_shows_the_share_of_messages_that_were_replies(server, tmp_path, capsys):
+def test_a_report_shows_the_share_of_messages_that_were_replies(server, tmp_path, capsys, no_plots):
     server.answer = lambda body: (
         completion("I cannot know.") if len(server.asked) % 4 == 0 else writing(body)
     )

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from time import sleep
 from typing import Any
-from urllib.request import HTTPErrorProcessor, Request, build_opener
 
 from acquaint_gym.agents.api.cache import AnswerCache, Usage, digest
-from acquaint_gym.agents.api.reply import Message, RefusedError, read_message
-from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.agents.api.completion import Message, RefusedError, read_completion
+from acquaint_gym.agents.api.connection import Connection
+from acquaint_gym.agents.core import AnotherModelError, OutsideError
 
 Body = dict[str, Any]
-
-# Seconds: longest pause of our own between two tries, and longest that a server may ask for.
-LONGEST_PAUSE, LONGEST_WAIT = 60.0, 600.0
-
-
-class _AsItIs(HTTPErrorProcessor):
-    """Leaves every status to the caller; a redirect would carry the key to another server."""
-
-    def http_response(self, request: Any, response: Any) -> Any:
-        """The response, whatever its status."""
-        return response
-
-    https_response = http_response
 
 
 class ChatServer:
@@ -40,7 +23,8 @@ class ChatServer:
     An answer is kept, as soon as it comes, under a digest of the address and the whole request
     (never of the key): what was asked once is not asked again, in this run or another. `usage/`
     beside the answers has a file for each process: how often it asked, how many tokens, at what
-    cost.
+    cost. All answers must be of one model, kept ones too: what the server calls itself in the first
+    one, `model` and `system_fingerprint`, it must call itself in every other.
 
     Args:
         base_url: address of the server up to `/v1`.
@@ -48,13 +32,15 @@ class ChatServer:
         key_variable: environment variable that holds the key; unset for a server that wants none.
             It is read for every request and kept nowhere.
         concurrency: requests at a time.
-        retries: further tries after status 408, 429, 500 and above, no connection, or no answer.
+        retries: further tries after status 408, 429, 500 and above, an error of such a status
+            inside HTTP 200, no connection, or no answer.
         backoff: seconds before the first of them, doubled before each other; a `Retry-After` of
             the server goes first.
         timeout: seconds without a sign of the server.
         cache: folder of the answers.
         price_in: of a million tokens of prompts, in whatever currency.
         price_out: of a million tokens of messages.
+        check_fingerprint: whether `system_fingerprint` must stay; large hosts have several at once.
 
     Raises:
         ValueError: an argument out of range, or a folder that cannot be made.
@@ -72,19 +58,26 @@ class ChatServer:
         cache: str,
         price_in: float,
         price_out: float,
+        check_fingerprint: bool,
     ) -> None:
         if not re.fullmatch(r"https?://[^/@\s]+(/[^?#\s]*)?", base_url):
             raise ValueError(f"base_url={base_url!r}; expected e.g. http://localhost:8000/v1.")
         at_least(1, concurrency=concurrency)
         at_least(0, retries=retries, backoff=backoff, price_in=price_in, price_out=price_out)
         at_least(0.001, timeout=timeout)
-        self.url = f"{base_url.rstrip('/')}/chat/completions"
-        self._cache = AnswerCache(cache, model)
+        self.url = chat_url(base_url)
+        self._cache = AnswerCache(cache, model, self.url)
         about = {"model": model, "url": self.url}
         self.usage = Usage(self._cache.folder / "usage", about, price_in, price_out)
-        self._key_variable, self._concurrency, self._retries = key_variable, concurrency, retries
-        self._backoff, self._timeout = backoff, timeout
-        self._opener = build_opener(_AsItIs)
+        self._connection = Connection(self.url, key_variable, backoff, timeout, self.usage.add)
+        self._concurrency, self._retries = concurrency, retries
+        self._compared = ("model", "system_fingerprint")[: 1 + check_fingerprint]
+        self.identity: dict[str, str] = {}
+
+    @property
+    def age(self) -> int:
+        """See `AnswerCache.age`."""
+        return self._cache.age
 
     def ask(self, requests: Sequence[tuple[Body, int]]) -> list[Message]:
         """Answers to requests, in their order; equal ones are sent once.
@@ -94,7 +87,8 @@ class ChatServer:
 
         Raises:
             RefusedError: the server will not answer one of them.
-            ValueError: it cannot be reached or does not speak this language, or an answer in the
+            AnotherModelError: an answer, kept or just given, is of another model than the first.
+            OutsideError: it cannot be reached or does not speak this language, or an answer in the
                 cache is damaged.
         """
         keys = [digest([self.url, *request]) for request in requests]
@@ -107,114 +101,98 @@ class ChatServer:
             self.usage.save()
         return [answers[key] for key in keys]
 
-    def refusal(self, body: Body, plain: Body) -> str:
-        """Why the server refuses a request, if it answers a plainer one; empty if it does not.
+    def greet(self, body: Body, patient: bool) -> None:
+        """Asks what stands behind the address now: in every process anew, before anything else.
 
-        Kept like an answer.
+        Where it cannot be asked but has answered the same before, what is kept is gone by.
+
+        Args:
+            body: a request.
+            patient: whether to ask again where the server breaks down at it (500, 501).
 
         Raises:
-            ValueError: it does not answer the plainer one either.
+            RefusedError: the server will not answer it, or would not before.
+            OutsideError: it cannot be reached, and has not answered it before.
         """
+        key = digest([self.url, body, 0])
+        if kept := self._cache.has(key):
+            message = self._cache.load(key)
         try:
-            self.ask([(body, 0)])
-        except RefusedError as error:
-            self.ask([(plain, 0)])
-            self._cache.keep(digest([self.url, body, 0]), {"refused": str(error)})
-            return str(error)
-        return ""
+            answer, message = self._complete(body, 1 if kept else self._retries, patient)
+        except OutsideError as error:
+            if not kept:
+                raise
+            name = _named(message.identity)
+            warnings.warn(f"What is kept is used, of {name}. {error}", stacklevel=2)
+        else:
+            self._expect_openings(body, message)
+            self._cache.keep(key, answer)
+        finally:
+            self.usage.save()
+        self.identity = self._identity(message)
+
+    def keep_refusal(self, body: Body, error: RefusedError) -> None:
+        """Keeps a refusal, so that `greet` repeats it without asking."""
+        self._cache.keep_refusal(digest([self.url, body, 0]), error)
 
     def _answer(self, key: str, body: Body) -> Message:
-        """The answer that is kept, else the server's, which is kept from now on."""
-        if self._cache.file(key).exists():
-            self.usage.add(from_cache=1)
-        else:
-            self._cache.keep(key, self._fetch(body))
-        return self._cache.load(key)
+        """The answer that is kept, else the server's, which is kept from now on.
 
-    def _fetch(self, body: Body) -> Any:
-        """A completion from the server, with what the request asked for in it."""
-        status, raw = self._send(body)
-        if status != 200:
-            reason = f"HTTP {status}, {self._words(raw)}"
-            raise RefusedError(f"{self.url}: {reason}. {self._hint(status)}")
+        Raises:
+            AnotherModelError: it is of another model than the server's first.
+        """
+        if kept := self._cache.has(key):
+            self.usage.add(from_cache=1)
+            message = self._cache.load(key)
+        else:
+            answer, message = self._complete(body, self._retries)
+        served = self._identity(message)
+        if served != self.identity:
+            raise AnotherModelError(
+                f"{self.url}: the first answer was of {_named(self.identity)}, one that "
+                f"{'is kept from before' if kept else 'just came'} is of {_named(served)}. Answers "
+                "of two models are not mixed. --fresh lets go of what is kept and asks for all of "
+                "it again; check_fingerprint: false is for hosts that have several at once."
+            )
+        if not kept:
+            self._expect_openings(body, message)
+            self._cache.keep(key, answer)
+        return message
+
+    def _identity(self, message: Message) -> dict[str, str]:
+        """What is compared of the names that the server gives itself with an answer."""
+        return {k: name for k, name in message.identity.items() if k in self._compared}
+
+    def _complete(self, body: Body, retries: int, patient: bool = True) -> tuple[Any, Message]:
+        """A completion from the server, and what it says."""
+        raw = self._connection.post(body, retries, patient)
         try:
-            response = json.loads(raw)
-            message = read_message(response)
+            answer = json.loads(raw)
+            message = read_completion(answer)
         except ValueError as error:
-            reason = f"{error}: {self._words(raw)}"
-            raise OutsideError(f"{self.url}: {reason}. {self._hint(404)}") from error
+            reason = f"{error}: {self._connection.words(raw)}. {self._connection.hint(404)}"
+            raise OutsideError(f"{self.url}: {reason}") from error
         prompt, written = message.tokens or (0, 0)
         self.usage.add(requests=1, prompt_tokens=prompt, completion_tokens=written)
         self.usage.add(without_usage=message.tokens is None)
+        return answer, message
+
+    def _expect_openings(self, body: Body, message: Message) -> None:
+        """Refuses a completion without the log-probabilities that were asked for."""
         if body.get("logprobs") and message.openings is None:
-            raise RefusedError(
-                f"{self.url}: no log-probabilities of alternatives came back. Set logprobs: false "
-                "to have messages read as text."
-            )
-        return response
+            reason = "no log-probabilities of alternatives came back that can be read"
+            advice = "Set logprobs: false to have messages read as text."
+            raise RefusedError(f"{self.url}: {reason}. {advice}", 200, reason)
 
-    def _send(self, body: Body) -> tuple[int, bytes]:
-        """Status and content of what the server says in the end."""
-        for attempt in range(self._retries + 1):
-            pause = min(self._backoff * 2**attempt, LONGEST_PAUSE)
-            try:
-                with self._opener.open(self._request(body), timeout=self._timeout) as response:
-                    status, raw, wish = response.status, response.read(), response.headers
-                if status < 500 and status not in (408, 429):
-                    return status, raw
-                problem = f"HTTP {status}, {self._words(raw)}"
-                advice = "Fewer requests at a time (concurrency) or more retries may help."
-                pause = _seconds(wish.get("Retry-After"), pause)
-            except (OSError, HTTPException) as error:
-                problem = str(getattr(error, "reason", error)) or type(error).__name__
-                advice = f"Is the server running, base_url right, timeout={self._timeout} enough?"
-            if pause > LONGEST_WAIT:
-                problem += f", to be asked again in {pause:.0f} s"
-                break
-            if attempt < self._retries:
-                self.usage.add(retries=1)
-                sleep(pause)
-        raise OutsideError(
-            f"{self.url}: {problem}. Given up at try {attempt + 1}. {advice} What was answered is "
-            "kept: the same command goes on from there."
-        )
 
-    def _request(self, body: Body) -> Request:
-        # Some hosts turn away urllib's own User-Agent.
-        headers = {"Content-Type": "application/json", "User-Agent": "acquaint"}
-        if key := self._key():
-            headers["Authorization"] = f"Bearer {key}"
-        return Request(self.url, json.dumps(body).encode(), headers)
+def chat_url(base_url: str) -> str:
+    """Where chats of the server at this address go on."""
+    return f"{base_url.rstrip('/')}/chat/completions"
 
-    def _key(self) -> str:
-        """The key; empty for none. One that HTTP cannot carry would be shown by its error."""
-        key = os.environ.get(self._key_variable, "").strip()
-        if not (key.isascii() and key.isprintable()):
-            raise ValueError(f"{self._key_variable}: holds characters that no key can have.")
-        return key
 
-    def _words(self, raw: bytes) -> str:
-        """A server's own words in one line, without the key."""
-        text = raw.decode("utf-8", "replace")
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = text
-        while isinstance(content, dict):
-            parts = (content[name] for name in ("error", "message", "detail") if content.get(name))
-            content = next(parts, str(content))
-        line, key = " ".join(str(content).split()), self._key()
-        line = line.replace(key, "[key]") if key else line
-        return line[:300].rstrip(".") or "without a word"
-
-    def _hint(self, status: int) -> str:
-        """What to do about a status."""
-        if status in (401, 403):
-            state = "set" if self._key() else "not set"
-            return f"The key is read from the variable {self._key_variable}, which is {state}."
-        if status in (400, 422):
-            return "`extra` adds fields to a request or, with null, leaves one out."
-        return "Is base_url right (most end in /v1), and is this model served there?"
+def _named(identity: dict[str, str]) -> str:
+    """`model 'm', system_fingerprint 'f'`."""
+    return ", ".join(f"{key} {name!r}" for key, name in identity.items()) or "no name"
 
 
 def at_least(least: float, **numbers: float) -> None:
@@ -226,16 +204,3 @@ def at_least(least: float, **numbers: float) -> None:
     for name, number in numbers.items():
         if not number >= least:
             raise ValueError(f"{name}={number}; expected at least {least}.")
-
-
-def _seconds(wish: str | None, otherwise: float) -> float:
-    """What a `Retry-After` header asks for: a number of seconds, or a date."""
-    try:
-        return max(0.0, float(wish or ""))
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(wish or "")
-    except ValueError:
-        return otherwise
-    return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
+from acquaint_gym.envs.prompt import without_system
+
 # Some templates print today's date unless they are told one; a score must not depend on the day.
 _DATE = "26 Jul 2024"
 # Pieces that are kept; a task that never repeats a question must not fill the memory.
@@ -102,7 +104,6 @@ class Dialogue:
     def _split(self, messages: Sequence[Mapping[str, str]]) -> tuple[tuple[str, ...], list[str]]:
         """Texts of the system and the first user turn, and those of reply, user, reply, ..."""
         roles = [message["role"] for message in messages]
-        texts = [message["content"] for message in messages]
         has_system = roles[:1] == ["system"]
         if len(roles) == has_system or roles[has_system:] != _by_turns(len(roles) - has_system):
             raise ValueError(
@@ -110,8 +111,8 @@ class Dialogue:
                 f"{', '.join(roles) or 'nothing'}."
             )
         if has_system and not self._knows_system:
-            texts[:2] = [f"{texts[0]}\n\n{texts[1]}"]
-            has_system = False
+            messages, has_system = without_system(messages), False
+        texts = [message["content"] for message in messages]
         return tuple(texts[: 1 + has_system]), texts[1 + has_system :]
 
     def _piece(self, kind: str, *texts: str) -> tuple[str, list[int]]:

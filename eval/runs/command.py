@@ -17,7 +17,7 @@ from rich.console import Console
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.names import parse_settings, resolve
 from acquaint_gym.envs.registration import import_package
-from acquaint_gym.eval.runs.evaluation import People
+from acquaint_gym.eval.runs.evaluation import People, forget
 
 DEFAULT_USERS = 1000
 
@@ -80,6 +80,8 @@ def exit_code(body: Callable[[Console], None], out: str) -> int:
     except KeyboardInterrupt:
         console.print(f"Interrupted. What is done lies in {out}; the same command goes on.")
         return 130
+    finally:
+        forget()  # another command in this process begins anew, as in one of its own
     return 0
 
 

@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
-from acquaint_gym.agents.core import BrokenAgentError, OutsideError
+from acquaint_gym.agents.core import AnotherModelError, BrokenAgentError, OutsideError
 from acquaint_gym.envs.console import ProgressBars
 from acquaint_gym.envs.inference.posterior import PosteriorError
 from acquaint_gym.envs.registration import environment_spec
@@ -52,7 +53,9 @@ class PlannedRun:
                 from acquaint_gym.eval.runs.plug_ins import check_plug_in  # most runs meet none
 
                 check_plug_in(evaluation.env, json.dumps(dict(evaluation.settings)))
-            evaluation.dry_run()
+            # What was kept of another model is about to be let go of.
+            with suppress(*[AnotherModelError] if self._fresh else []):
+                evaluation.dry_run()
 
     def trace(self, users: int) -> Trace:
         """The trace of all people, when they have been met.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.agents.core import AnotherModelError
 from acquaint_gym.envs.files import write_json
 from acquaint_gym.eval.trace import Notes, Trace
 
@@ -69,14 +69,14 @@ class Store:
         """Keeps the trace of people `[first, end)`, and the notes about it.
 
         Raises:
-            OutsideError: somebody else answered in the traces that are there.
+            AnotherModelError: somebody else answered in the traces that are there.
             ValueError: the folder holds traces of another configuration by now.
         """
         if self.have():
             self._compare()
             was = self.notes().model_info
             if differing := differences(was, notes.model_info):
-                raise OutsideError(
+                raise AnotherModelError(
                     f"{self.folder} holds answers of another model: {differing}. Choose another "
                     "--out, or --fresh to ask this one for all."
                 )
