@@ -14,7 +14,6 @@ from acquaint_gym.envs.inference.posterior import Posterior, check_name, make_po
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.prompt import PromptedTask
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.coding import PUBLISHED, Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.quirks import DistortedModel, Drift, Quirks
@@ -60,7 +59,7 @@ class UserTask(PromptedTask):
         num_uniforms: random numbers per person that `draw_stimuli` takes.
         num_answers: random numbers per person for answers, see `answer_slot`; None for one a turn.
         bank: the items, for tasks whose stimulus is `[item]`; real respondents can answer those.
-        coding: how files of respondents write their answers, where not as the bank says.
+        codes, missing: how files of respondents write their answers, see `envs.users.coding`.
         context: what is known of a person before the first turn; None for nothing.
         quirks: how people depart from `model`.
     """
@@ -73,7 +72,8 @@ class UserTask(PromptedTask):
     num_uniforms: int = 0
     num_answers: int | None = None
     bank: ItemBank | None = None
-    coding: Coding = PUBLISHED
+    codes: str = "auto"
+    missing: str | float = ""
     context: Context | None = None
     quirks: Quirks = Quirks()
     teacher: str = "bayes"

@@ -7,13 +7,31 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 # The folder in which the packages lie, in a checkout and where the wheel was installed.
 SHIPPED = Path(__file__).parent.parent
+
+
+class FileError(ValueError):
+    """A file is damaged, or cannot be written; the message names it and says what to do."""
+
+    @classmethod
+    def damaged(cls, path: Path, error: Exception) -> FileError:
+        """What is said of a file that was written by this package and cannot be read."""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return cls(f"{path}: damaged ({reason}). Delete it and run again.")
+
+    @classmethod
+    def unwritable(cls, path: Path, error: OSError) -> FileError:
+        """What is said of a file for which there is no room, or no permission."""
+        return cls(
+            f"{path}: cannot be written ({error.strerror or error}). Free space there or choose "
+            "another folder, and run the command again; what was written before is kept."
+        )
 
 
 @contextmanager
@@ -28,19 +46,29 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Args:
         path: a file; folders above it are made.
+
+    Raises:
+        FileError: the disk is full, or the folder may not be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid4().hex[:12]}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
+    except OSError as error:
+        raise FileError.unwritable(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing was
+            partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Writes indented JSON, see `atomic`; NaN and infinity, which JSON lacks, become null."""
-    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    write_text(path, json.dumps(_plain(content), indent=2, allow_nan=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text and the end of its last line, see `atomic`."""
     with atomic(path) as partial:
         partial.write_text(f"{text}\n", "utf-8")
 

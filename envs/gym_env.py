@@ -292,8 +292,7 @@ def _make_episodes(
     elif people is not None:
         from acquaint_gym.envs.users.outside import OutsideSource
 
-        made = resolve(people, "Source of people")(built, split, suite_seed)
-        source = OutsideSource(people, made, built)
+        source = OutsideSource.make(people, built, split, suite_seed)
     else:
         source = Simulator(built, split, suite_seed)
     episodes: type[Episodes] = resolve(built.episodes, "Episodes")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from traceback import walk_tb
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -48,6 +50,31 @@ def resolve(target: str, what: str) -> Any:
             f"{what} {target!r} cannot be loaded: {module} has no {closest(name, public)}"
         )
     return getattr(imported, name)
+
+
+@contextmanager
+def name_outsider(whose: str, kind: type[ValueError], advice: str = "") -> Iterator[None]:
+    """Turns whatever somebody else's code raises into one line that names it, and the place.
+
+    What a plain `ValueError` says is kept: with it that code says itself what is wrong.
+
+    Args:
+        whose: begins the line, e.g. `people='my_people:Server'`.
+        kind: of the error that is raised instead.
+        advice: ends the line.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, kind):
+            raise
+        if type(error) is ValueError:
+            raise kind(str(error)) from error
+        *_, (frame, number) = walk_tb(error.__traceback__)
+        place = f"{frame.f_code.co_filename}, line {number}"
+        reason = " ".join(str(error).split())
+        line = f"{whose}: {type(error).__name__}: {reason} ({place}). {advice}"
+        raise kind(line.strip()) from error
 
 
 def check_types(whose: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

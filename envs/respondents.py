@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.files import locate
+from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.humans import load_respondents, split_rows
 from acquaint_gym.envs.users.people import Users
@@ -36,7 +37,9 @@ class Respondents:
             )
         if task.context is not None or task.quirks != Quirks():
             raise ValueError("Recorded respondents have no context and no quirks; drop them.")
-        recorded = load_respondents(locate(path), task.bank, task.coding)
+        recorded = load_respondents(
+            locate(path), task.bank, Coding.parse(task.bank, task.codes, task.missing)
+        )
         chosen = split_rows(recorded.row, split)
         if task.agent_asks:  # anything may be asked
             chosen &= (recorded.answers >= 0).all(axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen, track
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import FileError, write_json, write_text
 from acquaint_gym.envs.registration import make_task
 from acquaint_gym.eval.compare import gather
 from acquaint_gym.eval.metrics import metric_named
@@ -84,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output.print(screen_table(title, header, lines, text_columns=3, caption=_OVERALL_LEGEND))
     if options.out:
         command = command_line("eval.belief", given)
-        _write(rows, overall, {"command": command, "left_out": left_out}, options.out)
+        try:
+            _write(rows, overall, {"command": command, "left_out": left_out}, options.out)
+        except FileError as error:
+            return print_error(error, console)
         output.print(f"Report and plot: {options.out}", highlight=False, soft_wrap=True)
     return 0
 
@@ -228,13 +231,13 @@ def _write(
     )
 
     write_json(out_dir / "belief.json", {"meta": meta, "rows": rows, "overall": overall})
-    plots.belief_curves(rows).savefig(out_dir / "belief.png")
+    plots.save(plots.belief_curves(rows), out_dir / "belief.png")
     parts = ["# Belief and truth", f"```\n{meta['command']}\n```"]
     parts += [markdown_table(*table(rows), text_columns=3), _LEGEND]
     parts += [markdown_table(*overall_table(overall), text_columns=3), _OVERALL_LEGEND]
     parts += meta["left_out"]
     parts.append("![Correlation of belief and truth by turn](belief.png)")
-    (out_dir / "belief.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+    write_text(out_dir / "belief.md", "\n\n".join(parts))
 
 
 def parser() -> argparse.ArgumentParser:

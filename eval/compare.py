@@ -17,14 +17,15 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import FileError, write_json, write_text
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import paired_difference
-from acquaint_gym.eval.report.report import DifferentPeopleError, same_people
+from acquaint_gym.eval.report.report import same_people
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
 from acquaint_gym.eval.runs.command import command_line, print_error
 from acquaint_gym.eval.runs.store import Run, load_runs
+from acquaint_gym.eval.trace import DifferentPeopleError
 
 POINT = 0.01  # the difference that a reader would care to see, in the metric's unit
 _HEADER = (
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"Left out {env}: met by {', '.join(runs)} only.", markup=False)
                 continue
             rows += compare(env, runs, options.reference or next(iter(runs)), options.metric)
-    except (DifferentPeopleError, NothingToCompareError) as error:
+    except (DifferentPeopleError, FileError, NothingToCompareError) as error:
         return print_error(error, console)
     parts = []
     for env, reference in dict.fromkeys((row["env"], row["reference"]) for row in rows):
@@ -64,9 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts += [f"## {title}", markdown_table(_HEADER, lines, text_columns=2), _LEGEND]
     if options.out:
         command = command_line("eval.compare", given)
-        write_json(options.out / "compare.json", {"meta": {"command": command}, "rows": rows})
         text = "\n\n".join(["# Comparison", f"```\n{command}\n```", *parts])
-        (options.out / "compare.md").write_text(text + "\n", "utf-8")
+        try:
+            write_json(options.out / "compare.json", {"meta": {"command": command}, "rows": rows})
+            write_text(options.out / "compare.md", text)
+        except FileError as error:
+            return print_error(error, console)
     return 0
 
 

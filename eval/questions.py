@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.interviews.scoring import STATISTICS
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
@@ -25,7 +25,12 @@ from acquaint_gym.eval.report.report import same_people
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
 from acquaint_gym.eval.run import parser as run_parser
 from acquaint_gym.eval.run import prepare
-from acquaint_gym.eval.runs.command import input_errors, provenance, run_command
+from acquaint_gym.eval.runs.command import (
+    input_errors,
+    provenance,
+    run_command,
+    same_people_errors,
+)
 from acquaint_gym.eval.runs.execution import run_all
 from acquaint_gym.eval.trace import Trace
 
@@ -95,7 +100,8 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     if not run_all(runs, users, options, console):
         return
     traces = {run.evaluation.agent.label: run.trace(users) for run in runs}
-    traces = same_people(options.env[0], traces)
+    with same_people_errors(options.people):
+        traces = same_people(options.env[0], traces)
     curves = {agent: learning_curve(trace) for agent, trace in traces.items()}
     factors = task.population.factors if task.population.grid is not None else ()
     by_agent = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
@@ -115,7 +121,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         text += [f"## {title}", markdown_table(header, lines, texts)]
     # Written before anything is printed, to what may have stopped listening.
     write_json(out / "report.json", {"meta": meta, "rows": rows, "traits": of_traits})
-    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
+    write_text(out / "report.md", "\n\n".join(text))
     for title, header, lines, texts in tables:
         # Intervals are in the report: nine columns of them are too wide for a screen.
         plain = [[cell.partition(" ±")[0] for cell in line] for line in lines]

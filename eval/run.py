@@ -25,6 +25,7 @@ from acquaint_gym.eval.runs.command import (
     input_errors,
     provenance,
     run_command,
+    same_people_errors,
 )
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
@@ -76,7 +77,8 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     # The agent that is the reference, by whatever name; none where settings changed it.
     teachers = [one.agent.label for one in evaluations if one.agent.same_as(one.teacher)]
     meta = provenance(command, options, users, evaluations[0].people)
-    report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
+    with same_people_errors(options.people):
+        report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
     write_report(report, traces, Path(options.out))
     output = screen()
     for env_id in traces:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from acquaint_gym.agents.registry import agent_names
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.names import closest, parse_settings
 from acquaint_gym.envs.registration import environments
 from acquaint_gym.eval.metrics import all_metrics, metric_named
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     words = 1 + len(points[0].settings) + options.by_turn
     title = f"{metric.name}, {metric.unit}, {options.users} people, ± 95 %"
     text = [f"# {title}", f"```\n{command}\n```", markdown_table(header, lines, words)]
-    (out / "report.md").write_text("\n\n".join(text) + "\n", "utf-8")
+    write_text(out / "report.md", "\n\n".join(text))
     screen().print(screen_table(title, header, lines, words))
     screen().print(f"Report and traces: {out}", highlight=False, soft_wrap=True)
 

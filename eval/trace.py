@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
@@ -14,7 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent
-from acquaint_gym.envs.files import atomic
+from acquaint_gym.envs.files import FileError, atomic
+
+# What a changed byte leads to, be it in the archive's directory, in an array's head or in its data.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+class DifferentPeopleError(ValueError):
+    """Agents that did not meet the same people cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +101,16 @@ class Trace:
         """Reads what `save` wrote.
 
         Raises:
-            ValueError: the file lacks a column.
+            FileError: the file is damaged, or lacks a column.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 columns = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-            raise ValueError(f"{path}: damaged ({error}). Delete it and run again.") from error
+        except _DAMAGE as error:
+            raise FileError.damaged(path, error) from error
         missing = [f.name for f in fields(cls) if f.name not in columns]
         if missing:
-            raise ValueError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")
+            raise FileError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")
         return cls(**columns)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -43,3 +43,24 @@ class Fragile(RandomAgent):
                 else:
                     os.kill(os.getpid(), signal.SIGKILL)
         return super().act(observation, uniform)
+
+
+class WorkerKilledError(Exception):
+    """What this module's cluster says of its workers, as Dask has a `KilledWorker`."""
+
+
+class Dying(Executor):
+    """A cluster whose workers die with everything they are given."""
+
+    def submit(self, function, /, *arguments, **settings):
+        future = Future()
+        future.set_exception(WorkerKilledError("tried 4 times"))
+        return future
+
+
+def asleep() -> Executor:
+    raise RuntimeError("the scheduler\nsleeps")
+
+
+def thread() -> Executor:
+    return ThreadPoolExecutor(1)

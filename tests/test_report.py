@@ -18,13 +18,12 @@ from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
 from acquaint_gym.eval.report.report import (
     NORMALISED,
-    DifferentPeopleError,
     build_report,
     table,
     write_report,
 )
 from acquaint_gym.eval.report.tables import markdown_table, spread
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 METRICS = all_metrics()
 ENV, OTHER = "acquaint/Questionnaire-v0", "acquaint/Other-v0"

@@ -14,12 +14,11 @@ from scipy.stats import t as student
 
 from acquaint_gym.envs.users.quirks import Quirks
 from acquaint_gym.eval.metrics.stats import paired_difference
-from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.stress import rows_of
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.store import load_runs
 from acquaint_gym.eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, chosen, main, parser
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 QUESTIONS, FLIGHTS, CHOICE = ENVIRONMENTS
 USERS, TURNS = 60, 4

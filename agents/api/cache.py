@@ -13,8 +13,7 @@ from threading import Lock
 from typing import Any
 
 from acquaint_gym.agents.api.completion import Message, RefusedError, read_completion
-from acquaint_gym.agents.core import OutsideError
-from acquaint_gym.envs.files import atomic, write_json
+from acquaint_gym.envs.files import FileError, atomic, write_json
 
 COUNTS = (
     "decisions",
@@ -83,7 +82,7 @@ class AnswerCache:
 
         Raises:
             RefusedError: the answer was a refusal, see `keep_refusal`.
-            OutsideError: its file is damaged.
+            FileError: its file is damaged.
         """
         file = self.file(key)
         try:
@@ -91,8 +90,8 @@ class AnswerCache:
             if "refused" not in answer:
                 return read_completion(answer)
             refusal = RefusedError(answer["refused"], answer["status"], answer["words"])
-        except (KeyError, OSError, TypeError, ValueError) as error:
-            raise OutsideError(f"{file}: damaged ({error}). Delete it and run again.") from error
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            raise FileError.damaged(file, error) from error
         raise refusal
 
     def keep_refusal(self, key: str, error: RefusedError) -> None:

@@ -109,11 +109,12 @@ class Identify(AskingTask):
     ) -> None:
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
-        self.coding = Coding.parse(bank, codes, missing)
+        self.codes, self.missing = codes, missing
         if reward == "traits":
             raise ValueError("reward=traits: raters have no traits; take profile or unasked.")
         if raters != SIMULATED:
-            known = load_raters(bank, raters, num_raters, self.coding)
+            coding = Coding.parse(bank, codes, missing)
+            known = load_raters(bank, raters, num_raters, coding)
         elif num_raters < 2:
             raise ValueError(f"num_raters={num_raters}; expected at least 2 simulated raters.")
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from acquaint_gym.envs.interviews.task import AskingTask
-from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import load_profiles
 
@@ -95,7 +94,7 @@ class Interview(AskingTask):
     ) -> None:
         bank = ItemBank.load(questionnaire)
         super().__init__(bank, num_turns, reward, allow_stop, cost)
-        self.coding = Coding.parse(bank, codes, missing)
+        self.codes, self.missing = codes, missing
         if population == "profiles":
             people = load_profiles(questionnaire, parameters, levels)
             self.population, self.model = people.population, people.model

@@ -7,7 +7,6 @@ import numpy as np
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import make_context
-from acquaint_gym.envs.users.coding import Coding
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.envs.users.population import load_profiles
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -98,7 +97,7 @@ class Questionnaire(UserTask):
         super().__init__(reward)
         people = load_profiles(questionnaire, parameters, levels)
         self.bank = bank = people.bank
-        self.coding = Coding.parse(bank, codes, missing)
+        self.codes, self.missing = codes, missing
         if order not in ("fixed", "shuffled"):
             raise ValueError(f"Unknown order {closest(order, ('fixed', 'shuffled'))}")
         if num_turns is not None and not 1 <= num_turns <= bank.num_items:

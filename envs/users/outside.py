@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import numpy as np
 import numpy.typing as npt
 
 from acquaint_gym.envs.core import UserTask
+from acquaint_gym.envs.names import name_outsider, resolve
 from acquaint_gym.envs.users.people import PeopleError, Users, UserSource
 
 
@@ -31,24 +34,47 @@ class OutsideSource:
             )
         self._name, self._source, self._task = name, source, task
 
+    @classmethod
+    def make(cls, name: str, task: UserTask, split: str, suite_seed: int) -> OutsideSource:
+        """The source that `people="module:Class"` names.
+
+        Raises:
+            ValueError: no such class, or it has no people for this task and split.
+            PeopleError: it cannot be made, or lacks a part of `UserSource`.
+        """
+        source = resolve(name, "Source of people")
+        advice = "It is called with the task, the split and the suite seed."
+        with name_outsider(f"people={name!r}", PeopleError, advice):
+            made = source(task, split, suite_seed)
+        return cls(name, made, task)
+
     @property
     def num_people(self) -> int | None:
         """See `UserSource.num_people`."""
-        return self._source.num_people
+        with self._named():
+            return self._source.num_people
 
     @property
     def stride(self) -> int:
         """See `UserSource.stride`."""
-        return self._source.stride
+        with self._named():
+            return self._source.stride
+
+    def _named(self) -> AbstractContextManager[None]:
+        """Names the source in whatever it raises."""
+        return name_outsider(f"people={self._name!r}", PeopleError)
 
     def draw(self, person: npt.NDArray[np.int64]) -> Users:
         """See `UserSource.draw`.
 
         Raises:
-            PeopleError: something else than `Users`, an array of another shape or type, answers
-                that the task does not have, or nobody who answers anything.
+            PeopleError: the source raises something, or gives something else than `Users`, an array
+                of another shape or type, answers that the task does not have, or nobody who answers
+                anything.
         """
-        users, task, num = self._source.draw(person), self._task, len(person)
+        with self._named():
+            users = self._source.draw(person)
+        task, num = self._task, len(person)
         if not isinstance(users, Users):
             raise PeopleError(
                 f"people={self._name!r}: draw() gave {type(users).__name__}, expected "

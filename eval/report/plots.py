@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from acquaint_gym.envs.files import atomic
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics.prediction import BINS, reliability
 from acquaint_gym.eval.metrics.stats import interval
@@ -27,6 +29,12 @@ _PANELS = (
     {"accuracy": "accuracy (share of turns)", "nll": "negative log-likelihood (nats)"},
     {"log_score": "log score (nats)", "unasked_nll": "NLL of what was not asked (nats)"},
 )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, see `envs.files.atomic`."""
+    with atomic(path) as partial:
+        figure.savefig(partial, format="png")
 
 
 def panels_of(curves: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import metric_named, metrics_of
 from acquaint_gym.eval.metrics.stats import interval, paired_difference
@@ -23,7 +23,7 @@ from acquaint_gym.eval.report.tables import (
     spread,
 )
 from acquaint_gym.eval.runs.store import slug
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 NORMALISED = "normalised_score"
 _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 columns
@@ -78,10 +78,6 @@ class Report:
     rows: list[dict[str, Any]]
     curves: list[dict[str, Any]]
     paired: list[dict[str, Any]]
-
-
-class DifferentPeopleError(ValueError):
-    """Agents that did not meet the same people cannot be compared."""
 
 
 def same_people(env: str, traces: Mapping[str, Trace]) -> dict[str, Trace]:
@@ -204,16 +200,16 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         title = f"{env}: {people} people"
         curve, calibration = f"learning_curve{suffix}.png", f"calibration{suffix}.png"
         curves = [row for row in report.curves if row["env"] == env]
-        plots.learning_curves(curves, title).savefig(out_dir / curve)
+        plots.save(plots.learning_curves(curves, title), out_dir / curve)
         drawn = " and ".join(text.partition(" (")[0] for text in plots.panels_of(curves).values())
         parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
         parts.append(f"![{drawn} by turn]({curve})")
         if not next(iter(by_agent.values())).agent_asks:
-            plots.calibration(by_agent, title).savefig(out_dir / calibration)
+            plots.save(plots.calibration(by_agent, title), out_dir / calibration)
             parts.append(f"![Confidence against frequency of hits]({calibration})")
         parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]
     parts.append(_METHOD)
-    (out_dir / "report.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+    write_text(out_dir / "report.md", "\n\n".join(parts))
 
 
 def _by_agent(report: Report, env: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.users.quirks import NONE
 from acquaint_gym.eval.metrics.prediction import PREDICTION_METRICS
 from acquaint_gym.eval.metrics.stats import Estimate, interval, paired_difference
-from acquaint_gym.eval.report.report import DifferentPeopleError
 from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table
-from acquaint_gym.eval.trace import Trace
+from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 SHOWN = ("accuracy", "nll")
 TURNS = "turns"
@@ -123,7 +122,7 @@ def write_report(report: StressReport, out_dir: Path) -> None:
         parts += _missing(report, env)
     reasons = [[_text(strength), strength["reason"]] for strength in report.meta["strengths"]]
     parts += ["## Strengths", markdown_table(["quirk", "why"], reasons, text_columns=2), _METHOD]
-    (out_dir / "report.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+    write_text(out_dir / "report.md", "\n\n".join(parts))
 
 
 def _environments(report: StressReport) -> list[str]:

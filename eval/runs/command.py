@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import shlex
 import sys
@@ -10,14 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from acquaint_gym.envs.console import program
+from acquaint_gym.envs.files import FileError
 from acquaint_gym.envs.names import parse_settings, resolve
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.eval.runs.evaluation import People, forget
+from acquaint_gym.eval.trace import DifferentPeopleError
 
 DEFAULT_USERS = 1000
 
@@ -38,6 +42,25 @@ def input_errors(*kinds: type[ValueError]) -> Iterator[None]:
         yield
     except about_input as error:
         raise InputError(str(error)) from error
+
+
+@contextmanager
+def same_people_errors(source: str | None) -> Iterator[None]:
+    """Turns a `DifferentPeopleError` into an `InputError`.
+
+    Args:
+        source: where the people come from, `module:Class`, if not from this package: then it gave
+            others each time it was asked.
+    """
+    try:
+        yield
+    except DifferentPeopleError as error:
+        if source is None:
+            raise InputError(str(error)) from error
+        raise InputError(
+            f"people={source!r} gives others when it is asked again: {error} Draw from "
+            "envs.users.PersonStreams, or keep what a server answered."
+        ) from error
 
 
 def print_error(error: Exception, console: Console) -> int:
@@ -75,8 +98,12 @@ def exit_code(body: Callable[[Console], None], out: str) -> int:
     console = Console(stderr=True)
     try:
         body(console)
-    except InputError as error:
+    except (InputError, FileError) as error:
         return print_error(error, console)
+    except OSError as error:  # of a file that somebody else's code writes, e.g. weights
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return print_error(FileError.unwritable(Path(error.filename or out), error), console)
     except KeyboardInterrupt:
         console.print(f"Interrupted. What is done lies in {out}; the same command goes on.")
         return 130

@@ -6,14 +6,16 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from acquaint_gym.agents.core import AnotherModelError, BrokenAgentError, OutsideError
 from acquaint_gym.envs.console import ProgressBars
+from acquaint_gym.envs.files import FileError
 from acquaint_gym.envs.inference.posterior import PosteriorError
 from acquaint_gym.envs.registration import environment_spec
 from acquaint_gym.envs.users.people import PeopleError
@@ -100,7 +102,7 @@ def run_all(
     ]
     with (
         ProgressBars(console, "people") as bar,
-        input_errors(BrokenAgentError, OutsideError, PeopleError, PosteriorError),
+        input_errors(BrokenAgentError, FileError, OutsideError, PeopleError, PosteriorError),
     ):
         missing: Counter[str] = Counter()
         for run, first, end in parts:
@@ -152,20 +154,32 @@ def _compute(
     with input_errors():
         pool = processes(workers) if executor is None else executor_of(executor)
     with pool:
-        # A worker may have another working directory.
-        futures = {
-            pool.submit(run.evaluation.evaluate, run.out.resolve(), first, end): (run, end - first)
-            for run, first, end in parts
-        }
+        futures: dict[Future[None], tuple[PlannedRun, int]] = {}
         try:
+            for run, first, end in parts:
+                # A worker may have another working directory.
+                evaluate = partial(run.evaluation.evaluate, run.out.resolve(), first, end)
+                futures[pool.submit(evaluate)] = run, end - first
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
-        except BrokenExecutor as error:
+        except Exception as error:
+            if not _of_executor(error, pool):
+                raise
             raise InputError(
-                f"A worker died ({error}), perhaps for want of memory. Nothing that was done is "
-                f"lost: the same command goes on with what is missing."
+                f"A worker died ({type(error).__name__}: {error}), perhaps for want of memory. "
+                "Nothing that was done is lost: the same command goes on with what is missing."
             ) from error
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _of_executor(error: Exception, pool: Executor) -> bool:
+    """Whether an error is about the workers, and not about what they were doing.
+
+    A cluster's own errors (Dask's `KilledWorker`) come from the package of its executor.
+    """
+    packages = [type(one).__module__.partition(".")[0] for one in (error, pool)]
+    own = packages[0] == packages[1] and packages[0] not in ("builtins", "acquaint_gym")
+    return own or isinstance(error, BrokenExecutor | CancelledError)

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Executor, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from threading import Thread
 
-from acquaint_gym.envs.names import resolve
+from acquaint_gym.envs.names import name_outsider, resolve
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -39,10 +40,8 @@ def executor_of(target: str) -> Executor:
             no `concurrent.futures.Executor`.
     """
     factory = resolve(target, "--executor")
-    try:
+    with name_outsider(f"--executor {target}", ValueError, "Is the cluster up?"):
         made = factory() if callable(factory) else factory
-    except OSError as error:
-        raise ValueError(f"--executor {target}: {error}. Is the cluster up?") from error
     if not isinstance(made, Executor):
         raise ValueError(
             f"--executor {target}: expected something that makes a concurrent.futures.Executor, "
@@ -63,7 +62,7 @@ def processes(workers: int) -> Executor:
     return ProcessPoolExecutor(
         workers,
         mp_context=context,
-        initializer=take_device,
+        initializer=start_worker,
         initargs=(context.Value("i", 0), devices()),
     )
 
@@ -74,6 +73,27 @@ def devices() -> list[str]:
         return [name for name in os.environ[DEVICES].split(",") if name]
     # Without CUDA's libraries, which would take memory of the first device.
     return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def start_worker(started: Synchronized[int], names: list[str]) -> None:
+    """Makes a process ready: it has a device, and goes when the process that started it goes.
+
+    A process that is killed (`kill -9`, the kernel for want of memory) can tell nobody, and its
+    workers would wait for work for ever, with their memory and their devices.
+
+    Args:
+        started: see `take_device`.
+        names: see `take_device`.
+    """
+    take_device(started, names)
+    parent = parent_process()
+    assert parent is not None  # of a process of a pool
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)  # from a thread, in the midst of whatever the process is about
+
+    Thread(target=follow, daemon=True).start()
 
 
 def take_device(started: Synchronized[int], names: list[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from acquaint_gym.agents.core import AnotherModelError
-from acquaint_gym.envs.files import write_json
+from acquaint_gym.envs.files import FileError, write_json
 from acquaint_gym.eval.trace import Notes, Trace
 
 
@@ -89,9 +89,16 @@ class Store:
         """The notes about all traces that are there, in one.
 
         Raises:
-            ValueError: a file is missing or damaged.
+            FileError: a file is missing or damaged.
         """
-        return Notes.total(read_json(self.path(*have).with_suffix(".json")) for have in self.have())
+        files = [self.path(*have).with_suffix(".json") for have in self.have()]
+        try:
+            return Notes.total(map(read_json, files))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise FileError(
+                f"{self.folder}: notes about traces, people-*.json, are damaged ({error!r}); "
+                "delete the folder and run again."
+            ) from error
 
     def have(self) -> list[tuple[int, int]]:
         """Ranges of people `[first, end)` that are on disk, ascending."""
@@ -139,13 +146,15 @@ def read_json(file: Path) -> dict[str, Any]:
     """The configuration of traces, or notes about some.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        FileError: there is none, or it is damaged.
     """
     try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{file}: cannot be read ({error}); delete the folder and run again."
+        content = json.loads(file.read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"{type(content).__name__}, expected a table")
+    except (OSError, TypeError, ValueError) as error:
+        raise FileError(
+            f"{file}: cannot be read ({error}); delete the folder {file.parent} and run again."
         ) from error
     return content
 
@@ -159,6 +168,8 @@ def load_runs(out: Path) -> list[Run]:
     runs = []
     for file in sorted(out.glob("traces/*/*/config.json")):
         config = read_json(file)
+        if not {"env", "agent"} <= config.keys():
+            raise FileError.damaged(file, KeyError("no env or no agent"))
         store = Store(out, config)
         if store.have():
             trace = store.load(store.have()[-1][1])
