@@ -48,8 +48,9 @@ types: $(BIN)/.dev  ## types only
 		ln -sfn ../../../$$part build/types/acquaint_gym/; done
 	$(BIN)/mypy
 
-docs: $(BIN)/.dev  ## write the list of public names anew, docs/public.md
+docs: $(BIN)/.dev  ## write docs/public.md and docs/templates.md anew
 	$(BIN)/python tests/public_page.py
+	$(BIN)/python tests/templates_page.py
 
 clean:      ## remove the environment and the results
 	rm -rf $(VENV) runs build *.egg-info

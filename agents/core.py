@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,9 @@ from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
+
+# The day and hour at which all agents live, for prompts that tell one: scores do not depend on it.
+CLOCK = datetime(2024, 7, 26, 12)
 
 
 class Decision(NamedTuple):

@@ -95,7 +95,7 @@ def digest(parts: Iterable[bytes]) -> str:
 def find_folder(name: str) -> str:
     """A folder as named, or the one of that name that is shipped or was fetched; else the name."""
     for place in (Path(), SHIPPED, weights_folder()):
-        if (place / name).is_dir():
+        if os.path.isdir(place / name):  # of pathlib it raises for long texts
             return name if place == Path() else str(place / name)
     return name
 

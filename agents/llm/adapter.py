@@ -127,9 +127,18 @@ def check_adapter(folder: str | Path, model: str, revision: str | None, dialogue
             if now[part] != env[part]:
                 raise ValueError(
                     f"{folder}: trained on {env['env']} with {part} {env[part]}, which are "
-                    f"{now[part]} here; the {culprit} or the tokenizer changed since. Use the "
-                    f"version of then ({made['versions']['acquaint-gym']}), or train again."
+                    f"{now[part]} here; the {culprit} or the tokenizer changed since. "
+                    f"{_template_differences(made, dialogue)}Use the version of then "
+                    f"({made['versions']['acquaint-gym']}), or train again."
                 )
+
+
+def _template_differences(made: dict[str, Any], dialogue: Dialogue) -> str:
+    """How the chat template was used in training, where that differs and is recorded."""
+    now, then = dialogue.template.identity(), made.get("chat_template", {})
+    differing = {key: value for key, value in then.items() if now.get(key) != value}
+    words = [f"{key} {value!r} then, {now.get(key)!r} now" for key, value in differing.items()]
+    return f"Of the chat template: {'; '.join(words)}. " if words else ""
 
 
 def _is_installed(target: str) -> bool:

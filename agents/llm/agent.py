@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 from acquaint_gym.agents.llm.adapter import check_adapter, model_info
 from acquaint_gym.agents.llm.choice import ChoiceAgent
 from acquaint_gym.agents.llm.dialogue import Dialogue
-from acquaint_gym.agents.llm.scorer import ScorerClass
+from acquaint_gym.agents.llm.length import check_length
+from acquaint_gym.agents.llm.scorer import make_scorer
 from acquaint_gym.agents.weights import model_folder
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.files import find_folder
-from acquaint_gym.envs.names import resolve
-
-# Where the folders lie that this project ships, e.g. agents/models/micro.
 
 
 class LLMAgent(ChoiceAgent):
@@ -31,10 +28,13 @@ class LLMAgent(ChoiceAgent):
         made_by: the command that makes the adapter, for the message where it is missing.
         scorer: the engine that computes, `module:Class`; see `agents.llm.scorer.ScorerClass`.
         scorer_options: further arguments of that class.
+        template: path of a Jinja file, or a chat template, in place of the tokenizer's own.
+        template_arguments: for the chat template, e.g. `{enable_thinking: false}`.
 
     Raises:
-        ValueError: what is not there, and where it could be; or an adapter that was trained on
-            another base or on prompts that are written otherwise.
+        ValueError: what is not there, and where it could be; an adapter that was trained on
+            another base or on prompts that are written otherwise; a chat template that will not do,
+            with the arguments that it needs; or conversations that the model cannot read.
     """
 
     def __init__(
@@ -52,39 +52,39 @@ class LLMAgent(ChoiceAgent):
         made_by: str | None = None,
         scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
         scorer_options: Mapping[str, Any] | None = None,
+        template: str | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> None:
         model = model_folder(model)
         if adapter is not None:
             adapter = find_folder(adapter)
             if made_by and not Path(adapter).is_dir():
                 raise ValueError(f"There is no adapter {adapter!r} yet; make it with: {made_by}")
-        build: ScorerClass = resolve(scorer, "Scorer")
         try:
-            from acquaint_gym.agents.llm.tokenizer import load_tokenizer
+            from acquaint_gym.agents.llm.tokenizer import load_limits, load_tokenizer
         except ModuleNotFoundError as error:
             raise ValueError(f"{error}: pip install -e '.[llm]'") from error
-        options: dict[str, Any] = {} if attention is None else {"attention": attention}
-        options |= {} if cache else {"cache": cache}
-        arguments = {
-            "model": model,
-            "adapter": adapter,
-            "revision": revision,
-            "dtype": dtype,
-            "device": device,
-            "batch_size": batch_size,
-            **options,
-            **(scorer_options or {}),
-        }
-        try:
-            inspect.signature(build).bind(**arguments)
-        except TypeError as error:
-            raise ValueError(f"Scorer {scorer!r}: {error}.") from error
-        dialogue = Dialogue(load_tokenizer(model, revision), model)
+        words, limits = load_tokenizer(model, revision), load_limits(model, revision)
+        dialogue = Dialogue(words, model, template, template_arguments, limits)
         check_adapter(adapter or model, model, revision, dialogue)
-        loaded = build(**arguments)
+        check_length(task, dialogue, probe)
+        options: dict[str, Any] = {} if attention is None else {"attention": attention}
+        loaded = make_scorer(
+            scorer,
+            model=model,
+            adapter=adapter,
+            revision=revision,
+            dtype=dtype,
+            device=device,
+            batch_size=batch_size,
+            **options,
+            **({} if cache else {"cache": cache}),
+            **(scorer_options or {}),
+        )
         super().__init__(task, dialogue, loaded, probe)
         self._identity = model, revision, adapter
 
     def model_info(self) -> dict[str, str]:
-        """See `Agent.model_info`: folders or hub ids, revision, digests of the weights."""
-        return model_info(*self._identity)
+        """See `Agent.model_info`: folders or hub ids, revision, digests of weights and template."""
+        template = self.dialogue.template.identity()["template"]
+        return {**model_info(*self._identity), "chat_template": template}

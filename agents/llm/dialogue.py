@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, permutations
 from typing import Any, NamedTuple
 
-from jinja2 import TemplateError
+import yaml
 
+from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.agents.llm.limits import Limits
+from acquaint_gym.agents.llm.template import ChatTemplate
 from acquaint_gym.envs.prompt import without_system
 
-# Some templates print today's date unless they are told one; a score must not depend on the day.
-_DATE = "26 Jul 2024"
 # Pieces that are kept; a task that never repeats a question must not fill the memory.
 _MOST = 2**14
 
@@ -37,29 +39,88 @@ class Dialogue:
     next to nothing. Whether the pieces together are what template and tokenizer make of the whole
     is compared whenever a piece or a number of turns is new.
 
+    A reply is due where the template places it in history. What it writes there after the
+    generation prompt, e.g. `<|channel|>final<|message|>` or an empty thought, is written when the
+    reply is due as well.
+
     Args:
         tokenizer: of `transformers`, with a chat template.
         name: of the model, for error messages.
+        template, template_arguments: see `agents.llm.template.ChatTemplate`.
+        limits: of the model; what does not fit is refused.
 
     Raises:
-        ValueError: no chat template, or one that fails on a short conversation, see `encode`.
+        ValueError: no chat template, or one that fails on a short conversation, see `encode`; it
+            names the arguments with which the template would do, if there are any.
+
+    Attributes:
+        template: the chat template.
+        limits: as given.
+        has_system: whether it has a system turn.
+        in_parts: whether contents are lists of parts, as for models that see.
+        before_reply: what stands between its generation prompt and a reply, mostly nothing.
     """
 
-    def __init__(self, tokenizer: Any, name: str) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        name: str,
+        template: str | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._tokenizer, self._name = tokenizer, name
+        self.limits = limits or Limits()
+        self.template = ChatTemplate(tokenizer, name, template, template_arguments)
+        self._room = 0  # tokens of the longest reply but for its last one
+        special = tokenizer.get_added_vocab()  # e.g. one of images, which no text has
+        self._check_vocabulary([i for t, i in tokenizer.get_vocab().items() if t not in special])
+        try:
+            self._try()
+        except RewritesError as error:
+            raise ValueError(f"{error} {self._way_on()}") from error
+
+    def _try(self) -> None:
+        """Finds how the template takes messages, and writes a short conversation."""
         self._pieces: dict[tuple[str, ...], tuple[str, list[int]]] = {}
         self._lengths: set[int] = set()
-        if not tokenizer.chat_template:
-            raise ValueError(f"{name} has no chat template; choose an instruction-tuned model.")
-        opening = ("Reply with a number.", "One?")
+        self.before_reply, system, user = "", "Reply with a number.", "One?"
+        self.in_parts = False
+        try:
+            self.in_parts = user not in self._rendered((user,), [])
+        except ValueError:
+            # Templates of models that see expect a list of parts, and fail or leave text out.
+            self.in_parts = True
+            with suppress(ValueError):
+                self.in_parts = user in self._rendered((user,), [])
         try:
             # A template without a system turn refuses it, or leaves it out without a word.
-            self._knows_system = opening[0] in self._rendered(opening, [])
+            self.has_system = system in self._rendered((system, user), [])
         except ValueError:
-            self._knows_system = False
+            self.has_system = False
+        self.before_reply = self._opens_reply(user)
         roles = ("system", "user", "assistant", "user", "assistant", "user")
-        texts = (*opening, "1", "Two?", "2", "End.")
+        texts = (system, user, "1", "Two?", "2", "End.")
         self.encode([{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)])
+
+    def _opens_reply(self, user: str) -> str:
+        """What history has between the generation prompt and a reply, nothing in most templates."""
+        due, reply = self._rendered((user,), []), "Fifty-one"
+        history = self._rendered((user,), [reply, user])
+        at = history.find(reply)
+        if not history.startswith(due) or at < len(due):
+            raise self._rewrites(2, history[: at + len(reply)], due + reply)
+        return history[len(due) : at]
+
+    def _way_on(self) -> str:
+        """What to do where a template rewrites history: arguments that were tried, or another."""
+        for arguments in self.template.others():
+            self.template.arguments = arguments
+            with suppress(ValueError):
+                self._try()
+                words = yaml.safe_dump(arguments, default_flow_style=True).strip()
+                return f"Set template_arguments: {words}, or `template`: one that only appends."
+        return "Give `template`, the path of one that only appends; no argument of this one does."
 
     def encode(self, messages: Sequence[Mapping[str, str]]) -> Encoded:
         """A conversation that waits for a reply, or ends with one.
@@ -69,8 +130,8 @@ class Dialogue:
                 knows no system turn, its text opens the first user turn.
 
         Raises:
-            ValueError: turns in another order, a template that rewrites earlier turns, or a
-                tokenizer that joins a reply with the text around it.
+            ValueError: turns in another order, a template that rewrites earlier turns, a
+                tokenizer that joins a reply with the text around it, or what the model cannot read.
         """
         opening, later = self._split(messages)
         known = len(self._pieces)
@@ -87,6 +148,7 @@ class Dialogue:
             self._lengths.add(len(later))
         if len(self._pieces) > _MOST:
             self._pieces.clear()
+        self._check_length(ids, positions)
         return Encoded(ids, positions)
 
     def replies(self, texts: Sequence[str]) -> list[list[int]]:
@@ -99,6 +161,7 @@ class Dialogue:
         if any(longer[: len(one)] == one for one, longer in permutations(tokens, 2)):
             end = self._piece("user", "?")[1][:1]
             tokens = [[*reply, *end] for reply in tokens]
+        self._room = max(self._room, *(len(reply) - 1 for reply in tokens))
         return tokens
 
     def _split(self, messages: Sequence[Mapping[str, str]]) -> tuple[tuple[str, ...], list[str]]:
@@ -110,7 +173,7 @@ class Dialogue:
                 "Expected perhaps a system turn, then user and assistant by turns; got "
                 f"{', '.join(roles) or 'nothing'}."
             )
-        if has_system and not self._knows_system:
+        if has_system and not self.has_system:
             messages, has_system = without_system(messages), False
         texts = [message["content"] for message in messages]
         return tuple(texts[: 1 + has_system]), texts[1 + has_system :]
@@ -124,7 +187,7 @@ class Dialogue:
                 text = self._rendered(texts, [])
             elif kind == "user":
                 # Whether it is the same after other turns is compared with the whole.
-                before = self._rendered(("?",), []) + "1"
+                before = self._rendered(("?",), ["1"])
                 text = self._rendered(("?",), ["1", texts[0]])[len(before) :]
             self._pieces[key] = text, self._tokens(text)
         return self._pieces[key]
@@ -132,6 +195,7 @@ class Dialogue:
     def _tokens(self, text: str) -> list[int]:
         """Token ids of a text; the template has written the special ones already."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        self._check_vocabulary(ids)
         return ids
 
     def _rendered(self, opening: Sequence[str], later: Sequence[str]) -> str:
@@ -139,39 +203,73 @@ class Dialogue:
         roles = ["system"] * (len(opening) - 1) + _by_turns(1 + len(later))
         reply = later[-1] if len(later) % 2 else ""
         chat = [
-            {"role": role, "content": content}
-            for role, content in zip(roles, chain(opening, later), strict=True)
+            {"role": role, "content": [{"type": "text", "text": text}] if self.in_parts else text}
+            for role, text in zip(roles, chain(opening, later), strict=True)
         ]
-        try:
-            text = self._tokenizer.apply_chat_template(
-                chat[:-1] if reply else chat,
-                tokenize=False,
-                add_generation_prompt=True,
-                date_string=_DATE,
-            )
-        except TemplateError as error:
-            raise ValueError(f"The chat template of {self._name} fails: {error}.") from error
-        return f"{text}{reply}"
+        return f"{self.template.render(chat[:-1] if reply else chat)}{self.before_reply}{reply}"
 
     def _compare(
         self, opening: Sequence[str], later: Sequence[str], text: str, ids: list[int]
     ) -> None:
         whole = self._rendered(opening, later)
         if whole != text:
-            at = common(whole, text)
-            raise ValueError(
-                f"The chat template of {self._name} rewrites history: a conversation of "
-                f"{1 + len(later)} turns holds {whole[at : at + 40]!r}, turn after turn it was "
-                f"{text[at : at + 40]!r}. Give the tokenizer a template that only appends."
-            )
+            raise self._rewrites(1 + len(later), whole, text)
         tokens = self._tokens(whole)
         if tokens != ids:
             at = common(tokens, ids)
             ours, theirs = (self._tokenizer.decode(part[at : at + 3]) for part in (ids, tokens))
-            raise ValueError(
+            raise OutsideError(
                 f"The tokenizer of {self._name} joins a reply with the text around it: {theirs!r} "
-                f"instead of {ours!r}. Let the template set replies apart, e.g. by special tokens."
+                f"instead of {ours!r}. Give `template`, one with special tokens around replies."
             )
+
+    def _rewrites(self, turns: int, whole: str, text: str) -> RewritesError:
+        """The error about a conversation of so many turns that is not its turns one by one."""
+        at = common(whole, text)
+        return RewritesError(
+            f"The chat template of {self._name} rewrites history: a conversation of {turns} turns "
+            f"holds {whole[at : at + 40]!r}, turn after turn it was {text[at : at + 40]!r}."
+        )
+
+    def _check_vocabulary(self, ids: list[int]) -> None:
+        """Refuses tokens that the model has no embeddings for."""
+        size, last = self.limits.vocabulary, max(ids, default=0)
+        if size is not None and last >= size:
+            raise OutsideError(
+                f"The tokenizer of {self._name} has a token {last}, "
+                f"{self._tokenizer.convert_ids_to_tokens(last)!r}, the model has embeddings for "
+                f"{size} tokens: they do not belong together. Get both anew, from one place."
+            )
+
+    def _check_length(self, ids: list[int], positions: list[int]) -> None:
+        """Refuses a conversation that leaves the model no room for a reply."""
+        most = self.limits.tokens
+        if most is None or len(ids) + self._room <= most:
+            return
+        turns = sum(position + 1 + self._room <= most for position in positions)
+        remedy = f"set num_turns={turns}" if turns else "tell less beforehand"
+        raise TooLongError(
+            f"{self._name} reads at most {most} tokens, a conversation of {len(positions)} turns "
+            f"has {len(ids) + self._room}, with room for the last reply; {turns} turns fit: "
+            f"{remedy}, or take a model that reads more.",
+            turns,
+        )
+
+
+class TooLongError(OutsideError):
+    """A conversation that the model cannot read.
+
+    Attributes:
+        turns: that it could read.
+    """
+
+    def __init__(self, message: str, turns: int) -> None:
+        super().__init__(message)
+        self.turns = turns
+
+
+class RewritesError(OutsideError):
+    """A template that writes earlier turns otherwise when later ones follow."""
 
 
 def _by_turns(number: int) -> list[str]:

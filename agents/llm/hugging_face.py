@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
+from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.agents.llm.cache import SlotCache
 from acquaint_gym.agents.llm.dialogue import common
 from acquaint_gym.agents.llm.scorer import Ids
@@ -199,7 +200,7 @@ class HuggingFaceScorer:
                     rest = self._log_probs(begun, [[token] for token in reply[1:]])
                     scores[:, column] += rest.sum(axis=(1, 2))
         except torch.OutOfMemoryError as error:
-            raise ValueError(
+            raise OutsideError(
                 f"{len(conversations)} people at a time do not fit into memory, where their keys "
                 f"and values take {self._cache.gib:.1f} GiB so far; meet fewer at a time "
                 f"(--batch-size of eval.run), or set agent.batch_size below {self._batch_size}."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from scipy.special import softmax
 
@@ -28,10 +31,9 @@ class HybridAgent(LLMAgent):
 
     Args:
         task: the model of people that the teacher believes in.
-        model: see `LLMAgent`.
         mode: `prompt` or `fusion`.
         weight: of the teacher in the pool, 0..1.
-        adapter, revision, dtype, device, attention, batch_size, scorer: see `LLMAgent`.
+        model, adapter and all others: see `LLMAgent`.
 
     Raises:
         ValueError: an unknown mode, or a weight out of range.
@@ -50,6 +52,8 @@ class HybridAgent(LLMAgent):
         attention: str | None = None,
         batch_size: int = 32,
         scorer: str = "acquaint_gym.agents.llm.hugging_face:load_scorer",
+        template: str | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"Unknown mode {closest(mode, MODES)}")
@@ -65,6 +69,8 @@ class HybridAgent(LLMAgent):
             attention,
             batch_size,
             scorer=scorer,
+            template=template,
+            template_arguments=template_arguments,
         )
         self._teacher, self._mode, self._weight = BayesTeacher(task), mode, weight
 

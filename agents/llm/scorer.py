@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from acquaint_gym.agents.core import OutsideError
+from acquaint_gym.envs.names import resolve
 from acquaint_gym.envs.users.response_models import Floats
 
 Ids = list[int]
@@ -77,6 +79,24 @@ class ScorerClass(Protocol):
         Raises:
             ValueError: what is not there or does not fit, and what to do.
         """
+
+
+def make_scorer(scorer: str, **arguments: Any) -> ChoiceScorer:
+    """The engine of an agent's file.
+
+    Args:
+        scorer: `module:Class`.
+        **arguments: see `ScorerClass`.
+
+    Raises:
+        ValueError: there is none, it takes other arguments, or what it raises itself.
+    """
+    build: ScorerClass = resolve(scorer, "Scorer")
+    try:
+        inspect.signature(build).bind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"Scorer {scorer!r}: {error}.") from error
+    return build(**arguments)
 
 
 def check_scores(

@@ -9,7 +9,10 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # exported for such uses
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
+from transformers.utils.chat_template_utils import _compile_jinja_template
+
+from acquaint_gym.agents.llm.limits import Limits, limits_of
 
 # What libraries raise for files that are damaged, or do not fit each other.
 DAMAGED = (
@@ -37,6 +40,33 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
         return AutoTokenizer.from_pretrained(model, **load_arguments(model, revision))
     except DAMAGED as error:
         raise load_error(model, error) from error
+
+
+def compile_template(template: str) -> Any:
+    """A chat template as `apply_chat_template` of a tokenizer compiles it.
+
+    That method passes no functions on to a template, e.g. no clock, hence this.
+
+    Raises:
+        jinja2.TemplateError: it is none.
+    """
+    return _compile_jinja_template(template)
+
+
+def load_limits(model: str, revision: str | None = None) -> Limits:
+    """How much a model can read, without its weights.
+
+    Nothing is known where its configuration cannot be read: an engine may know what it is, and the
+    one of transformers says what is wrong with it.
+
+    Args:
+        model: folder or hub id.
+        revision: commit of a hub model.
+    """
+    try:
+        return limits_of(AutoConfig.from_pretrained(model, **load_arguments(model, revision)))
+    except DAMAGED:
+        return Limits()
 
 
 def load_arguments(model: str, revision: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from acquaint_gym.agents.core import Agent
+from acquaint_gym.agents.core import CLOCK, Agent
 from acquaint_gym.agents.registry import AgentSpec, agent_keys, parse_agent
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.names import closest
@@ -104,10 +104,11 @@ class Evaluation:
             "teacher_spec": asdict(self.teacher),
             "people": self.people.identity(),
             "version": metadata.version("acquaint-gym"),
+            "clock": CLOCK.isoformat(),  # what day it is in prompts that say so
             "code": of_code((*self.packages, *targets, *modules_of(values))),
             "files": of_settings(values),
         }
-        return dict(json.loads(json.dumps(config)))
+        return dict(json.loads(json.dumps(config, default=str)))
 
     def environment(self, num_envs: int) -> UserVectorEnv:
         """The environment, for `num_envs` people at a time; bad settings are a ValueError."""

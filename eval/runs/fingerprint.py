@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
         # Respondents' files may lie in the folder that ACQUAINT_DATA names.
         is_table = value.endswith((".csv", ".gz", ".zip"))
         path = locate(value) if is_table else Path(find_folder(value))
-        if not path.exists():
+        if not exists(path):  # of pathlib it raises for long texts
             continue
         if path.is_dir() and not list(path.glob("*.safetensors")):
             continue

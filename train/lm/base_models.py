@@ -112,4 +112,12 @@ def adapter_card(
         "config": config_digest(where, recipe.revision),
     }
     table = recipe.plain()
-    return provenance(method, table, environments, PACKAGES, tuning=recipe.tuning, base=base)
+    return provenance(
+        method,
+        table,
+        environments,
+        PACKAGES,
+        tuning=recipe.tuning,
+        base=base,
+        chat_template=dialogue.template.identity(),
+    )

@@ -18,6 +18,8 @@ from transformers import TrainerCallback
 
 from acquaint_gym.agents.llm.adapter import FILE, read_adapter, weights_digest
 from acquaint_gym.agents.llm.dialogue import Dialogue
+from acquaint_gym.agents.llm.length import check_length
+from acquaint_gym.agents.llm.limits import limits_of
 from acquaint_gym.agents.llm.probe import PROBES
 from acquaint_gym.agents.weights import model_folder
 from acquaint_gym.envs.console import ProgressBars
@@ -97,7 +99,17 @@ class Session:
         if self.finished is not None:
             return
         model, self.tokenizer = load_base(recipe)
-        self.dialogue = Dialogue(self.tokenizer, recipe.model)
+        self.dialogue = Dialogue(
+            self.tokenizer,
+            recipe.model,
+            recipe.template,
+            recipe.template_arguments,
+            limits_of(model.config),
+        )
+        if recipe.template is not None:
+            self.tokenizer.chat_template = self.dialogue.template.text
+        for source in self.sources:
+            check_length(source.task, self.dialogue, recipe.eval_probe)
         self._card = adapter_card(method, recipe, self.sources, self.dialogue, model)
         self._card["seed"] = self.arguments.seed
         if not fresh:
@@ -124,6 +136,11 @@ class Session:
             card = read_adapter(file.parent)
             assert card is not None  # it is there
             self._compare_inputs(card, self._card["base"]["weights"])
+            tokens = [
+                (f"tokens of {env['env']}", env["tokens"]) for env in self._card["environments"]
+            ]
+            before = [env["tokens"] for env in card["environments"]]
+            self.folder.compare_inputs(before, tokens, "prompts that were written otherwise")
 
     def _compare_inputs(self, card: dict[str, Any], weights: str) -> None:
         """Refuses what was made, as `adapter.json` says, of another base or of other traces."""

@@ -85,7 +85,7 @@ class Recipe:
         """The recipe as one flat table of plain JSON, as it stands in a YAML file."""
         table = dataclasses.asdict(self)
         arguments = table.pop(self.LIBRARY, {})
-        plain: dict[str, Any] = json.loads(json.dumps(table | arguments))
+        plain: dict[str, Any] = json.loads(json.dumps(table | arguments, default=str))
         return plain
 
 

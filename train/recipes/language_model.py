@@ -37,6 +37,8 @@ class LanguageModelRecipe(Recipe):
         revision: commit of a hub model.
         dtype: of the base's weights in memory: `float32`, `bfloat16`, `float16`, or `auto`.
         attention: implementation, e.g. `sdpa` or `flash_attention_2`; by default the model's own.
+        template, template_arguments: see `agents.llm.agent.LLMAgent`; who plays with the result
+            needs the same. A model that is tuned in full keeps the template as its own.
         tuning: `lora`, an adapter on all linear layers, or `full`, all weights.
         lora_r: rank of the adapter.
         lora_alpha: its scale; the update is multiplied by alpha / r.
@@ -63,6 +65,8 @@ class LanguageModelRecipe(Recipe):
     revision: str | None = None
     dtype: str = "float32"
     attention: str | None = None
+    template: str | None = None
+    template_arguments: Mapping[str, Any] | None = None
     tuning: str = "lora"
     lora_r: int = 32
     lora_alpha: float = 32

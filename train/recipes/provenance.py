@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 # Keys of recipes that are folders and files; they mean nothing on another machine.
-PLACES = ("traces", "out", "model", "eval_data")
+PLACES = ("traces", "out", "model", "template", "eval_data")
 
 
 def provenance(
