@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from acquaint_gym.agents.api import connection
 from acquaint_gym.agents.api.agent import ApiAgent
 from acquaint_gym.agents.api.cache import AnswerCache, digest
 from acquaint_gym.agents.api.chat import GREETING
-from acquaint_gym.agents.api.completion import Message, read_completion
+from acquaint_gym.agents.api.completion import Message, RefusedError, read_completion
 from acquaint_gym.agents.api.reply import Labels, by_opening, by_text
 from acquaint_gym.agents.contract import CHECKS
 from acquaint_gym.agents.core import AnotherModelError, OutsideError
@@ -754,6 +755,11 @@ def test_a_lasting_error_inside_200_is_not_retried(build, server, pauses):
     with pytest.raises(OutsideError, match=r"HTTP 401, No such key\. The key is read from"):
         build().act(observed(people=1), np.zeros(1))
     assert (len(server.greetings), pauses) == (1, [])
+
+
+def test_a_refusal_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(RefusedError("no logprobs", 422, "no")))
+    assert (str(error), error.status, error.words) == ("no logprobs", 422, "no")
 
 
 # Who answers.

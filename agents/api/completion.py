@@ -21,7 +21,8 @@ class RefusedError(OutsideError):
         words: the server's own.
     """
 
-    def __init__(self, message: str, status: int, words: str) -> None:
+    def __init__(self, message: str, status: int = 0, words: str = "") -> None:
+        # The defaults are for pickle, which brings it from other processes: it fills them in.
         super().__init__(message)
         self.status, self.words = status, words
 

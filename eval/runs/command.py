@@ -163,7 +163,8 @@ def add_options(cli: argparse.ArgumentParser, out: str) -> None:
     cli.add_argument(
         "--fresh",
         action="store_true",
-        help="replace the traces that lie in --out, if there are any",
+        help="replace the traces that lie in --out, if there are any, and ask servers again for "
+        "what they have answered before",
     )
     cli.add_argument(
         "--import",
