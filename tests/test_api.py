@@ -839,6 +839,19 @@ def test_what_is_kept_is_used_where_the_server_is_gone(build, server, pauses):
         agent.act(observed(turn=3), np.zeros(3))
 
 
+def test_a_server_that_refuses_what_was_answered_before_is_another(build, server):
+    server.answer = named("a")
+    first = build(logprobs=False).act(observed(), np.zeros(3))
+    server.answer = refusing("System role not supported", 400, system=True)
+    with pytest.raises(AnotherModelError, match=r"model 'a', .* now, System role.*--fresh"):
+        build(logprobs=False).act(observed(), np.zeros(3))
+    # Without a key nothing can be asked, but what was answered can be read.
+    server.script((401, {}, "no key"))
+    with pytest.warns(UserWarning, match=r"What is kept is used, of model 'a'\. .*no key"):
+        again = build(logprobs=False).act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(again.action_probs, first.action_probs)
+
+
 def test_a_run_says_who_answered_and_fresh_asks_the_new_one(server, tmp_path, capsys, no_plots):
     own = tmp_path / "served.yaml"
     own.write_text(

@@ -112,6 +112,7 @@ class ChatServer:
 
         Raises:
             RefusedError: the server will not answer it, or would not before.
+            AnotherModelError: it refuses (400, 422) what it answered before.
             OutsideError: it cannot be reached, and has not answered it before.
         """
         key = digest([self.url, body, 0])
@@ -123,6 +124,11 @@ class ChatServer:
             if not kept:
                 raise
             name = _named(message.identity)
+            if isinstance(error, RefusedError) and error.status in (400, 422):
+                raise AnotherModelError(
+                    f"{self.url}: what answered the same before, {name}, is not what refuses it "
+                    f"now, {error.words}. --fresh asks it for all that is kept again."
+                ) from error
             warnings.warn(f"What is kept is used, of {name}. {error}", stacklevel=2)
         else:
             self._expect_openings(body, message)
