@@ -243,7 +243,7 @@ def test_answers_counted_from_zero_are_refused_and_read_when_told(tmp_path: Path
 
 
 def test_commands_take_codes_and_give_the_same_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = lines_of(people(3))
     low = [lines[0], *([str(int(cell) - 1) for cell in line] for line in lines[1:])]
@@ -257,8 +257,14 @@ def test_commands_take_codes_and_give_the_same_table(
         assert run(command) == 0
         return json.loads(Path(out, "report.json").read_text("utf-8"))["rows"]
 
+    reads: list[str] = []
+    read = humans._read
+    monkeypatch.setattr(
+        humans, "_read", lambda path, *more: (reads.append(path.name), read(path, *more))[1]
+    )
     told = ("--set", "codes=0..4", "--set", "missing=99")
     assert rows("zero.csv", *told) == rows("one.csv")
+    assert reads == ["zero.csv", "one.csv"]  # once, however many agents there are
     assert run(["--agent", "random", "--data", str(tmp_path / "zero.csv"), "--split", "all"]) == 2
     assert "Say codes=0..4" in capsys.readouterr().err
 

@@ -174,6 +174,11 @@ def test_an_interrupted_run_goes_on(
     assert (tmp_path / micro_build.CHECKPOINT).exists()
     assert micro.main([*arguments, "--learning-rate", "1"]) == 2
     assert "a run with other settings" in capsys.readouterr().err
+    content = (tmp_path / micro_build.CHECKPOINT).read_bytes()
+    (tmp_path / micro_build.CHECKPOINT).write_bytes(content[:1000])
+    assert micro.main(arguments) == 2
+    assert "damaged (" in capsys.readouterr().err
+    (tmp_path / micro_build.CHECKPOINT).write_bytes(content)
     assert built(tmp_path) == (short / "model.safetensors").read_bytes()
     assert not (tmp_path / micro_build.CHECKPOINT).exists()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.envs.console import ProgressBars
-from acquaint_gym.envs.files import atomic
+from acquaint_gym.envs.files import FileError, atomic
 from acquaint_gym.train.embedded.card import Nats, write_card
 from acquaint_gym.train.embedded.corpus import GROUPS, Document, Example, Stage, encode, texts
 from acquaint_gym.train.embedded.tokenizer import END, build_tokenizer
@@ -108,7 +109,10 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
     aside = ("out", "fresh")  # say nothing of what is computed
     settings = {key: str(value) for key, value in vars(options).items() if key not in aside}
     if saved.exists():
-        state = torch.load(saved, weights_only=True)
+        try:
+            state = torch.load(saved, weights_only=True)
+        except (EOFError, KeyError, RuntimeError, UnpicklingError, ValueError) as error:
+            raise FileError.damaged(saved, error) from error
         if state["settings"] != settings:
             raise ValueError(f"{saved} is of a run with other settings; delete it to begin anew.")
         for name, part in parts.items():
