@@ -334,6 +334,17 @@ def test_the_unparseable_is_counted_and_even(build, server, tmp_path, logprobs, 
     np.testing.assert_array_equal(decision.answer_mass, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "opening"),
+    [("Answer: 4", "Answer"), ("**Answer:** 4", "**Answer"), ("Moderately Accurate", "Moder")],
+)
+def test_where_no_reply_opens_a_message_its_text_is_read(build, server, text, opening):
+    server.script(completion(text, {opening: 0.9, "I": 0.1}))
+    decision = build(logprobs=True).act(observed(), np.zeros(3))
+    np.testing.assert_array_equal(decision.action_probs, np.eye(5)[[3, 3, 3]])
+    assert (decision.unparsed == 0).all()
+
+
 def test_samples_are_frequencies_after_one_of_each(build, server, tmp_path):
     said = ("1", "1", "4", "who knows")
     server.answer = lambda body: completion(said[len(server.asked) % 4])

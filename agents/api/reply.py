@@ -118,8 +118,8 @@ def by_opening(messages: list[Message], labels: Labels, legal: npt.NDArray[np.bo
     """Probabilities of replies `[A]`, no two of which begin alike, from the one message's opening.
 
     A reply has the probability of all tokens with which it begins: `1`, ` 1`. Legal replies that
-    are not listed share what the list leaves, and none gets more than the least of the list. A
-    list without any legal reply is unparsed.
+    are not listed share what the list leaves, and none gets more than the least of the list. Where
+    the list holds no legal reply, as before `Answer: 4`, the message is read as text.
     """
     listed, weights = messages[0].openings or [], np.zeros(len(labels.replies))
     for word, p in listed:
@@ -127,7 +127,7 @@ def by_opening(messages: list[Message], labels: Labels, legal: npt.NDArray[np.bo
     weights *= legal
     mass = float(weights.sum())
     if mass == 0:
-        return Reading(legal.astype(np.float64), 0.0, 1)
+        return by_text(messages, labels, legal)
     probabilities = [p for _, p in listed]
     missing = legal & (weights == 0)
     rest = max(1 - sum(probabilities), 0.0)
