@@ -15,6 +15,7 @@ from acquaint_gym.envs.names import closest
 COMMANDS = {
     "run": ("eval.run", "score agents with hidden people, against the exact teacher"),
     "compare": ("eval.compare", "set two runs side by side, paired over people"),
+    "show": ("eval.show", "show one conversation of a run, turn by turn, beside the teacher"),
     "sweep": ("eval.sweep", "score agents over a grid of settings"),
     "stress": ("eval.stress", "score agents with difficult people"),
     "belief": ("eval.belief", "compare what agents say they believe with how they act"),

@@ -21,17 +21,13 @@ from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
 from acquaint_gym.eval.metrics.interview import INTERVIEW_METRICS, by_trait
 from acquaint_gym.eval.metrics.stats import Estimate, interval
-from acquaint_gym.eval.report.report import same_people
+from acquaint_gym.eval.report.people import same_people
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
 from acquaint_gym.eval.run import parser as run_parser
 from acquaint_gym.eval.run import prepare
-from acquaint_gym.eval.runs.command import (
-    input_errors,
-    provenance,
-    run_command,
-    same_people_errors,
-)
+from acquaint_gym.eval.runs.command import input_errors, run_command, same_people_errors
 from acquaint_gym.eval.runs.execution import run_all
+from acquaint_gym.eval.runs.provenance import provenance
 from acquaint_gym.eval.trace import Trace
 
 SHOWN = (
@@ -106,7 +102,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     factors = task.population.factors if task.population.grid is not None else ()
     by_agent = {agent: by_trait(trace, factors) for agent, trace in traces.items()}
     traits = {trait: {agent: of[trait] for agent, of in by_agent.items()} for trait in factors}
-    meta = provenance(command, options, users, runs[0].evaluation.people)
+    meta = provenance(command, options, users, runs)
     about = {"env": options.env[0]}
     rows = _rows(about, curves)
     of_traits = [row for name, of in traits.items() for row in _rows(about | {"trait": name}, of)]

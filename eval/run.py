@@ -23,12 +23,12 @@ from acquaint_gym.eval.runs.command import (
     add_people,
     check_options,
     input_errors,
-    provenance,
     run_command,
     same_people_errors,
 )
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
+from acquaint_gym.eval.runs.provenance import provenance
 from acquaint_gym.eval.trace import Trace
 
 
@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         traces.setdefault(evaluation.env, {})[evaluation.agent.label] = run.trace(users)
     # The agent that is the reference, by whatever name; none where settings changed it.
     teachers = [one.agent.label for one in evaluations if one.agent.same_as(one.teacher)]
-    meta = provenance(command, options, users, evaluations[0].people)
+    meta = provenance(command, options, users, runs)
     with same_people_errors(options.people):
         report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
     write_report(report, traces, Path(options.out))

@@ -25,11 +25,11 @@ from acquaint_gym.eval.runs.command import (
     add_people,
     check_options,
     input_errors,
-    provenance,
     run_command,
 )
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
+from acquaint_gym.eval.runs.provenance import provenance
 from acquaint_gym.eval.trace import Trace
 
 ENVIRONMENTS = ("acquaint/Questionnaire-v0", "acquaint/Flights-v0", "acquaint/FlightChoice-v0")
@@ -137,7 +137,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     users = options.users
     if not run_all([case.run for case in cases], users, options, console):
         return
-    meta = provenance(command, options, users, cases[0].run.evaluation.people)
+    meta = provenance(command, options, users, [case.run for case in cases])
     meta["strengths"] = [asdict(strength) for strength in strengths]
     report = StressReport(meta, [], notes)
     plain: dict[tuple[str, str], Trace] = {}

@@ -30,11 +30,11 @@ from acquaint_gym.eval.runs.command import (
     add_people,
     check_options,
     input_errors,
-    provenance,
     run_command,
 )
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
+from acquaint_gym.eval.runs.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         else:
             estimate = interval(metric.statistics(trace), metric.combine)
             rows.append(key | numbers(estimate))
-    meta = provenance(command, options, options.users, points[0].run.evaluation.people)
+    meta = provenance(command, options, options.users, [point.run for point in points])
     out = Path(options.out)
     write_json(out / "report.json", {"meta": meta, "rows": rows})
     header, lines = _table(rows)

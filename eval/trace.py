@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.files import FileError, atomic
+from acquaint_gym.eval.runs.machine import machine
 
 # What a changed byte leads to, be it in the archive's directory, in an array's head or in its data.
 _DAMAGE = (
@@ -132,21 +133,25 @@ class Notes(NamedTuple):
         model_info: who answered, see `Agent.model_info`.
         usage: see `Agent.usage`; what these people took.
         seconds: wall time of the turns, one after the other where several processes worked.
+        machines: where they were played, see `eval.runs.machine.machine`; each stands once.
     """
 
     model_info: dict[str, str]
     usage: dict[str, float]
     seconds: float
+    machines: list[dict[str, Any]] = []  # noqa: RUF012 - replaced, never changed
 
     @classmethod
     def total(cls, parts: Iterable[dict[str, Any]]) -> Notes:
         """Of all people from those of some, as JSON has them; who answered is the same in all."""
         model_info, usage, seconds = {}, Counter[str](), 0.0
+        machines: list[dict[str, Any]] = []
         for part in parts:
             model_info = part["model_info"]
             usage.update(part["usage"])
             seconds += part["seconds"]
-        return cls(model_info, dict(usage), seconds)
+            machines += [one for one in part["machines"] if one not in machines]
+        return cls(model_info, dict(usage), seconds, machines)
 
 
 class Meter:
@@ -166,4 +171,4 @@ class Meter:
         seconds, used = perf_counter() - start, self._agent.usage()
         part = {name: number - self._before[name] for name, number in used.items()}
         self._before = Counter(used)
-        return trace, Notes(self._agent.model_info(), part, seconds)
+        return trace, Notes(self._agent.model_info(), part, seconds, [machine()])

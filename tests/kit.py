@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +90,13 @@ def play(
     env = env or vector(len(person), **settings)
     uniform = PersonStreams(0, "agents", env.task.num_turns).uniform(person)
     return rollout(env, agent, teacher or agent, person, uniform)
+
+
+def content(out: Path) -> dict[str, Any]:
+    """`report.json` of a run, without what is another at every run."""
+    report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+    del report["meta"]["run"]
+    return report
 
 
 def respondents(path: Path, answers, questionnaire: str = "ipip50", separator: str = ",") -> str:

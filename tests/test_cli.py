@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit import call
+from kit import call, content
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.registry import agent_names
@@ -143,12 +143,12 @@ def test_the_config_says_all_that_decides_the_traces(reference):
 def test_the_same_command_again_computes_nothing(tmp_path, monkeypatch):
     command = ("--agent", "random", "bayes", "--users", 5)
     assert run(tmp_path, *command) == 0
-    before, report = files(tmp_path), (tmp_path / "report.json").read_text("utf-8")
+    before, report = files(tmp_path), content(tmp_path)
     (tmp_path / "report.json").unlink()
     monkeypatch.setattr(Evaluation, "evaluate", None)  # whoever calls it now fails
     assert run(tmp_path, *command) == 0
     assert files(tmp_path) == before
-    assert (tmp_path / "report.json").read_text("utf-8") == report
+    assert content(tmp_path) == report
 
 
 def test_more_people_add_only_those_missing_and_fewer_none(tmp_path, reference, monkeypatch):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import fields
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from kit import ROOT, call
+from kit import ROOT, call, content
 
 from acquaint_gym.eval.run import main
 from acquaint_gym.eval.runs.command import parse_shard
@@ -35,10 +34,10 @@ def traces(out: Path) -> dict[str, dict[str, bytes]]:
 
 
 def report(out: Path) -> dict[str, object]:
-    """`report.json` without the command that made it."""
-    content = json.loads((out / "report.json").read_text("utf-8"))
-    del content["meta"]["command"]
-    return content
+    """`report.json` without the command that made it, and when and where."""
+    made = content(out)
+    del made["meta"]["command"]
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ from rich.console import Console
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
+from acquaint_gym.eval.report.people import DifferentPeopleError, write_people
 from acquaint_gym.eval.report.report import (
     NORMALISED,
     build_report,
@@ -84,8 +86,10 @@ def test_rows_are_complete_and_are_the_estimates():
     for name, metric in PREDICTIONS.items():
         estimate = interval(metric.statistics(trace), metric.combine)
         row = find(report.rows, env=ENV, agent="bayes:parameters=human", metric=name)
-        for key in ("mean", "low", "high", "users", "failed"):
-            assert_array_equal(row[key], getattr(estimate, key))  # nobody's mass is NaN
+        for key in ("mean", "low", "high", "users"):
+            assert_array_equal(row[key], getattr(estimate, key))
+        # Nobody's answer mass is NaN, and no failure.
+        assert row["failed"] == (0 if name in ("answer_mass", "unparsed") else estimate.failed)
     hits = (trace.actions == trace.answers)[:, 2]
     row = find(report.curves, env=ENV, agent="bayes:parameters=human", metric="accuracy", turn=3)
     assert_allclose(row["mean"], hits.mean())
@@ -120,7 +124,7 @@ def test_normalised_score():
         rows = build_report({}, {ENV: others}).rows
         row = find(rows, agent="bayes:parameters=human", metric=NORMALISED)
         assert np.isnan([row["mean"], row["low"], row["high"]]).all()
-        assert (row["users"], row["failed"]) == (0, PEOPLE)
+        assert (row["users"], row["failed"]) == (0, 0)
 
 
 @pytest.mark.parametrize(("unread", "red"), [(7, True), (0, False)])
@@ -217,12 +221,59 @@ def test_table_fits_and_shows_what_there_is():
     assert "norm" not in text
 
 
+def test_what_nobody_can_have_is_no_failure_and_what_all_got_wrong_is():
+    wrong = replace(
+        play(1.0), action_probs=np.eye(CATEGORIES)[(play(1.0).answers + 1) % CATEGORIES]
+    )
+    report = build_report({}, {ENV: players() | {"wrong": wrong}})
+    for agent, metric, failed in (
+        ("random", "belief_nll", 0),
+        ("random", "answer_mass", 0),
+        ("wrong", "nll", PEOPLE),
+    ):
+        for rows in (report.rows, report.paired):
+            row = find(rows, agent=agent, metric=metric)
+            assert (row["users"], row["failed"]) == (0, failed)
+    (line,) = [line for line in screen(report, ENV).splitlines() if " wrong" in line]
+    assert line.split()[-1] == str(PEOPLE)
+
+
+def test_more_than_the_teacher_is_explained_where_it_stands(tmp_path):
+    traces, words = {ENV: players()}, "norm. above 1"
+    assert words not in screen(build_report({}, traces), ENV)
+    traces[ENV]["oracle"] = replace(play(1.0), rewards=np.full((PEOPLE, TURNS), 2.0))
+    report = build_report({}, traces)
+    assert words in " ".join(screen(report, ENV).split())
+    write_report(report, traces, tmp_path)
+    assert words in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_people_have_a_row_each(tmp_path):
+    asking = make_trace(
+        [[0, 1]], np.full((1, 2, 3), 1 / 3), interview_stats=np.arange(21).reshape(1, 3, 7)
+    )
+    write_people(tmp_path / "people.csv", {ENV: {"unlucky": failing()}, OTHER: {"asks": asking}})
+    rows = list(csv.DictReader((tmp_path / "people.csv").open(encoding="utf-8")))
+    assert [(row["env"], row["agent"], row["person"]) for row in rows] == [
+        *((ENV, "unlucky", str(n)) for n in range(PEOPLE)),
+        (OTHER, "asks", "0"),
+    ]
+    trace = failing()
+    nll = METRICS["nll"].statistics(trace)[:, 0]
+    for row, expected in zip(rows, nll, strict=False):
+        assert row["turns"] == str(TURNS)
+        assert row["log_score"] == row["answer_mass"] == ""
+        assert row["nll"] == ("" if np.isnan(expected) else repr(float(expected)))
+    assert [n for n, row in enumerate(rows) if not row["nll"]] == [3, 5, PEOPLE]
+    assert (rows[-1]["log_score"], rows[-1]["accuracy"]) == ("14.0", "")
+
+
 def test_written_report(tmp_path):
     command = "python -m eval.run --agent bayes"
     traces = {ENV: players() | {"unlucky": failing()}}
     report = build_report({"command": command}, traces)
     write_report(report, traces, tmp_path / "new")
-    names = {"report.json", "report.md", "learning_curve.png", "calibration.png"}
+    names = {"report.json", "people.csv", "report.md", "learning_curve.png", "calibration.png"}
     assert {path.name for path in (tmp_path / "new").iterdir()} == names
     read = json.loads((tmp_path / "new/report.json").read_text("utf-8"))
     assert set(read) == {"meta", "rows", "curves", "paired"}

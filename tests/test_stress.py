@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit import generator, make_trace
+from kit import content, generator, make_trace
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import t as student
 
@@ -313,13 +313,13 @@ def test_the_same_command_computes_nothing_and_more_people_only_those_missing(
     tmp_path, monkeypatch
 ):
     assert stress(tmp_path, *command("bayes", users=4, **SMALL)) == 0
-    before, report = files(tmp_path), (tmp_path / "report.json").read_text("utf-8")
+    before, report = files(tmp_path), content(tmp_path)
     assert len(before) == 3
     with monkeypatch.context() as patched:
         patched.setattr(Evaluation, "evaluate", None)  # whoever calls it now fails
         patched.setattr(Evaluation, "dry_run", None)
         assert stress(tmp_path, *command("bayes", users=4, **SMALL)) == 0
-    assert (files(tmp_path), (tmp_path / "report.json").read_text("utf-8")) == (before, report)
+    assert (files(tmp_path), content(tmp_path)) == (before, report)
     asked = []
     evaluate = Evaluation.evaluate
 

@@ -31,11 +31,11 @@ from acquaint_gym.eval.runs.command import (
     add_people,
     check_options,
     input_errors,
-    provenance,
     run_command,
 )
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
+from acquaint_gym.eval.runs.provenance import provenance
 
 # As many as `train.collect` meets of the training split.
 USERS = 11_250
@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
         if not run_all(runs, users, options, console):
             continue
         traces = {options.env: {run.evaluation.agent.label: run.trace(users) for run in runs}}
-        meta = provenance(command, options, users, runs[0].evaluation.people)
+        meta = provenance(command, options, users, runs)
         report = build_report(meta, traces, teacher="")
         write_report(report, traces, Path(options.out) / split)
         screen().print(table(report, options.env))

@@ -57,6 +57,13 @@ class Metric:
         """Whether it has a meaning in a task in which agents ask, or predict."""
         return self.of in ("both", "interviews" if agent_asks else "predictions")
 
+    def is_defined(self, trace: Trace) -> bool:
+        """Whether the agent has this number at all, as some have no belief; infinite ones count."""
+        happened = trace.happened | self._lasting
+        with np.errstate(divide="ignore"):
+            known = ~np.isnan(self.cells(trace)).any(axis=-1)
+        return bool(known[happened].any()) or not happened.any()
+
     def by_turn(self, trace: Trace) -> Floats:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
         with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed

@@ -14,6 +14,7 @@ from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import metric_named, metrics_of
 from acquaint_gym.eval.metrics.stats import interval, paired_difference
+from acquaint_gym.eval.report.people import same_people, write_people
 from acquaint_gym.eval.report.tables import (
     DASH,
     curve_rows,
@@ -23,7 +24,7 @@ from acquaint_gym.eval.report.tables import (
     spread,
 )
 from acquaint_gym.eval.runs.store import slug
-from acquaint_gym.eval.trace import DifferentPeopleError, Trace
+from acquaint_gym.eval.trace import Trace
 
 NORMALISED = "normalised_score"
 _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 columns
@@ -50,12 +51,17 @@ _LEGEND = (
     "↑ higher is better, ↓ lower, ≈ close to the teacher. ± and [ ] are 95 % intervals over "
     "people; * leaves out failed people."
 )
+_ABOVE_ONE = (
+    "norm. above 1: earned more than the teacher, who knows the model and not the person. Oracles "
+    "can, who see the person; so can a better model of real people; others by chance."
+)
 _METHOD = (
     "People are the unit of independence. Means have Student's t intervals; correlation, "
     "calibration error and normalised score have percentile bootstrap intervals over people. "
     "The expected calibration error and its interval are biased upwards: compare agents with "
     "one another, not with zero. Normalised score: 0 is the floor, 1 the teacher, on reward. "
-    "Failed people have a number that is undefined or infinite. Answer mass: probability that a "
+    "Failed people have a number that is undefined or infinite; what an agent has of nobody, as a "
+    "belief, is a dash and no failure. Answer mass: probability that a "
     "language model gives one of the legal replies at all; where its messages are read as text, "
     "the share of them that were one. Unread: messages, all people's together, that nobody could "
     "read as a legal reply; they decided nothing."
@@ -78,48 +84,6 @@ class Report:
     rows: list[dict[str, Any]]
     curves: list[dict[str, Any]]
     paired: list[dict[str, Any]]
-
-
-def same_people(env: str, traces: Mapping[str, Trace]) -> dict[str, Trace]:
-    """The traces in one order of people, so that row n is the same person in all.
-
-    Args:
-        env: for the message.
-        traces: agent name -> trace.
-
-    Raises:
-        DifferentPeopleError: the people, their hidden levels, the number of turns or the answers
-            to the same stimulus at the same turn differ.
-    """
-    ordered = {name: trace.select(np.argsort(trace.person)) for name, trace in traces.items()}
-    first_name, first = next(iter(ordered.items()))
-    for name, trace in ordered.items():
-        difference = _difference(first, trace)
-        if difference:
-            raise DifferentPeopleError(
-                f"Cannot compare {first_name!r} and {name!r} on {env}: {difference}. "
-                "Run both again with the same people and settings."
-            )
-    return ordered
-
-
-def _difference(a: Trace, b: Trace) -> str:
-    """What shows that two traces, in order of people, are not about the same people; or ""."""
-    if not np.array_equal(a.person, b.person):
-        common = len(np.intersect1d(a.person, b.person))
-        return f"{len(a.person)} and {len(b.person)} people, {common} of them the same"
-    if not np.array_equal(a.levels, b.levels):
-        return "people of the same number have other hidden levels"
-    if a.answers.shape != b.answers.shape:
-        return f"{a.answers.shape[1]} and {b.answers.shape[1]} turns"
-    # An agent may choose the stimulus; only the answers to the same one must agree.
-    same_stimulus = (a.stimuli == b.stimuli).all(axis=-1)
-    rows, turns = np.nonzero(same_stimulus & (a.answers != b.answers))
-    if rows.size:
-        people = len(np.unique(rows))
-        first = f"person {a.person[rows[0]]} at turn {turns[0] + 1}"
-        return f"{people} of {len(a.person)} people answer otherwise, first {first}"
-    return ""
 
 
 def build_report(
@@ -145,9 +109,11 @@ def build_report(
         asks = next(iter(people.values())).agent_asks
         for metric in metrics_of(asks).values():
             statistics = {agent: metric.statistics(trace) for agent, trace in people.items()}
+            applies = {agent: metric.is_defined(trace) for agent, trace in people.items()}
             for agent, trace in people.items():
                 key = {"env": env, "agent": agent, "metric": metric.name}
-                report.rows.append(key | numbers(interval(statistics[agent], metric.combine)))
+                estimate = interval(statistics[agent], metric.combine)
+                report.rows.append(key | numbers(estimate, applies[agent]))
                 if metric.curve:
                     curve = interval(metric.by_turn(trace), metric.combine)
                     report.curves.extend(key | row for row in curve_rows(curve))
@@ -156,14 +122,15 @@ def build_report(
                         statistics[agent], statistics[teacher], metric.combine
                     )
                     key = {"env": env, "agent": agent, "reference": teacher, "metric": metric.name}
-                    report.paired.append(key | numbers(estimate))
+                    both = applies[agent] and applies[teacher]
+                    report.paired.append(key | numbers(estimate, both))
         reward = {name: metric_named("reward").statistics(trace) for name, trace in people.items()}
         for agent, score in reward.items():
             unknown = np.full_like(score, np.nan)
             three = [score, reward.get(floor, unknown), reward.get(teacher, unknown)]
             estimate = interval(np.concatenate(three, axis=1), _normalised)
             key = {"env": env, "agent": agent, "metric": NORMALISED}
-            report.rows.append(key | numbers(estimate))
+            report.rows.append(key | numbers(estimate, {floor, teacher} <= reward.keys()))
     return report
 
 
@@ -177,11 +144,13 @@ def table(report: Report, env: str) -> Table:
     """One row an agent, at most 120 columns wide, without the metrics nobody has."""
     header, lines = _summary(report, env)
     alarms = [n for n, name in enumerate(_columns(report, env), start=1) if _is_count(name)]
-    return screen_table(env, header, lines, caption=_LEGEND, alarms=alarms)
+    return screen_table(env, header, lines, caption=_legend(report, env), alarms=alarms)
 
 
 def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
-    """Writes report.json, report.md, learning_curve*.png and calibration*.png into `out_dir`.
+    """Writes report.json, people.csv, report.md and the plots into `out_dir`.
+
+    The plots are learning_curve*.png and calibration*.png.
 
     Where agents ask nothing is predicted, and there is no calibration.
 
@@ -192,6 +161,7 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
     )
 
     write_json(out_dir / "report.json", asdict(report))
+    write_people(out_dir / "people.csv", traces)
     command = report.meta.get("command", "unknown")
     parts = ["# Report", f"```\n{command}\n```"]
     for env, by_agent in traces.items():
@@ -202,7 +172,7 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         curves = [row for row in report.curves if row["env"] == env]
         plots.save(plots.learning_curves(curves, title), out_dir / curve)
         drawn = " and ".join(text.partition(" (")[0] for text in plots.panels_of(curves).values())
-        parts += [f"## {env}", markdown_table(*_summary(report, env)), _LEGEND]
+        parts += [f"## {env}", markdown_table(*_summary(report, env)), _legend(report, env)]
         parts.append(f"![{drawn} by turn]({curve})")
         if not next(iter(by_agent.values())).agent_asks:
             plots.save(plots.calibration(by_agent, title), out_dir / calibration)
@@ -210,6 +180,12 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         parts += ["### Every metric", markdown_table(*_details(report, env), text_columns=2)]
     parts.append(_METHOD)
     write_text(out_dir / "report.md", "\n\n".join(parts))
+
+
+def _legend(report: Report, env: str) -> str:
+    """What stands below the table, with a sentence about what surprises in it."""
+    scores = [rows[NORMALISED]["mean"] for rows in _by_agent(report, env).values()]
+    return f"{_LEGEND} {_ABOVE_ONE}" if any(score >= 1.0005 for score in scores) else _LEGEND
 
 
 def _by_agent(report: Report, env: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -238,8 +214,7 @@ def _summary(report: Report, env: str) -> tuple[list[str], list[list[str]]]:
     lines = []
     for agent, rows in agents.items():
         values = [_cell(name, rows[name]) for name in columns]
-        # A metric that nobody has, a belief say, is a dash and no failure.
-        failed = max((rows[name]["failed"] for name in columns if rows[name]["users"]), default=0)
+        failed = max((rows[name]["failed"] for name in columns), default=0)
         people = rows["reward"]["users"] + rows["reward"]["failed"]
         lines.append([agent, *values, str(people), str(failed)])
     return header, lines

@@ -14,14 +14,17 @@ from acquaint_gym.eval.metrics.stats import Estimate
 DASH = "–"
 
 
-def numbers(estimate: Estimate) -> dict[str, Any]:
-    """Mean, low, high, users and failed of one estimate, as plain numbers."""
+def numbers(estimate: Estimate, applies: bool = True) -> dict[str, Any]:
+    """Mean, low, high, users and failed of one estimate, as plain numbers.
+
+    Nobody failed to have what does not apply, as a belief to agents that have none.
+    """
     return {
         "mean": float(estimate.mean),
         "low": float(estimate.low),
         "high": float(estimate.high),
         "users": int(estimate.users),
-        "failed": int(estimate.failed),
+        "failed": int(estimate.failed) if applies else 0,
     }
 
 

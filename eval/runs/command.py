@@ -1,4 +1,4 @@
-"""What commands that let agents meet people share: options, errors, exit codes, provenance."""
+"""What commands that let agents meet people share: options, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from time import perf_counter
 
 from rich.console import Console
 
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.files import FileError
-from acquaint_gym.envs.names import parse_settings, resolve
+from acquaint_gym.envs.names import resolve
 from acquaint_gym.envs.registration import import_package
-from acquaint_gym.eval.runs.evaluation import People, forget
+from acquaint_gym.eval.runs.evaluation import forget
 from acquaint_gym.eval.trace import DifferentPeopleError
 
 DEFAULT_USERS = 1000
@@ -80,11 +79,13 @@ def run_command(
     Args:
         module: what follows `python -m`.
         cli: with the option `--out`.
-        body: takes the options, the command as it was typed, and the console for errors.
+        body: takes the options, with `started` (see `time.perf_counter`), the command as it was
+            typed, and the console for errors.
         arguments: in place of the process's own.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = cli.parse_args(given)
+    options.started = perf_counter()
     return exit_code(partial(body, options, command_line(module, given)), options.out)
 
 
@@ -254,24 +255,3 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 def command_line(module: str, given: Sequence[str]) -> str:
     """The command as somebody would type it again."""
     return " ".join([program(module), *map(shlex.quote, given)])
-
-
-def provenance(
-    command: str, options: argparse.Namespace, users: int, people: People
-) -> dict[str, Any]:
-    """What a report says of how it was made.
-
-    Args:
-        command: see `command_line`.
-        options: with `settings`.
-        users: how many people each agent met.
-        people: who they are.
-    """
-    return {
-        "command": command,
-        "version": metadata.version("acquaint-gym"),
-        "users": users,
-        "people": people.identity(),
-        "settings": dict(parse_settings(options.settings)),
-        "packages": {name: metadata.version(name) for name in ("gymnasium", "numpy")},
-    }
