@@ -8,15 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.contract.play import batch
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.item_bank import ItemBank
+from acquaint_gym.eval.report import plots
 from acquaint_gym.eval.rollout import rollout
 from acquaint_gym.eval.trace import Trace
 
@@ -97,6 +100,13 @@ def content(out: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
     del report["meta"]["run"]
     return report
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the plots of reports out, which take seconds."""
+    nothing = SimpleNamespace(savefig=lambda file: None)
+    for plot in ("learning_curves", "calibration"):
+        monkeypatch.setattr(plots, plot, lambda *_: nothing)
 
 
 def respondents(path: Path, answers, questionnaire: str = "ipip50", separator: str = ",") -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy
 import pytest
-from kit import ROOT
+from kit import ROOT, draw_nothing
 
 from acquaint_gym.agents.baselines import RandomAgent
-from acquaint_gym.eval import run as run_command
+from acquaint_gym.eval.run import main
 from acquaint_gym.eval.runs import machine as machines
 from acquaint_gym.eval.runs.machine import checkout, machine
 from acquaint_gym.eval.runs.provenance import SCHEMA
@@ -34,13 +34,13 @@ class Reader(RandomAgent):
 def test_a_report_says_when_where_and_how_fast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_command, "table", lambda *_: "")
+    draw_nothing(monkeypatch)
     own = tmp_path / "reader.yaml"
     own.write_text("agent: test_provenance:Reader\n", "utf-8")
     command = ["--agent", str(own), "random", "--users", "3", "--set", "num_turns=2"]
     metas = []
     for _ in range(2):  # the second time nothing is computed, and all of it is still known
-        assert run_command.main([*command, "--out", str(tmp_path / "out")]) == 0
+        assert main([*command, "--out", str(tmp_path / "out")]) == 0
         metas.append(json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["meta"])
     run = metas[0]["run"]
     assert metas[0]["schema"] == SCHEMA

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kit import draw_nothing
 
 from acquaint_gym.agents.baselines import RandomAgent
 from acquaint_gym.envs.users.response_models import Floats
-from acquaint_gym.eval import run as run_command
 from acquaint_gym.eval.metrics.belief import teacher_beliefs
 from acquaint_gym.eval.report.conversation import Conversation, conversation, information_lost
 from acquaint_gym.eval.report.conversation_page import page
+from acquaint_gym.eval.run import main as run_command
 from acquaint_gym.eval.runs.replay import evaluation_of
 from acquaint_gym.eval.runs.store import Run, Store, load_runs
 from acquaint_gym.eval.show import main
@@ -40,12 +41,12 @@ def out(tmp_path_factory: Any) -> Path:
     own.write_text("agent: test_show:Writer\n", "utf-8")
     people = ("--users", "3", "--set", "num_turns=5")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run_command, "write_report", lambda *_: None)  # plots take seconds
+        draw_nothing(patched)
         for name, *command in (
             ("predict", "--agent", "prior", str(own)),
             ("ask", "--agent", "random", "infomax", "--env", INTERVIEW),
         ):
-            assert run_command.main([*command, *people, "--out", str(folder / name)]) == 0
+            assert run_command([*command, *people, "--out", str(folder / name)]) == 0
     return folder
 
 

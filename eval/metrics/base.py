@@ -61,8 +61,8 @@ class Metric:
         """Whether the agent has this number at all, as some have no belief; infinite ones count."""
         happened = trace.happened | self._lasting
         with np.errstate(divide="ignore"):
-            known = ~np.isnan(self.cells(trace)).any(axis=-1)
-        return bool(known[happened].any()) or not happened.any()
+            cells = self.cells(trace)[np.broadcast_to(happened, trace.answers.shape)]
+        return not (len(cells) and np.isnan(cells).any(axis=-1).all())
 
     def by_turn(self, trace: Trace) -> Floats:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
