@@ -12,11 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acquaint_gym.agents.registry import agent_names
+from acquaint_gym.agents.core import Agent
+from acquaint_gym.agents.registry import AgentSpec, agent_names
 from acquaint_gym.envs.console import program, screen
-from acquaint_gym.envs.names import parse_settings
+from acquaint_gym.envs.names import parse_settings, resolve
 from acquaint_gym.envs.registration import environments
-from acquaint_gym.eval.report.report import build_report, table, write_report
+from acquaint_gym.eval.report.report import FLOOR, build_report, table, write_report
 from acquaint_gym.eval.runs.command import (
     DEFAULT_USERS,
     add_options,
@@ -79,11 +80,18 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     meta = provenance(command, options, users, runs)
     with same_people_errors(options.people):
         report = build_report(meta, traces, teacher=teachers[0] if teachers else "")
-    write_report(report, traces, Path(options.out))
+    oracles = {one.agent.label for one in evaluations if sees_truth(one.agent)}
+    write_report(report, traces, Path(options.out), bounds={FLOOR, *oracles})
     output = screen()
     for env_id in traces:
         output.print(table(report, env_id))
     output.print(f"Report, plots and traces: {options.out}", highlight=False, soft_wrap=True)
+
+
+def sees_truth(spec: AgentSpec) -> bool:
+    """Whether an agent is an upper bound, which looks at the person, see `Agent.observe_truth`."""
+    look: object = resolve(spec.target, "Agent").observe_truth
+    return look is not Agent.observe_truth
 
 
 def prepare(options: argparse.Namespace) -> tuple[list[PlannedRun], int]:

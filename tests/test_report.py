@@ -17,7 +17,7 @@ from rich.console import Console
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
-from acquaint_gym.eval.report.people import DifferentPeopleError, write_people
+from acquaint_gym.eval.report.people import write_people
 from acquaint_gym.eval.report.report import (
     NORMALISED,
     build_report,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from acquaint_gym.eval.runs.store import slug
 from acquaint_gym.eval.trace import Trace
 
 NORMALISED = "normalised_score"
+FLOOR = "random"
+"""The agent that scores 0, where it was run."""
 _SUMMARY = {  # metric -> heading, narrow enough for all of them within 120 columns
     "accuracy": "accuracy",
     "teacher_agreement": "agree",
@@ -90,7 +92,7 @@ def build_report(
     meta: dict[str, Any],
     traces: Mapping[str, Mapping[str, Trace]],
     teacher: str = "bayes",
-    floor: str = "random",
+    floor: str = FLOOR,
 ) -> Report:
     """Every metric of every agent, turn by turn, and against the teacher on the same people.
 
@@ -147,10 +149,16 @@ def table(report: Report, env: str) -> Table:
     return screen_table(env, header, lines, caption=_legend(report, env), alarms=alarms)
 
 
-def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_dir: Path) -> None:
+def write_report(
+    report: Report,
+    traces: Mapping[str, Mapping[str, Trace]],
+    out_dir: Path,
+    bounds: Collection[str] = (),
+) -> None:
     """Writes report.json, people.csv, report.md and the plots into `out_dir`.
 
-    The plots are learning_curve*.png and calibration*.png.
+    The plots are learning_curve*.png and calibration*.png; `bounds` are agents that are drawn as
+    floor or ceiling.
 
     Where agents ask nothing is predicted, and there is no calibration.
 
@@ -170,7 +178,7 @@ def write_report(report: Report, traces: Mapping[str, Mapping[str, Trace]], out_
         title = f"{env}: {people} people"
         curve, calibration = f"learning_curve{suffix}.png", f"calibration{suffix}.png"
         curves = [row for row in report.curves if row["env"] == env]
-        plots.save(plots.learning_curves(curves, title), out_dir / curve)
+        plots.save(plots.learning_curves(curves, title, bounds), out_dir / curve)
         drawn = " and ".join(text.partition(" (")[0] for text in plots.panels_of(curves).values())
         parts += [f"## {env}", markdown_table(*_summary(report, env)), _legend(report, env)]
         parts.append(f"![{drawn} by turn]({curve})")
