@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from kit import call, draw_nothing, generator, make_trace
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
@@ -301,9 +302,9 @@ def test_each_environment_has_its_own_plots(tmp_path, monkeypatch):
     traces = {ENV: players(), OTHER: {"bayes": play(1.0)}}
     report, draw, drawn = build_report({}, traces), plots.learning_curves, {}
 
-    def spy(curves, title):
+    def spy(curves, title, bounds):
         drawn[title] = curves
-        return draw(curves, title)
+        return draw(curves, title, bounds)
 
     monkeypatch.setattr(plots, "learning_curves", spy)
     write_report(report, traces, tmp_path)
@@ -335,6 +336,11 @@ def test_learning_curves_show_the_rows():
                 assert_allclose([there.min(), there.max()], [row["low"], row["high"]])
 
 
+def points(figure):
+    """The points of the one agent, of many decisions and of few; those of the legend come last."""
+    return [c for c in figure.axes[0].collections if isinstance(c, PathCollection)][:-1]
+
+
 def test_calibration_shows_confidence_and_frequency():
     trace = play(0.9)
     gone = np.arange(TURNS) >= 2
@@ -345,9 +351,10 @@ def test_calibration_shows_confidence_and_frequency():
     hit = (trace.action_probs.argmax(-1) == trace.answers)[:, :2].ravel()
     bins = np.ceil(confidence * 15)
     expected = [[confidence[bins == b].mean(), hit[bins == b].mean()] for b in np.unique(bins)]
-    points = figure.axes[0].collections[-1].get_offsets()
-    assert_allclose(points, expected)
-    bars = figure.axes[0].collections[0].get_segments()
+    shown = np.concatenate([part.get_offsets() for part in points(figure)])
+    assert_allclose(shown[shown[:, 0].argsort()], expected)
+    lines = (part for part in figure.axes[0].collections if isinstance(part, LineCollection))
+    bars = sorted((bar for part in lines for bar in part.get_segments()), key=lambda bar: bar[0, 0])
     for bar, (x, frequency) in zip(bars, expected, strict=True):
         assert_allclose(bar[:, 0], x)
         low, high = bar[:, 1]
@@ -371,3 +378,39 @@ def test_small_pieces():
     assert spread({"mean": np.nan, "low": np.nan, "high": np.nan}) == "–"
     assert spread({"mean": 0.5, "low": np.nan, "high": np.nan}) == "0.500"
     assert spread({"mean": -0.5, "low": -0.75, "high": 0.25}) == "-0.500 [-0.750, 0.250]"
+
+
+def test_names_stand_apart_and_are_moved_as_little_as_need_be():
+    assert plots.spread_out([0.5, 0.51, 0.9], 0.1) == pytest.approx([0.5, 0.6, 0.9])
+    assert plots.spread_out([0.95, 0.97, 1.0], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+    assert plots.spread_out([], 0.1) == []
+
+
+def test_of_curves_that_lie_on_each_other_both_are_seen():
+    traces = {"random": play(0.0), "bayes": play(1.0), "twin": play(1.0)}
+    report = build_report({}, {ENV: traces})
+    figure = plots.learning_curves(report.curves, "title", bounds={"random"})
+    for axis in figure.axes:
+        floor, below, above = axis.lines
+        assert (floor.get_linestyle(), below.get_linestyle(), above.get_linestyle()) == (
+            ":",
+            "-",
+            "--",
+        )
+        assert below.get_linewidth() > 2 * above.get_linewidth()
+        assert [text.get_text() for text in axis.texts].count("twin") == 1
+    many = {f"agent {n}": play(n / 20) for n in range(13)}
+    figure = plots.learning_curves(build_report({}, {ENV: many}).curves, "title")
+    assert not figure.axes[0].texts
+    assert len(figure.legends[0].get_texts()) == 13
+
+
+def test_bins_of_few_decisions_are_hollow():
+    probs = np.full((40, 1, 2), [0.7, 0.3])
+    probs[:7, 0] = [0.1, 0.9]
+    figure = plots.calibration({"agent": make_trace(np.zeros((40, 1), int), probs)}, "title")
+    filled, hollow = points(figure)
+    assert filled.get_offsets().tolist() == [[pytest.approx(0.7), 1.0]]
+    assert hollow.get_offsets().tolist() == [[pytest.approx(0.9), 0.0]]
+    assert len(filled.get_facecolors()) == 1
+    assert len(hollow.get_facecolors()) == 0
