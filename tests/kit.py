@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,9 +103,8 @@ def content(out: Path) -> dict[str, Any]:
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the plots of reports out, which take seconds."""
-    nothing = SimpleNamespace(savefig=lambda file: None)
-    for plot in ("learning_curves", "calibration"):
-        monkeypatch.setattr(plots, plot, lambda *_: nothing)
+    for plot in ("learning_curves", "calibration", "save"):
+        monkeypatch.setattr(plots, plot, lambda *_: None)
 
 
 def respondents(path: Path, answers, questionnaire: str = "ipip50", separator: str = ",") -> str:
