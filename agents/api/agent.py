@@ -18,9 +18,10 @@ class ApiAgent(ServedAgent):
     `agents.api.reply.by_opening`. Elsewhere, and where no reply is among the first tokens, the
     message itself must be a reply or its words, see `agents.api.reply.Labels.read`, and is a point:
     it has all the probability, and where the person answers otherwise the negative log-likelihood
-    is infinite, which reports count as failed. Of several `samples` the frequencies count, after one more of each reply (Laplace). A message that
-    is no legal reply is `unparsed`, a red number in reports; it lowers the answer mass, and where
-    nothing else came the decision is even, and the action drawn.
+    is infinite, which reports count as failed. Of several `samples` the frequencies count, after
+    one more of each reply (Laplace). A message that is no legal reply is `unparsed`, a red number
+    in reports; it lowers the answer mass, and where nothing else came the decision is even, and the
+    action drawn.
     """
 
     def act(self, observation: Transcript, uniform: Floats) -> Decision:
