@@ -43,6 +43,7 @@ class Row(NamedTuple):
     dated: bool
 
 
+@cache
 def templates() -> dict[str, str]:
     """Name -> text of all chat templates in TRL but for its variants for training."""
     spec = find_spec("trl")
@@ -80,10 +81,15 @@ def arguments_of(name: str) -> str:
     return "{}"
 
 
+@cache
+def dialogue(name: str) -> Dialogue:
+    """A template at work, with the arguments it needs; one that does not play at all raises."""
+    return Dialogue(words(), name, templates()[name], yaml.safe_load(arguments_of(name)))
+
+
 def row(name: str) -> Row:
-    """A row of the table; a template that does not play at all raises."""
-    text, arguments = templates()[name], yaml.safe_load(arguments_of(name))
-    d = Dialogue(words(), name, text, arguments)
+    """A row of the table."""
+    text, arguments, d = templates()[name], yaml.safe_load(arguments_of(name)), dialogue(name)
     dated = "strftime_now" in text or "date_string" in text
     return Row(arguments, d.before_reply, d.has_system, d.in_parts, dated)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from kit import QUESTIONNAIRE
-from templates_page import PAGE, arguments_of, page, row, templates, words
+from templates_page import PAGE, dialogue, page, row, templates, words
 from tiny_llm import GEMMA2, LLAMA3, QWEN, base, questionnaire, random_model, seen, tokenizer
 from tiny_train import traces
 from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config
@@ -61,8 +60,7 @@ def test_the_page_is_what_the_templates_do():
 @pytest.mark.parametrize("name", templates())
 def test_what_is_read_is_how_transformers_writes_the_whole(name, monkeypatch):
     on(CLOCK, monkeypatch)
-    arguments, has = yaml.safe_load(arguments_of(name)), row(name)
-    dialogue = Dialogue(words(), name, templates()[name], arguments)
+    has, reader = row(name), dialogue(name)
     [messages, *_] = fixed_prompts(questionnaire(num_turns=3))
     if not has.system:
         system, user, *rest = messages
@@ -72,14 +70,14 @@ def test_what_is_read_is_how_transformers_writes_the_whole(name, monkeypatch):
         for m in messages
     ]
     whole = words().apply_chat_template(
-        chat, chat_template=templates()[name], tokenize=False, **arguments
+        chat, chat_template=templates()[name], tokenize=False, **has.needs
     )
     for turn in range(3):
         at = turn * 2 + 1 + has.system
         ids = words()(whole, add_special_tokens=False)["input_ids"]
-        encoded = dialogue.encode(messages[: at + 1])
+        encoded = reader.encode(messages[: at + 1])
         assert ids[: len(encoded.ids)] == encoded.ids
-        assert dialogue.encode(messages[:at]).ids == encoded.ids[: encoded.answer_positions[-1] + 1]
+        assert reader.encode(messages[:at]).ids == encoded.ids[: encoded.answer_positions[-1] + 1]
 
 
 # Arguments and templates of one's own.
