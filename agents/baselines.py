@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, decide, predicting, sample
+from acquaint_gym.agents.core import Agent, Decision, decide, require_predictions
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.transcript import Transcript
-from acquaint_gym.envs.users.response_models import Floats
+from acquaint_gym.envs.users.response_models import Floats, Ints
 
 
 class RandomAgent(Agent):
@@ -25,7 +25,7 @@ class PriorAgent(Agent):
     """The marginal answer to each stimulus: what the teacher says before it has seen anything."""
 
     def __init__(self, task: UserTask) -> None:
-        super().__init__(predicting(task))
+        super().__init__(require_predictions(task))
         self._posterior = task.make_posterior()
 
     def act(self, observation: Transcript, uniform: Floats) -> Decision:
@@ -68,7 +68,7 @@ class HeuristicAgent(Agent):
     def __init__(
         self, task: UserTask, feature: str, direction: str = "lowest", slip: float = 0.01
     ) -> None:
-        super().__init__(predicting(task))
+        super().__init__(require_predictions(task))
         if direction not in ("lowest", "highest"):
             raise ValueError(f"Unknown direction {closest(direction, ('lowest', 'highest'))}")
         if not 0 <= slip < 1:
@@ -90,3 +90,11 @@ class HeuristicAgent(Agent):
         probs = self._slip * legal / legal.sum(axis=1, keepdims=True)
         probs[np.arange(len(chosen)), chosen] += 1 - self._slip
         return Decision(chosen, probs)
+
+
+def sample(action_probs: Floats, uniform: Floats) -> Ints:
+    """`[B]` actions by inverse transform of `[B, A]` probabilities at `[B]` uniforms."""
+    cumulative = np.cumsum(action_probs, axis=1)
+    # The last action of positive probability catches what rounding leaves above the sum.
+    last = action_probs.shape[1] - 1 - np.argmax(action_probs[:, ::-1] > 0, axis=1)
+    return np.minimum((uniform[:, None] >= cumulative).sum(axis=1), last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +13,6 @@ from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats, Ints
-
-# The day and hour at which all agents live, for prompts that tell one: scores do not depend on it.
-CLOCK = datetime(2024, 7, 26, 12)
 
 
 class Decision(NamedTuple):
@@ -169,7 +165,7 @@ class Agent(ABC):
         """
 
 
-def predicting(task: UserTask) -> UserTask:
+def require_predictions(task: UserTask) -> UserTask:
     """The task, for an agent that predicts answers.
 
     Raises:
@@ -201,14 +197,3 @@ def decide(
     allowed /= allowed.sum(axis=1, keepdims=True)
     action = best(allowed if scores is None else np.where(legal, scores, -np.inf))
     return Decision(action, allowed, belief)
-
-
-def sample(action_probs: Floats, uniform: Floats) -> Ints:
-    """`[B]` actions by inverse transform of `[B, A]` probabilities at `[B]` uniforms.
-
-    The last action of positive probability catches what rounding leaves above the sum.
-    """
-    cumulative = np.cumsum(action_probs, axis=1)
-    last = action_probs.shape[1] - 1 - np.argmax(action_probs[:, ::-1] > 0, axis=1)
-    drawn: npt.NDArray[np.int64] = (uniform[:, None] >= cumulative).sum(axis=1)
-    return np.minimum(drawn, last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, decide, predicting
+from acquaint_gym.agents.core import Agent, Decision, decide, require_predictions
 from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.exact import exact
 from acquaint_gym.envs.inference.transcripts import TranscriptPosterior, join_blocks
@@ -28,7 +28,7 @@ class BayesTeacher(Agent):
     """
 
     def __init__(self, task: UserTask, discount: float = 1.0, point: bool = False) -> None:
-        super().__init__(predicting(task))
+        super().__init__(require_predictions(task))
         if not 0 < discount <= 1:
             raise ValueError(f"discount={discount}; expected a number in (0, 1].")
         self._posterior = TranscriptPosterior(task, discount)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,8 @@ from acquaint_gym.envs.names import closest, letters
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
+# The day and hour at which all agents live, for prompts that tell one: scores do not depend on it.
+CLOCK = datetime(2024, 7, 26, 12)
 # Paraphrases by `wording`; a task with fewer of its own uses the first ones only.
 REPLY_WITH = (
     "Reply with the {kind} of one option:",

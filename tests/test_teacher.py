@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from kit import generator, play
 from numpy.testing import assert_allclose, assert_array_equal
 
-from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
-from acquaint_gym.agents.core import sample
+from acquaint_gym.agents.baselines import PriorAgent, RandomAgent, sample
 from acquaint_gym.agents.teacher import BayesTeacher
 from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.registration import make_task

@@ -16,11 +16,11 @@ from tiny_train import traces
 from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config
 from transformers.utils import chat_template_utils
 
-from acquaint_gym.agents.core import CLOCK
 from acquaint_gym.agents.llm import LLMAgent
 from acquaint_gym.agents.llm.adapter import check_adapter, fixed_prompts, token_digest
 from acquaint_gym.agents.llm.dialogue import Dialogue
 from acquaint_gym.agents.llm.limits import Limits, limits_of
+from acquaint_gym.envs.prompt import CLOCK
 from acquaint_gym.eval.run import main
 
 # A day in the system turn whatever is given, and the hour in every turn.

@@ -6,7 +6,8 @@ import numpy as np
 
 from acquaint_gym.agents.api.reply import by_opening, by_text
 from acquaint_gym.agents.api.served import ServedAgent
-from acquaint_gym.agents.core import Decision, decide, sample
+from acquaint_gym.agents.baselines import sample
+from acquaint_gym.agents.core import Decision, decide
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import TemplateError, meta
 
-from acquaint_gym.agents.core import CLOCK
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.prompt import CLOCK
 
 # What a template may raise beside its own errors: it is code, e.g. `'x' + none`.
 _FAILS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -21,7 +21,7 @@ class ChatTemplate:
     """How messages become one text.
 
     Some templates print today's date, which they ask of `strftime_now`. A score must not depend on
-    the day, nor an adapter be another one tomorrow: for them it is always `agents.core.CLOCK`.
+    the day, nor an adapter be another one tomorrow: for them it is always `envs.prompt.CLOCK`.
 
     Args:
         tokenizer: of `transformers`.

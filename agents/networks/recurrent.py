@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from acquaint_gym.agents.core import predicting
+from acquaint_gym.agents.core import require_predictions
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats, Ints
@@ -27,7 +27,7 @@ def reads(task: UserTask) -> dict[str, Any]:
     Raises:
         ValueError: a task in which agents ask, or with a context, which no network reads.
     """
-    task = predicting(task)
+    task = require_predictions(task)
     if task.context is not None:
         raise ValueError("gru reads no context; tell the agent context=none, or leave it out.")
     return {

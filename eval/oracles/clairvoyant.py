@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acquaint_gym.agents.core import Agent, Decision, decide, predicting
+from acquaint_gym.agents.core import Agent, Decision, decide, require_predictions
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.people import Users
@@ -18,7 +18,7 @@ class Clairvoyant(Agent):
     """
 
     def __init__(self, task: UserTask) -> None:
-        super().__init__(predicting(task))
+        super().__init__(require_predictions(task))
         self._levels: Ints | None = None
 
     def observe_truth(self, users: Users, task: UserTask) -> None:

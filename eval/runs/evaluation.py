@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from acquaint_gym.agents.core import CLOCK, Agent
+from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec, agent_keys, parse_agent
 from acquaint_gym.envs.gym_env import UserVectorEnv
 from acquaint_gym.envs.names import closest
+from acquaint_gym.envs.prompt import CLOCK
 from acquaint_gym.envs.registration import (
     check_settings,
     environment_spec,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from acquaint_gym.agents.core import sample
+from acquaint_gym.agents.baselines import sample
 from acquaint_gym.agents.llm import LLMAgent
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users import PersonStreams
