@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,8 @@ class Episodes:
         keep_transcript: keep it even if it is not observed, to be rendered.
 
     Attributes:
+        hit: `[B]` whether the last action was the person's own answer.
+        teacher: an `envs.info.TeacherInfo`, where infos are to tell what it says.
         leaves: `[B]` whether the person leaves before the task is over.
 
     Raises:
@@ -63,6 +65,7 @@ class Episodes:
         self.length = np.zeros(num, dtype=np.int64)
         self._stimuli = np.full((num, width, size), -1, dtype=np.float32)
         self._answers = np.full((num, width), -1, dtype=np.int8)
+        self.hit, self.teacher = np.zeros(num, dtype=bool), cast(Any, None)
         self.leaves = np.zeros(num, dtype=bool)
         self._willing = np.ones((num, width), dtype=bool)
         space = task.context.space.shape if task.context else (0,)
@@ -145,6 +148,7 @@ class Episodes:
         accepts = self.task.binary_feedback
         willing = self._willing.reshape(-1).take(cell) if accepts else self._willing[rows, 0]
         feedback = self.task.feedback_of(chosen, answer, willing)
+        self.hit[rows] = chosen == answer
         self.turn[rows] += 1
         if self._kept:
             size = self._stimuli.shape[-1]

@@ -19,10 +19,8 @@ from acquaint_gym.envs.episodes import (
     next_people,
     observation_space,
 )
-from acquaint_gym.envs.names import resolve
-from acquaint_gym.envs.registration import make_task
-from acquaint_gym.envs.simulator import Simulator
-from acquaint_gym.envs.users.people import Users, UserSource
+from acquaint_gym.envs.registration import make_episodes
+from acquaint_gym.envs.users.people import Users
 from acquaint_gym.envs.users.response_models import Floats
 
 
@@ -38,6 +36,7 @@ class UserEnv(gym.Env[Any, Any]):
             `envs.users.people.UserSource`.
         observation: `transcript`, or `turn` for this turn's stimulus and the last answer only.
         render_mode: None, `ansi` (text) or `human` (a panel with the teacher's belief).
+        teacher_info: whether `info["teacher"]` tells the exact predictive of the coming answer.
         **arguments: the task's own, and those of every task, see `UserTask.configure`: `quirks`,
             `wording`, `option_order`, `labels`.
     """
@@ -54,11 +53,13 @@ class UserEnv(gym.Env[Any, Any]):
         people: str | None = None,
         observation: str = "transcript",
         render_mode: str | None = None,
+        teacher_info: bool = False,
         **arguments: Any,
     ) -> None:
         self.render_mode = render_mode
-        self._episodes = _make_episodes(
-            1, task, split, suite_seed, respondents, people, observation, render_mode, arguments
+        source = split, suite_seed, respondents, people
+        self._episodes = make_episodes(
+            1, task, *source, observation, render_mode, teacher_info, arguments
         )
         self.task = self._episodes.task
         self.action_space = self.task.action_space
@@ -84,7 +85,7 @@ class UserEnv(gym.Env[Any, Any]):
         self._episodes.begin(EVERYONE, person)
         if self.render_mode == "human":
             self.render()
-        return self._observation(), {"person": int(person[0])}
+        return self._observation(), self._info(stepped=False)
 
     def step(
         self, action: Any
@@ -99,7 +100,13 @@ class UserEnv(gym.Env[Any, Any]):
         if self.render_mode == "human":
             self.render()
         over, leaves = bool(self._episodes.over()[0]), bool(self._episodes.leaves[0])
-        return self._observation(), float(reward[0]), over and not leaves, over and leaves, {}
+        return (
+            self._observation(),
+            float(reward[0]),
+            over and not leaves,
+            over and leaves,
+            self._info(),
+        )
 
     def render(self) -> str | None:
         """The transcript as text (`ansi`), or a panel on the terminal (`human`)."""
@@ -110,6 +117,12 @@ class UserEnv(gym.Env[Any, Any]):
         if self.render_mode == "human":
             show_panel(self.task, self._episodes.transcript())
         return None
+
+    def _info(self, stepped: bool = True) -> dict[str, Any]:
+        everyone = np.ones(1, dtype=bool)
+        info = _make_info(self._episodes, everyone, everyone & stepped)
+        mine = {key: value[0] for key, value in info.items() if not key.startswith("_")}
+        return {key: value if value.ndim else value.item() for key, value in mine.items()}
 
     def _observation(self) -> dict[str, npt.NDArray[np.float32]]:
         return {key: value[0] for key, value in self._episodes.observe().items()}
@@ -134,6 +147,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         people: str | None = None,
         observation: str = "transcript",
         render_mode: str | None = None,
+        teacher_info: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **arguments: Any,
     ) -> None:
@@ -143,16 +157,9 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         if render_mode not in (None, "ansi"):
             raise ValueError(f"render_mode={render_mode!r}; a vector environment has 'ansi' only.")
         self.metadata = {"render_modes": ["ansi"], "autoreset_mode": self._mode}
-        self._episodes = _make_episodes(
-            num_envs,
-            task,
-            split,
-            suite_seed,
-            respondents,
-            people,
-            observation,
-            render_mode,
-            arguments,
+        source = split, suite_seed, respondents, people
+        self._episodes = make_episodes(
+            num_envs, task, *source, observation, render_mode, teacher_info, arguments
         )
         self.task = self._episodes.task
         self.single_action_space = self.task.action_space
@@ -204,21 +211,15 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
                 )
             rows = np.flatnonzero(mask)
         self._started = True
-        info = self._meet(rows, person[rows])
+        self._episodes.begin(rows, person[rows])
         self._over = self._episodes.over()
-        return self._episodes.observe(), info
+        met = np.ones(self.num_envs, dtype=bool) if mask is None else mask.copy()
+        return self._episodes.observe(), _make_info(self._episodes, met, ~np.ones_like(met))
 
-    def _meet(self, rows: Rows, person: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """Puts new people on lanes `rows`; the info that says who was met where."""
-        self._episodes.begin(rows, person)
-        met = np.zeros(self.num_envs, dtype=bool)
-        met[rows] = True
-        return {"person": np.where(met, self._episodes.person, 0), "_person": met}
-
-    def _next_people(self, over: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    def _next_people(self, over: npt.NDArray[np.bool_]) -> None:
         """The next person on every lane whose episode is over."""
         rows: Rows = EVERYONE if over.all() else np.flatnonzero(over)
-        return self._meet(rows, self._episodes.following(rows))
+        self._episodes.begin(rows, self._episodes.following(rows))
 
     def step(
         self, actions: Any
@@ -232,19 +233,22 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         """One turn on every lane.
 
         A lane whose episode is over earns 0: under `NEXT_STEP` it meets its next person instead of
-        stepping; under `DISABLED` it stands still until it is reset.
+        stepping; under `DISABLED` it stands still until it is reset. For the info see `_make_info`.
         """
         if not self._started:
             raise gym.error.ResetNeeded("Call reset() before step().")
         episodes, over = self._episodes, self._over
         action = checked_action(episodes, np.asarray(actions))
+        stepped = lanes = ~over
         if not over.any():
-            reward, info = episodes.advance(EVERYONE, action), {}
+            reward = episodes.advance(EVERYONE, action)
         else:
-            reward, live = np.zeros(self.num_envs), np.flatnonzero(~over)
+            reward, live = np.zeros(self.num_envs), np.flatnonzero(stepped)
             if len(live):
                 reward[live] = episodes.advance(live, action[live])
-            info = self._next_people(over) if self._mode is AutoresetMode.NEXT_STEP else {}
+            if self._mode is AutoresetMode.NEXT_STEP:
+                self._next_people(over)
+                lanes = stepped | over
         self._over = over = episodes.over()
         observation, truncated = episodes.observe(), over & episodes.leaves
         terminated = over & ~truncated
@@ -252,9 +256,13 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
             final = np.full(self.num_envs, None, dtype=object)
             for lane in np.flatnonzero(over):
                 final[lane] = {key: value[lane] for key, value in observation.items()}
-            info = {"final_obs": final, "_final_obs": over, "final_info": {}, "_final_info": over}
-            info |= self._next_people(over)
+            info: dict[str, Any] = {"final_obs": final, "_final_obs": over, "_final_info": over}
+            info["final_info"] = _make_info(episodes, over, over)
+            self._next_people(over)
             self._over, observation = episodes.over(), episodes.observe()
+            info |= _make_info(episodes, lanes, stepped & ~over)
+        else:
+            info = _make_info(episodes, lanes, stepped)
         return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[str, ...] | None:
@@ -266,34 +274,26 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         return tuple(as_text(self.task, self._episodes.transcript()))
 
 
-def _make_episodes(
-    num: int,
-    task: str,
-    split: str,
-    suite_seed: int,
-    respondents: str | None,
-    people: str | None,
-    observation: str,
-    render_mode: str | None,
-    arguments: dict[str, Any],
-) -> Episodes:
-    """The conversations behind an environment, from the environment's arguments."""
-    if respondents is not None and people is not None:
-        raise ValueError(
-            f"respondents={respondents!r} and people={people!r}: people come from one of the two; "
-            "leave one out."
-        )
-    built = make_task(task, **arguments)
-    source: UserSource
-    if respondents is not None:
-        from acquaint_gym.envs.respondents import Respondents  # most runs meet none
+def _make_info(
+    episodes: Episodes, lanes: npt.NDArray[np.bool_], stepped: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The info of a vector environment, as Gymnasium lays it out: `_key` says who has `key`.
 
-        source = Respondents(built, respondents, split, suite_seed)
-    elif people is not None:
-        from acquaint_gym.envs.users.outside import OutsideSource
+    `person` `[B]` int, the number; `hit` `[B]` bool, whether the action was the person's own
+    answer, where agents predict; `teacher` `[B, A]` float, where somebody is to answer.
 
-        source = OutsideSource.make(people, built, split, suite_seed)
-    else:
-        source = Simulator(built, split, suite_seed)
-    episodes: type[Episodes] = resolve(built.episodes, "Episodes")
-    return episodes(built, source, num, observation, keep_transcript=render_mode is not None)
+    Args:
+        episodes: the conversations.
+        lanes: `[B]` about whom something is told; goes into the info, as does the next.
+        stepped: `[B]` who among them has just been predicted.
+    """
+    info: dict[str, Any] = {}
+    if lanes.any():
+        info["person"], info["_person"] = episodes.person * lanes, lanes
+    if not episodes.task.agent_asks and stepped.any():
+        info["hit"], info["_hit"] = episodes.hit & stepped, stepped
+    if episodes.teacher is not None and (waiting := lanes & ~episodes.over()).any():
+        probs = np.zeros((len(lanes), len(episodes.task.actions)))
+        probs[waiting] = episodes.teacher.probs(episodes.transcript().rows(waiting))
+        info |= {"teacher": probs, "_teacher": waiting}
+    return info

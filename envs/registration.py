@@ -13,12 +13,18 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from acquaint_gym.envs.core import Context, UserTask
+from acquaint_gym.envs.episodes import Episodes
 from acquaint_gym.envs.names import check_types, closest, resolve
+from acquaint_gym.envs.simulator import Simulator
 from acquaint_gym.envs.task_form import check_class, check_form
+from acquaint_gym.envs.users.people import UserSource
 
 _ENTRY = "acquaint_gym.envs.gym_env:UserEnv"
 # Arguments of an environment that are not its task's.
-_NOT_OF_THE_TASK = ("split", "suite_seed", "respondents", "people", "observation", "render_mode")
+_NOT_OF_THE_TASK = (
+    *("split", "suite_seed", "respondents", "people"),
+    *("observation", "render_mode", "teacher_info"),
+)
 # Words for what every personality task can begin with; any registered environment will do as well.
 _CONTEXTS = {
     "answers": "acquaint_gym.envs.tasks.questionnaire:Questionnaire",
@@ -84,6 +90,62 @@ def register_task(env_id: str, task: str, **arguments: Any) -> None:
         vector_entry_point="acquaint_gym.envs.gym_env:UserVectorEnv",
         kwargs=kwargs,
     )
+
+
+def make_episodes(
+    num: int,
+    task: str,
+    split: str,
+    suite_seed: int,
+    respondents: str | None,
+    people: str | None,
+    observation: str,
+    render_mode: str | None,
+    teacher_info: bool,
+    arguments: dict[str, Any],
+) -> Episodes:
+    """The conversations behind an environment, from the environment's arguments.
+
+    Args:
+        num: how many side by side.
+        task: see `envs.gym_env.UserEnv`.
+        split: see there, as the four that follow.
+        suite_seed: a number.
+        respondents: a file.
+        people: `module:Class`.
+        observation: a word.
+        render_mode: a word, or None.
+        teacher_info: whether the teacher is asked, too.
+        arguments: of the task.
+
+    Raises:
+        ValueError: people from two places, or arguments that the task or the people refuse.
+    """
+    if respondents is not None and people is not None:
+        raise ValueError(
+            f"respondents={respondents!r} and people={people!r}: people come from one of the two; "
+            "leave one out."
+        )
+    built = make_task(task, **arguments)
+    source: UserSource
+    if respondents is not None:
+        from acquaint_gym.envs.respondents import Respondents  # most runs meet none
+
+        source = Respondents(built, respondents, split, suite_seed)
+    elif people is not None:
+        from acquaint_gym.envs.users.outside import OutsideSource
+
+        source = OutsideSource.make(people, built, split, suite_seed)
+    else:
+        source = Simulator(built, split, suite_seed)
+    kind: type[Episodes] = resolve(built.episodes, "Episodes")
+    kept = teacher_info or render_mode is not None
+    episodes = kind(built, source, num, observation, keep_transcript=kept)
+    if teacher_info:
+        from acquaint_gym.envs.info import TeacherInfo  # few environments tell
+
+        episodes.teacher = TeacherInfo(built)
+    return episodes
 
 
 def import_package(name: str) -> None:

@@ -25,7 +25,13 @@ from acquaint_gym.eval.report.people import same_people
 from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
 from acquaint_gym.eval.run import parser as run_parser
 from acquaint_gym.eval.run import prepare
-from acquaint_gym.eval.runs.command import input_errors, run_command, same_people_errors
+from acquaint_gym.eval.runs.command import (
+    DefaultFolder,
+    in_own_folder,
+    input_errors,
+    run_command,
+    same_people_errors,
+)
 from acquaint_gym.eval.runs.execution import run_all
 from acquaint_gym.eval.runs.provenance import provenance
 from acquaint_gym.eval.trace import Trace
@@ -60,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "Lets agents interview the same people and prints what the exact posterior knows after so "
         "many questions, whoever asked."
     )
-    cli.set_defaults(env=["acquaint/Interview-v0"], out="runs/questions")
+    cli.set_defaults(env=["acquaint/Interview-v0"], out=DefaultFolder("runs/questions"))
     cli.add_argument(
         "--need",
         nargs="+",
@@ -86,7 +92,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
                 f"--env {' '.join(options.env)}: expected exactly one, where agents ask."
             )
         needs = [_need(text, options.agent) for text in options.need]
-        runs, users = prepare(options)
+        runs, users = in_own_folder(prepare, options, console)
         task = runs[0].evaluation.environment(1).task
         for agent, number in needs:
             if number > task.num_turns:

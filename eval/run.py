@@ -16,13 +16,14 @@ from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec, agent_names
 from acquaint_gym.envs.console import program, screen
 from acquaint_gym.envs.names import parse_settings, resolve
-from acquaint_gym.envs.registration import environments
+from acquaint_gym.envs.registration import environments, import_package
 from acquaint_gym.eval.report.report import FLOOR, build_report, table, write_report
 from acquaint_gym.eval.runs.command import (
     DEFAULT_USERS,
     add_options,
     add_people,
     check_options,
+    in_own_folder,
     input_errors,
     run_command,
     same_people_errors,
@@ -31,6 +32,28 @@ from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.execution import PlannedRun, run_all
 from acquaint_gym.eval.runs.provenance import provenance
 from acquaint_gym.eval.trace import Trace
+
+
+class ListAction(argparse.Action):
+    """Prints what there is by name and ends the command, as `--help` does."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """See `argparse.Action`; what was imported before it on the command line is listed too."""
+        from acquaint_gym.eval.report.listing import show_list  # few runs ask
+
+        try:
+            for package in namespace.packages:
+                import_package(package)
+        except ValueError as error:
+            parser.exit(2, f"{error}\n")
+        show_list()
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
         f"default: {DEFAULT_USERS}; of --data everyone in the split",
     )
     add_options(cli, "runs/latest")
+    cli.add_argument(
+        "--list",
+        action=ListAction,
+        nargs=0,
+        help="print every agent, environment, quirk and argument with a line on each, and end; "
+        "after --import those of the package too",
+    )
     return cli
 
 
@@ -68,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
-        runs, users = prepare(options)
+        runs, users = in_own_folder(prepare, options, console)
     if not run_all(runs, users, options, console):
         return
     traces: dict[str, dict[str, Trace]] = {}
@@ -115,10 +145,9 @@ def prepare(options: argparse.Namespace) -> tuple[list[PlannedRun], int]:
     for env_id in options.env:
         evaluations += plan(env_id, options.agent, people, settings, tuple(options.packages))
     users = evaluations[0].num_users(options.users, DEFAULT_USERS)
-    runs = []
-    for evaluation in evaluations:
-        runs.append(PlannedRun(evaluation, Path(options.out), options.fresh))
-        runs[-1].dry_run(users)
+    runs = [PlannedRun(one, Path(options.out), options.fresh) for one in evaluations]
+    for run in runs:
+        run.dry_run(users)
     return runs, users
 
 

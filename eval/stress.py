@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,7 @@ from acquaint_gym.eval.runs.command import (
     add_options,
     add_people,
     check_options,
+    in_own_folder,
     input_errors,
     run_command,
 )
@@ -133,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
         strengths = chosen(options.quirks)
-        cases, notes = prepare(options, strengths)
+        cases, notes = in_own_folder(partial(prepare, strengths=strengths), options, console)
     users = options.users
     if not run_all([case.run for case in cases], users, options, console):
         return

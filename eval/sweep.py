@@ -29,6 +29,7 @@ from acquaint_gym.eval.runs.command import (
     add_options,
     add_people,
     check_options,
+    in_own_folder,
     input_errors,
     run_command,
 )
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
-        points = prepare(options)
+        points = in_own_folder(prepare, options, console)
     if not run_all([point.run for point in points], options.users, options, console):
         return
     metric = metric_named(options.metric)

@@ -23,6 +23,7 @@ from acquaint_gym.eval.runs.command import (
     add_people,
     check_options,
     exit_code,
+    in_own_folder,
     input_errors,
 )
 from acquaint_gym.eval.runs.evaluation import People, plan
@@ -73,12 +74,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     options = parser().parse_args(list(sys.argv[1:] if arguments is None else arguments))
-    return exit_code(partial(_run, options), options.out)
+    return exit_code(partial(_run, options), lambda: options.out)
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
     with input_errors():
-        work = prepare(options)
+        work = in_own_folder(prepare, options, console)
     complete = True
     for split, (runs, users) in work.items():
         console.print(f"{split}: {users:,} people", highlight=False)

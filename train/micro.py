@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 for an interrupt."""
     cli = parser()
     options = cli.parse_args(arguments)
-    return exit_code(partial(_run, options, cli.parse_args([])), str(options.out))
+    return exit_code(partial(_run, options, cli.parse_args([])), lambda: str(options.out))
 
 
 def _run(options: argparse.Namespace, defaults: argparse.Namespace, errors: Console) -> None:

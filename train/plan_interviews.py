@@ -30,6 +30,7 @@ from acquaint_gym.eval.runs.command import (
     add_options,
     add_people,
     check_options,
+    in_own_folder,
     input_errors,
     run_command,
 )
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
-        work = prepare(options)
+        work = in_own_folder(prepare, options, console)
     for split, (runs, users) in work.items():
         console.print(f"{split}: {users:,} people", highlight=False)
         if not run_all(runs, users, options, console):

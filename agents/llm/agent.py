@@ -23,8 +23,10 @@ class LLMAgent(ChoiceAgent):
         task, probe: see `ChoiceAgent`.
         model, adapter, revision, dtype, device, batch_size: see `agents.llm.scorer.ScorerClass`;
             see `agents.llm.adapter` for when an adapter is refused.
-        attention, cache: options of our own engine, see `agents.llm.hugging_face.load_scorer`;
-            another one gets them only where they are set.
+        attention: of our own engine, see `agents.llm.hugging_face.load_model`; another one gets it
+            only where it is set.
+        cache: whether our own engine keeps keys and values from turn to turn; another one gets it
+            only where it is false.
         made_by: the command that makes the adapter, for the message where it is missing.
         scorer: the engine that computes, `module:Class`; see `agents.llm.scorer.ScorerClass`.
         scorer_options: further arguments of that class.

@@ -51,12 +51,13 @@ class ForcedChoice(UserTask):
     `terminated` after `num_turns` turns.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met; after a step `hit`, whether the action was the person's
+    answer; with `teacher_info=True` `teacher` `[A]`, the exact predictive of the coming answer.
 
     ## Arguments
     | name | default | meaning |
     |---|---|---|
-    | `context` | `none` | see `envs.registration.make_context` |
+    | `context` | `none` | known beforehand: `none`, `traits`, `answers:K`, `ID:K` |
     | `num_turns` | 15 | triples shown |
     | `questionnaire` | `ipip50` | the item bank |
     | `parameters` | `study` | item parameters: `study`, `human`, or a CSV by `train.fit_items` |

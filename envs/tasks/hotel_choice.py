@@ -69,7 +69,8 @@ class HotelChoice(PreferenceTask):
     `terminated` after `num_turns` rounds.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met; after a step `hit`, whether the action was the person's
+    answer; with `teacher_info=True` `teacher` `[A]`, the exact predictive of the coming answer.
 
     ## Arguments
     | name | default | meaning |

@@ -65,7 +65,7 @@ class Identify(AskingTask):
     `terminated` after `num_turns` questions, or when the agent stops.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met.
 
     ## Arguments
     | name | default | meaning |

@@ -55,7 +55,7 @@ class Interview(AskingTask):
     `terminated` after `num_turns` questions, or when the agent stops.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met.
 
     ## Arguments
     | name | default | meaning |

@@ -54,7 +54,8 @@ class Questionnaire(UserTask):
     `terminated` after `num_turns` items, or when a respondent has no recorded answer left.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met; after a step `hit`, whether the action was the person's
+    answer; with `teacher_info=True` `teacher` `[A]`, the exact predictive of the coming answer.
 
     ## Arguments
     | name | default | meaning |

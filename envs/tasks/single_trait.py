@@ -44,14 +44,15 @@ class SingleTrait(Flights):
     `terminated` after `num_turns` rounds.
 
     ## Information
-    `person`, the number of the person met, on reset.
+    `person`, the number of the person met; after a step `hit`, whether the action was the person's
+    answer; with `teacher_info=True` `teacher` `[A]`, the exact predictive of the coming answer.
 
     ## Arguments
     | name | default | meaning |
     |---|---|---|
     | `trait` | by id | the trait that decides |
     | `feedback` | `accept` | `accept` or `choice` |
-    | `context` | `none` | see `envs.registration.make_context` |
+    | `context` | `none` | known beforehand: `none`, `traits`, `answers:K`, `ID:K` |
     | `num_turns` | 6 | rounds |
     | `num_options` | 3 | flights a round |
     | `temperature` | 5.0 | inverse temperature of the choice |

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -20,9 +22,11 @@ from acquaint_gym.envs.files import FileError
 from acquaint_gym.envs.names import resolve
 from acquaint_gym.envs.registration import import_package
 from acquaint_gym.eval.runs.evaluation import forget
+from acquaint_gym.eval.runs.store import OtherTracesError
 from acquaint_gym.eval.trace import DifferentPeopleError
 
 DEFAULT_USERS = 1000
+Prepared = TypeVar("Prepared")
 
 
 class InputError(Exception):
@@ -86,15 +90,15 @@ def run_command(
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = cli.parse_args(given)
     options.started = perf_counter()
-    return exit_code(partial(body, options, command_line(module, given)), options.out)
+    return exit_code(partial(body, options, command_line(module, given)), lambda: options.out)
 
 
-def exit_code(body: Callable[[Console], None], out: str) -> int:
+def exit_code(body: Callable[[Console], None], out: Callable[[], str]) -> int:
     """Runs a command's body; the exit code: 2 for refused input, 130 for an interrupt.
 
     Args:
         body: takes the console for progress and errors.
-        out: the folder that holds what is done when it is interrupted.
+        out: names the folder that holds what is done when it is interrupted.
     """
     console = Console(stderr=True)
     try:
@@ -104,13 +108,48 @@ def exit_code(body: Callable[[Console], None], out: str) -> int:
     except OSError as error:  # of a file that somebody else's code writes, e.g. weights
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return print_error(FileError.unwritable(Path(error.filename or out), error), console)
+        return print_error(FileError.unwritable(Path(error.filename or out()), error), console)
     except KeyboardInterrupt:
-        console.print(f"Interrupted. What is done lies in {out}; the same command goes on.")
+        console.print(f"Interrupted. What is done lies in {out()}; the same command goes on.")
         return 130
     finally:
         forget()  # another command in this process begins anew, as in one of its own
     return 0
+
+
+class DefaultFolder(str):
+    """A folder of results that nobody chose: another may be taken in its place."""
+
+
+def in_own_folder(
+    prepare: Callable[[argparse.Namespace], Prepared], options: argparse.Namespace, console: Console
+) -> Prepared:
+    """Prepares a run in `options.out`, by default in a folder that holds no other run's traces.
+
+    Where nobody chose one, and traces of another configuration lie in `runs/latest`, the run goes
+    to `runs/latest-2` or the next; the same command finds that folder again and goes on there.
+
+    Args:
+        prepare: takes a copy of the options.
+        options: of the command line; `out` becomes the folder that was taken.
+        console: where it is said.
+
+    Raises:
+        ValueError: see `prepare`; also traces of another configuration in a folder of one's choice.
+    """
+    default, numbers = options.out, count(2)
+    while True:
+        try:
+            prepared = prepare(argparse.Namespace(**vars(options)))
+        except OtherTracesError:
+            if not isinstance(default, DefaultFolder):
+                raise
+            options.out = f"{default}-{next(numbers)}"
+            continue
+        if options.out != default:
+            line = f"{default} holds traces of another configuration; this run: {options.out}"
+            console.print(line, highlight=False, soft_wrap=True)
+        return prepared
 
 
 def add_people(
@@ -160,7 +199,12 @@ def add_options(cli: argparse.ArgumentParser, out: str) -> None:
         out: default folder of results.
     """
     cli.add_argument("--seed", type=int, default=0, metavar="S", help="which world of people (0)")
-    cli.add_argument("--out", default=out, metavar="DIR", help=f"results ({out})")
+    cli.add_argument(
+        "--out",
+        default=DefaultFolder(out),
+        metavar="DIR",
+        help=f"results ({out}, or {out}-2 and so on where another run's traces lie there)",
+    )
     cli.add_argument(
         "--fresh",
         action="store_true",

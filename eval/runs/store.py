@@ -29,6 +29,10 @@ class Run:
     trace: Trace
 
 
+class OtherTracesError(ValueError):
+    """A folder holds traces of another configuration; names what differs."""
+
+
 class Store:
     """The folder of one agent on one environment.
 
@@ -60,7 +64,7 @@ class Store:
     def _compare(self) -> None:
         """Refuses to mix traces of two configurations."""
         if differing := differences(read_json(self.folder / "config.json"), self._config):
-            raise ValueError(
+            raise OtherTracesError(
                 f"{self.folder} holds traces of another configuration: {differing}. "
                 "Choose another --out, or --fresh to replace what is there."
             )

@@ -73,7 +73,7 @@ class Command(Generic[R]):
                 plan = self.plan(recipe, options.fresh, console)
             plan.run()
 
-        return exit_code(train, "`out`")
+        return exit_code(train, lambda: "`out`")
 
     def parser(self) -> argparse.ArgumentParser:
         """The options; the keys of the recipe are read by `overrides`."""
