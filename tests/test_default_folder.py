@@ -15,7 +15,9 @@ FEW = ["--agent", "random", "--users", "2"]
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "write_report", lambda *arguments: None)  # plots take a second each
+    monkeypatch.setattr(
+        run, "write_report", lambda *given, **options: None
+    )  # plots take a second each
 
 
 def written() -> dict[str, int]:

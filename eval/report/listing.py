@@ -97,13 +97,16 @@ def described(thing: object, section: str = "Args") -> dict[str, str]:
     entries = re.findall(
         r"^ {4}([\w, ]+): ((?:.*\n?)(?: {8}.*\n?)*)", body[1] if body else "", re.MULTILINE
     )
-    sentences = {}
+    sentences: dict[str, str] = {}
     for names, said in entries:
+        elsewhere = re.search(r"see `([\w.]+)`", said)
+        there = _named(elsewhere[1], thing) if elsewhere else None
+        # Of a protocol, what it is called with.
+        found = described(there) or described(vars(there).get("__call__") if there else None)
+        if names.endswith(" and all others"):
+            sentences = {**found, **sentences}
+            continue
         for name in names.split(", "):
-            elsewhere = re.search(r"see `([\w.]+)`", said)
-            there = _named(elsewhere[1], thing) if elsewhere else None
-            # Of a protocol, what it is called with.
-            found = described(there) or described(vars(there).get("__call__") if there else None)
             sentences[name] = found.get(name) or _first(said)
     return sentences
 

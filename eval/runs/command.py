@@ -126,8 +126,7 @@ def in_own_folder(
 ) -> Prepared:
     """Prepares a run in `options.out`, by default in a folder that holds no other run's traces.
 
-    Where nobody chose one, and traces of another configuration lie in `runs/latest`, the run goes
-    to `runs/latest-2` or the next; the same command finds that folder again and goes on there.
+    Where those lie in `runs/latest` it is `runs/latest-2` or the next; the same command goes on.
 
     Args:
         prepare: takes a copy of the options.
@@ -135,7 +134,7 @@ def in_own_folder(
         console: where it is said.
 
     Raises:
-        ValueError: see `prepare`; also traces of another configuration in a folder of one's choice.
+        ValueError: see `prepare`, and `OtherTracesError` in a folder of one's choice.
     """
     default, numbers = options.out, count(2)
     while True:
@@ -147,8 +146,8 @@ def in_own_folder(
             options.out = f"{default}-{next(numbers)}"
             continue
         if options.out != default:
-            line = f"{default} holds traces of another configuration; this run: {options.out}"
-            console.print(line, highlight=False, soft_wrap=True)
+            words = f"{default} holds traces of another configuration; this run: {options.out}"
+            console.print(words, highlight=False, soft_wrap=True)
         return prepared
 
 
