@@ -90,8 +90,7 @@ class Agent(ABC):
     and receives observations only. A cache is allowed where no result depends on it.
 
     Args:
-        task: what the agent believes the task to be; its arguments may differ from the
-            environment's, so that simulator and agent can disagree.
+        task: what the agent believes the task to be; may differ from the environment's.
 
     Attributes:
         task: as given.
@@ -119,20 +118,17 @@ class Agent(ABC):
         return None
 
     def usage(self) -> dict[str, float]:
-        """What this agent has used since it was built; nothing, unless overridden.
+        """What this agent has used since it was built, as counts and sums that reports add up.
 
-        Counts and sums only, so that reports can add them up over batches and processes. Reports
-        know `prompt_tokens` (read), `completion_tokens` (written), `requests`, `from_cache`,
-        `decisions`, `unparsed` (replies that nobody could read) and `cost` (in the currency of the
-        prices); other names are copied as they are.
+        Reports know `prompt_tokens` (read), `completion_tokens` (written) and `cost` (in the
+        currency of the prices); other names are copied as they are.
         """
         return {}
 
     def model_info(self) -> dict[str, str]:
-        """Which model this is, e.g. `model`, `revision` and `weights`, the digest of its weights.
+        """Which model this is: `model`, `revision`, `weights` (their digest); empty without one.
 
-        Nothing for agents without one. Asked after decisions: a server, for instance, says with
-        each answer of which model it is. The traces of a run are of one model, others are refused.
+        Asked after decisions, as servers say it with each answer. Traces of others are refused.
         """
         return {}
 
@@ -142,26 +138,15 @@ class Agent(ABC):
 
     @classmethod  # noqa: B027 - nothing is kept
     def start_afresh(cls, arguments: Mapping[str, Any]) -> None:
-        """From now on nothing is read that an agent of these arguments kept on disk before.
-
-        Commands call it for `--fresh`, once, before anything is computed. Most agents keep nothing.
-
-        Args:
-            arguments: of the agent's constructor beside its task; a missing one has its default.
-        """
+        """For `--fresh`: what agents of these constructor arguments keep is read no more."""
 
     def observe_truth(self, users: Users, task: UserTask) -> None:  # noqa: B027 - nothing to see
-        """Called by the evaluation loop before a conversation; agents have no use for it.
-
-        Only the evaluator's oracles (`eval.oracles`), which are upper bounds and no agents that
-        could ever be deployed, override this.
+        """Called before a conversation; only the evaluator's oracles (`eval.oracles`) override it.
 
         Args:
             users: the people whose transcripts come next, row by row.
-            task: the environment's own task, by which they answer.
-
-        Raises:
-            ValueError: people or a task that an oracle cannot go by.
+            task: the environment's own, by which they answer. What an oracle cannot go by is a
+                ValueError.
         """
 
 
