@@ -21,8 +21,14 @@ from acquaint_gym.envs.files import FileError, write_json, write_text
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import Metric, all_metrics, metric_named
 from acquaint_gym.eval.metrics.stats import paired_difference
-from acquaint_gym.eval.report.people import same_people
-from acquaint_gym.eval.report.tables import DASH, markdown_table, numbers, screen_table, spread
+from acquaint_gym.eval.report.tables import (
+    DASH,
+    markdown_table,
+    numbers,
+    same_people,
+    screen_table,
+    spread,
+)
 from acquaint_gym.eval.runs.command import command_line, print_error
 from acquaint_gym.eval.runs.store import Run, load_runs
 from acquaint_gym.eval.trace import DifferentPeopleError

@@ -21,8 +21,13 @@ from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.registration import import_package, task_class
 from acquaint_gym.eval.metrics.interview import INTERVIEW_METRICS, by_trait
 from acquaint_gym.eval.metrics.stats import Estimate, interval
-from acquaint_gym.eval.report.people import same_people
-from acquaint_gym.eval.report.tables import DASH, curve_rows, markdown_table, screen_table
+from acquaint_gym.eval.report.tables import (
+    DASH,
+    curve_rows,
+    markdown_table,
+    same_people,
+    screen_table,
+)
 from acquaint_gym.eval.run import parser as run_parser
 from acquaint_gym.eval.run import prepare
 from acquaint_gym.eval.runs.command import (

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.files import FileError, atomic
-from acquaint_gym.eval.runs.machine import machine
+from acquaint_gym.eval.runs.fingerprint import machine
 
 # What a changed byte leads to, be it in the archive's directory, in an array's head or in its data.
 _DAMAGE = (
@@ -133,7 +133,7 @@ class Notes(NamedTuple):
         model_info: who answered, see `Agent.model_info`.
         usage: see `Agent.usage`; what these people took.
         seconds: wall time of the turns, one after the other where several processes worked.
-        machines: where they were played, see `eval.runs.machine.machine`; each stands once.
+        machines: where they were played, see `eval.runs.fingerprint.machine`; each stands once.
     """
 
     model_info: dict[str, str]

@@ -16,8 +16,8 @@ from kit import ROOT, draw_nothing
 
 from acquaint_gym.agents.baselines import RandomAgent
 from acquaint_gym.eval.run import main
-from acquaint_gym.eval.runs import machine as machines
-from acquaint_gym.eval.runs.machine import checkout, machine
+from acquaint_gym.eval.runs import fingerprint as machines
+from acquaint_gym.eval.runs.fingerprint import checkout, machine
 from acquaint_gym.eval.runs.provenance import SCHEMA
 
 

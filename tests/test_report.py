@@ -18,14 +18,13 @@ from rich.console import Console
 from acquaint_gym.eval.metrics import all_metrics
 from acquaint_gym.eval.metrics.stats import interval
 from acquaint_gym.eval.report import plots
-from acquaint_gym.eval.report.people import write_people
 from acquaint_gym.eval.report.report import (
     NORMALISED,
     build_report,
     table,
     write_report,
 )
-from acquaint_gym.eval.report.tables import markdown_table, spread
+from acquaint_gym.eval.report.tables import markdown_table, spread, write_people
 from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 METRICS = all_metrics()

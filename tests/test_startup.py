@@ -13,7 +13,7 @@ from acquaint_gym.eval import rollout
 from acquaint_gym.eval.rollout import Recorder
 from acquaint_gym.eval.runs.evaluation import People, Player, plan
 
-MOST_MODULES, MOST_FILES = 43, 10
+MOST_MODULES, MOST_FILES = 40, 10
 
 IMPORTED = """
 import json, sys

@@ -14,14 +14,15 @@ from acquaint_gym.envs.files import write_json, write_text
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.metrics import metric_named, metrics_of
 from acquaint_gym.eval.metrics.stats import interval, paired_difference
-from acquaint_gym.eval.report.people import same_people, write_people
 from acquaint_gym.eval.report.tables import (
     DASH,
     curve_rows,
     markdown_table,
     numbers,
+    same_people,
     screen_table,
     spread,
+    write_people,
 )
 from acquaint_gym.eval.runs.store import slug
 from acquaint_gym.eval.trace import Trace

@@ -1,11 +1,16 @@
-"""What a trace depends on beside its settings: code and files, as digests."""
+"""What a trace depends on beside its settings, and on what machine it was made."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from importlib import metadata
 from importlib.util import find_spec
 from os.path import exists
 from pathlib import Path
@@ -149,3 +154,81 @@ def _beside(path: Path) -> set[Path]:
     name = path.stem.removesuffix("_items")
     own = f"{name}_*.csv" if name != path.stem else f"{name}_traits.csv"
     return set(path.parent.glob(own))
+
+
+# Module -> distribution; a version is recorded where the module is loaded.
+PACKAGES = {
+    "accelerate": "accelerate",
+    "gymnasium": "gymnasium",
+    "numpy": "numpy",
+    "peft": "peft",
+    "sb3_contrib": "sb3-contrib",
+    "scipy": "scipy",
+    "stable_baselines3": "stable-baselines3",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "trl": "trl",
+    "vllm": "vllm",
+}
+# The top of the checkout, if the package is not installed elsewhere.
+ROOT = Path(__file__).parents[2]
+
+
+def machine() -> dict[str, Any]:
+    """Python, system, processor, accelerator, and versions of the packages that are loaded."""
+    return {
+        "python": platform.python_version(),
+        "os": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "accelerator": accelerator(),
+        "versions": {
+            distribution: metadata.version(distribution)
+            for module, distribution in PACKAGES.items()
+            if module in sys.modules
+        },
+    }
+
+
+@cache
+def processor() -> str:
+    """Name of the processor; Linux keeps it where Python does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
+
+
+def accelerator() -> str | None:
+    """Name of the first accelerator that PyTorch sees; None without one, or without PyTorch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name(0))
+
+
+@cache
+def checkout(root: Path = ROOT) -> tuple[str | None, bool | None]:
+    """Commit of the checkout, and whether files that git knows were changed since.
+
+    None and None where there is no checkout, or no git.
+    """
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(root), *words],
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=10,
+            ).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return commit, bool(status)

@@ -12,7 +12,7 @@ from typing import Any
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.eval.runs.command import input_errors
 from acquaint_gym.eval.runs.execution import PlannedRun
-from acquaint_gym.eval.runs.machine import checkout
+from acquaint_gym.eval.runs.fingerprint import checkout
 
 SCHEMA = 1
 """Of `report.json`; raised when a key goes away or changes its meaning, not when one is added."""
@@ -55,7 +55,7 @@ def run_info(runs: Sequence[PlannedRun], seconds: float) -> dict[str, Any]:
 
     Returns:
         `date` (UTC); `seconds`; `commit` and whether files were `changed` since, None outside a
-        checkout; `machines` on which traces were computed, see `eval.runs.machine.machine`; and
+        checkout; `machines` on which traces were computed, see `eval.runs.fingerprint.machine`; and
         `agents`, a row for each agent and environment: `env`, `agent`, `people` whose traces lie
         there, `seconds` that their turns took, `tokens_per_second`, and what the agent says of
         itself (`Agent.model_info`) and has used (`Agent.usage`).
