@@ -1,4 +1,4 @@
-"""What the README tells people to type and to write does what it says."""
+"""What README, docs and results tell people to type and to write does what it says."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ import shlex
 from pathlib import Path
 
 import pytest
-from kit import ROOT, call
+from kit import ROOT, call, draw_nothing
 
 from acquaint_gym.agents.registry import parse_agent
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.envs.registration import task_keys
-from acquaint_gym.eval import belief, questions, stress, sweep
-from acquaint_gym.eval.run import parser
+from acquaint_gym.eval import belief, questions, show, stress, sweep
+from acquaint_gym.eval.run import main, parser
 from acquaint_gym.eval.runs.evaluation import People, plan
 from acquaint_gym.train import collect, fit_items, fit_population, plan_interviews
 from acquaint_gym.train.recipes import command as recipes
 from acquaint_gym.train.sb3.recipe import RLRecipe
 
 README = (ROOT / "README.md").read_text("utf-8")
-RESULTS = (ROOT / "eval" / "RESULTS.md").read_text("utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + RESULTS, re.DOTALL)
+CODE = (ROOT / "docs" / "code.md").read_text("utf-8")
+# Every page for users, by its path; what is public is held to the code elsewhere.
+PAGES = {
+    path: path.read_text("utf-8")
+    for path in (ROOT / "README.md", ROOT / "eval" / "RESULTS.md", *(ROOT / "docs").glob("*.md"))
+}
+BLOCKS = [
+    block for text in PAGES.values() for block in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+]
 COMMANDS = [
     shlex.split(line, comments=True)
     for language, text in BLOCKS
     if language == "bash"
     for line in text.splitlines()
 ]
-# Modules whose commands are tested here, and how many commands both pages hold.
+# Modules whose commands are tested here, and how many commands the pages hold.
 TESTED = (
     "envs.check",
     "eval.run",
@@ -37,6 +44,7 @@ TESTED = (
     "eval.belief",
     "eval.questions",
     "eval.compare",
+    "eval.show",
     "eval.bench",
     "train.fit_items",
     "train.fit_population",
@@ -47,7 +55,7 @@ TESTED = (
     "train.plan_interviews",
     "train.rl",
 )
-COUNT = 93
+COUNT = 99
 RUNS = [words[3:] for words in COMMANDS if words[:3] == ["python", "-m", "eval.run"]]
 FILES = {
     text.splitlines()[0].removeprefix("# "): text
@@ -57,12 +65,14 @@ FILES = {
 
 
 def typed(module: str) -> list[list[str]]:
-    """The words after `python -m MODULE`, of each time that the README types it."""
+    """The words after `python -m MODULE`, of each time that a page types it."""
     return [words[3:] for words in COMMANDS if words[:3] == ["python", "-m", module]]
 
 
 def test_the_readme_holds_what_is_tested_here():
-    assert set(FILES) == {"cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml"}
+    assert set(FILES) == {
+        *("cafe.py", "thompson.py", "thompson.yaml", "qwen.yaml", "train_mine.py", "mine.yaml")
+    }
     assert all(typed(module) for module in TESTED)
     assert sum(len(typed(module)) for module in TESTED) == COUNT
     assert ["make", "demo"] in COMMANDS
@@ -71,11 +81,13 @@ def test_the_readme_holds_what_is_tested_here():
 
 @pytest.mark.parametrize("words", RUNS, ids=" ".join)
 def test_commands_name_what_exists(words):
-    options = parser().parse_args([word for word in words if word != "--help"] or ["--agent", "x"])
+    options = parser().parse_args(
+        [word for word in words if word not in ("--help", "--list")] or ["--agent", "x"]
+    )
     shipped = [name for name in options.agent if not name.endswith(".yaml") and name != "x"]
     if options.packages or options.settings == ["parameters=human.csv"]:
-        return  # made by another block of the README
-    for env_id in options.env:
+        return  # made by another block of the pages
+    for env_id in options.env if shipped else []:
         jobs = plan(env_id, shipped, People("test", 0, None), parse_settings(options.settings))
         assert [job.agent.label for job in jobs] == shipped
 
@@ -115,6 +127,8 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
             table = recipes.read(str(ROOT / words[at + 1])) | recipes.overrides(words[at + 2 :])
             traces = table["traces"] if isinstance(table["traces"], list) else [table["traces"]]
             assert {Path(folder) for folder in traces} <= recorded, words
+    for words in typed("eval.show"):
+        assert show.parser().parse_args(words).agent
     for words in typed("train.rl"):
         config = str(ROOT / words[words.index("--config") + 1])
         assert RLRecipe.parse(recipes.read(config), config)
@@ -131,10 +145,19 @@ def test_the_other_commands_are_understood(capsys, monkeypatch):
         assert "no such file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("file", "agent"), [("cafe.py", "clairvoyant"), ("thompson.yaml", None)])
+@pytest.mark.parametrize(
+    ("file", "agent"),
+    [
+        ("cafe.py", "clairvoyant"),
+        ("thompson.yaml", None),
+        pytest.param("mine.yaml", None, marks=pytest.mark.slow),  # trains a policy first
+    ],
+)
 def test_recipes_work_word_for_word(file, agent, tmp_path):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, "utf-8")
+    if file == "mine.yaml":
+        call("python", "train_mine.py", cwd=tmp_path)
     mark = file.removesuffix(".py")
     (words,) = [run for run in RUNS if mark in run]
     command = ["python", "-m", "acquaint_gym.eval.run", *words, "--users", 40]
@@ -150,23 +173,61 @@ def test_the_yaml_of_a_language_model_is_understood(tmp_path):
     assert spec.arguments["model"].startswith("Qwen/")
 
 
-def test_links_lead_to_what_exists():
-    places = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^## (.*)$", RESULTS, re.MULTILINE)
+def places(text: str) -> set[str]:
+    """Where a link can lead in a page, as GitHub names headings."""
+    return {
+        re.sub(r"[^a-z0-9_ -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^##+ (.*)$", text, re.MULTILINE)
     }
-    followed = 0
-    for folder, text in ((ROOT, README), (ROOT / "eval", RESULTS)):
+
+
+def test_links_lead_to_what_exists():
+    linked = set()
+    for path, text in PAGES.items():
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
             name, _, place = link.partition("#")
-            assert not name or (folder / name).exists(), link
-            assert not place or place in places, link
-            followed += 1
-    assert followed > 2 * len(places) == 20  # contents, and the README's table
+            target = (path.parent / name).resolve() if name else path
+            assert target.exists(), (path.name, link)
+            assert not place or place in places(PAGES[target]), (path.name, link)
+            linked.add(target)
+    assert linked >= set(PAGES) - {ROOT / "README.md"}  # no page that nobody finds
+
+
+def test_the_first_page_is_short_and_explains_its_table():
+    assert len(README.splitlines()) <= 200
+    heads = re.search(r"^\| agent \| (.*) \|$", README, re.MULTILINE)[1].split(" | ")
+    explained = re.search(r"\| head \| what it says \|\n(.*?)\n\n", README, re.DOTALL)[1]
+    words = {word for line in explained.splitlines() for word in line.split("|")[1].split(",")}
+    assert {head.rstrip("↑↓≈") for head in heads} <= {word.strip() for word in words}
+
+
+def test_the_first_lines_of_python_run(capsys):
+    (text,) = [
+        text
+        for language, text in BLOCKS
+        if language == "python" and text.startswith("import gymnasium")
+    ]
+    assert len(text.splitlines()) <= 12
+    names: dict[str, object] = {}
+    exec(text, names)
+    assert names["reward"] in (0.0, 1.0)
+    assert "0 of 50 answers seen" in capsys.readouterr().out
+
+
+def test_the_conversation_is_one_that_takes_place(tmp_path, capsys, monkeypatch):
+    draw_nothing(monkeypatch)
+    out = str(tmp_path / "run")
+    assert main(["--agent", "micro-lora", "bayes", "--users", "8", "--out", out]) == 0
+    capsys.readouterr()
+    assert show.main([out, "--agent", "micro-lora", "--person", "7", "--turns", "6-7"]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    told = re.search(r"```\n(turn 6: .*?)\n```", README, re.DOTALL)[1].splitlines()
+    start = printed.index(told[0])
+    assert printed[start : start + len(told)] == told
 
 
 def test_the_tree_holds_every_folder_and_no_file_that_is_gone():
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", CODE, re.DOTALL)[1]
     at, named, folders = "", set(), set()
     for line in tree.splitlines():
         head, text = line[:15].strip().rstrip("/"), line[15:]
@@ -191,8 +252,8 @@ def test_what_is_to_be_read_first_is_there_and_short():
     assert {name: length for name, length in lengths.items() if length > 200} == {}
 
 
-def test_what_happens_where_the_readme_says():
-    table = re.search(r"\| what happens \| file .*?\n\n", README, re.DOTALL)[0]
+def test_what_happens_where_the_page_of_the_code_says():
+    table = re.search(r"\| what happens \| file .*?\n\n", CODE, re.DOTALL)[0]
     for line in table.strip().splitlines()[2:]:
         _, _, where, inside, _ = line.split("|")
         texts = [(ROOT / n).read_text("utf-8") for n in re.findall(r"`([\w/]+\.py)`", where)]
