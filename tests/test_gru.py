@@ -244,7 +244,7 @@ def test_the_last_epochs_meet_people_as_they_were_asked(folder, tmp_path, monkey
     calls, epochs = [], []
     whole = gru_training.Training.train_epoch
     monkeypatch.setattr(
-        gru_training, "shuffled", lambda batch, rng: calls.append(epochs[-1]) or batch
+        gru_training, "shuffle", lambda batch, rng: calls.append(epochs[-1]) or batch
     )
     monkeypatch.setattr(
         gru_training.Training,

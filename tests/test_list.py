@@ -10,7 +10,7 @@ from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.registration import task_keys
 from acquaint_gym.envs.users.quirks import Quirks
 from acquaint_gym.eval.report import listing
-from acquaint_gym.eval.report.listing import described, first_sentence
+from acquaint_gym.eval.report.listing import describe_arguments, first_sentence
 from acquaint_gym.eval.run import main
 
 
@@ -31,6 +31,8 @@ def test_everything_is_there_in_a_terminal_of_100_columns(capsys):
 
 def test_every_argument_has_a_sentence(monkeypatch):
     arguments: list[listing.Line] = []
+    ours = {env_id: listing.environments()[env_id] for env_id in ids()}  # not those of other tests
+    monkeypatch.setattr(listing, "environments", lambda: ours)
     monkeypatch.setattr(listing, "_table", lambda lines: arguments.extend(lines) or "")
     listing.everything()
     assert len(arguments) > 100
@@ -59,10 +61,12 @@ def test_sentences_of_docstrings():
         """
 
     assert first_sentence(Thing) == "Does it, e.g. so."
-    assert described(Thing) == {
+    assert describe_arguments(Thing) == {
         "one": "of both.",
         "two": "of both.",
         "three": "over two lines; all of it.",
         "posterior": "see `envs.core.UserTask.configure`.",
     }
-    assert described(UserTask.configure)["labels"].startswith("what a reply is in the prompt")
+    assert describe_arguments(UserTask.configure)["labels"].startswith(
+        "what a reply is in the prompt"
+    )

@@ -14,6 +14,8 @@ Because there are finitely many classes, Bayes' rule over them is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -95,18 +97,27 @@ def load_classes(bank: ItemBank, name: str) -> tuple[Floats, Floats]:
             f"Unknown classes {name!r} for {bank.name}: no file {path.name}. Expected 'classes' "
             "where they are shipped, or the path of a CSV by train.fit_population."
         )
+    # Environments side by side share what was read: sixteen megabytes of ipip50's, half a second.
+    changed = path.stat().st_mtime_ns
+    return _read(path, changed, bank.name, tuple(category_names(bank)), bank.num_categories)
+
+
+@lru_cache(maxsize=2)
+def _read(
+    path: Path, changed: int, bank: str, wanted: tuple[str, ...], num_categories: int
+) -> tuple[Floats, Floats]:
+    """See `load_classes`; nobody may write on the arrays."""
     table = read_table(path)
     dimensions = [f"d{number}" for number in range(1, len(table) - 1)]
     if list(table) != ["row", "offset", *dimensions] or not dimensions:
         raise ValueError(
             f"{path}: columns are {', '.join(list(table)[:5])}...; expected row, offset, d1, d2..."
         )
-    wanted = category_names(bank)
     categories = [row for row in table["row"] if row != CLASS]
     if sorted(categories) != sorted(wanted) or len(categories) == len(table["row"]):
         odd = sorted(set(categories) ^ set(wanted))[:3]
         raise ValueError(
-            f"{path}: rows do not match {bank.name} (look at {', '.join(odd) or 'doubled rows'}); "
+            f"{path}: rows do not match {bank} (look at {', '.join(odd) or 'doubled rows'}); "
             f"expected {wanted[0]}..{wanted[-1]} once each and at least one row {CLASS}."
         )
     try:
@@ -119,8 +130,8 @@ def load_classes(bank: ItemBank, name: str) -> tuple[Floats, Floats]:
     classes = LocatedClasses(
         log_prior=by_class[:, 0],
         positions=by_class[:, 1:],
-        intercepts=by_category[:, 0].reshape(bank.num_items, bank.num_categories),
-        weights=by_category[:, 1:].reshape(bank.num_items, bank.num_categories, -1),
+        intercepts=by_category[:, 0].reshape(-1, num_categories),
+        weights=by_category[:, 1:].reshape(-1, num_categories, len(dimensions)),
     )
     if not np.isfinite(cells).all():
         raise ValueError(f"{path}: holds numbers that are not finite; fit the classes again.")
@@ -130,6 +141,7 @@ def load_classes(bank: ItemBank, name: str) -> tuple[Floats, Floats]:
             f"{path}: smallest share {prior.min():.0e}, smallest probability {probs.min():.0e}; "
             "expected positive ones. Fit again with a larger --ridge."
         )
+    prior.flags.writeable = probs.flags.writeable = False
     return prior, probs
 
 

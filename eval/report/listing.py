@@ -49,7 +49,7 @@ def everything() -> RenderableType:
     parts.append(_heading("Arguments of gym.make alone (commands have options for them)"))
     parts.append(_table(line for line in _of_signature(UserEnv) if line[0] != "task"))
     parts.append(_heading("Quirks (--set quirks=NAME:STRENGTH, several with +)"))
-    sentences = described(Quirks, "Attributes")
+    sentences = describe_arguments(Quirks, "Attributes")
     parts.append(_table((name, "float = 0.0", text) for name, text in sentences.items()))
     return Group(*parts)
 
@@ -87,7 +87,7 @@ def _first(text: str) -> str:
     return re.split(r"(?<=[.?])\s(?=[A-Z])", " ".join(text.split()))[0]
 
 
-def described(thing: object, section: str = "Args") -> dict[str, str]:
+def describe_arguments(thing: object, section: str = "Args") -> dict[str, str]:
     """Name -> first sentence, of a section of a docstring in Google's style.
 
     What only says `see something` is looked up there.
@@ -102,7 +102,9 @@ def described(thing: object, section: str = "Args") -> dict[str, str]:
         elsewhere = re.search(r"see `([\w.]+)`", said)
         there = _named(elsewhere[1], thing) if elsewhere else None
         # Of a protocol, what it is called with.
-        found = described(there) or described(vars(there).get("__call__") if there else None)
+        found = describe_arguments(there) or describe_arguments(
+            vars(there).get("__call__") if there else None
+        )
         if names.endswith(" and all others"):
             sentences = {**found, **sentences}
             continue
@@ -123,7 +125,7 @@ def _named(name: str, beside: object) -> object:
 
 def _of_signature(function: Callable[..., Any]) -> list[Line]:
     """The arguments of a function or of a class's constructor, with the docstring's words."""
-    sentences = described(function)
+    sentences = describe_arguments(function)
     return [
         (name, _type_and_default(parameter), sentences.get(name, ""))
         for name, parameter in inspect.signature(function).parameters.items()
