@@ -151,7 +151,12 @@ def strangers_folder(folder: Path, form: str) -> Path:
 
 @pytest.mark.parametrize(
     ("install", "form"),
-    [("wheel", "folders"), ("wheel", "packages"), ("wheel", "files"), ("editable", "packages")],
+    [
+        pytest.param("wheel", "folders", marks=pytest.mark.slow),
+        pytest.param("wheel", "packages", marks=pytest.mark.slow),
+        ("wheel", "files"),
+        ("editable", "packages"),
+    ],
 )
 def test_ours_is_found_in_a_folder_full_of_such_names(install, form, tmp_path, request):
     folder = strangers_folder(tmp_path / "theirs", form)

@@ -140,7 +140,7 @@ def _check_sample(
 ) -> None:
     """Levels are drawn as often as they are probable, and so are eight groups of types."""
     population, rng = task.population, generator()
-    num = int(np.clip(1e8 // posterior.bytes_per_person, 200, 2000))
+    num = int(np.clip(5e7 // posterior.bytes_per_person, 200, 1000))
     groups = rng.integers(8, size=len(population.levels))
     columns = [*population.levels.T, groups]
     index = {tuple(levels): at for at, levels in enumerate(population.levels.tolist())}

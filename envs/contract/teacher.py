@@ -136,7 +136,7 @@ def check_calibrated_teacher(env_id: str, **settings: Any) -> None:
     """The teacher is as often right as it says, and earns at least what a random agent earns."""
     task = scalar(env_id, **settings).task
     work = task.num_turns * task.make_posterior().bytes_per_person
-    env = batch(env_id, int(np.clip(4e8 // work, 128, 2048)), **settings)
+    env = batch(env_id, int(np.clip(2e8 // work, 128, 1024)), **settings)
     task = env.task
     # The prior speaks of all types; those of one split are a part of them.
     task.population = replace(task.population, split_by_type=False)
