@@ -18,6 +18,7 @@ import acquaint_gym.envs.contract as contract
 from acquaint_gym.envs.core import UserTask
 from acquaint_gym.envs.gym_env import UserEnv, UserVectorEnv
 from acquaint_gym.envs.inference.exact import FactoredPosterior
+from acquaint_gym.envs.inference.joint import JointPosterior
 from acquaint_gym.envs.inference.posterior import make_posterior
 from acquaint_gym.envs.users.population import Population
 from acquaint_gym.envs.users.response_models import ResponseModel, TableModel, graded_response
@@ -512,7 +513,7 @@ class SamplesThePrior(Toy):
 
 
 class Crowded(FactoredPosterior):
-    """Right to 1e-9 where it is compared, in batches of three; not for people alone."""
+    """Right in batches of three, and nowhere else."""
 
     def predict(self, belief, stimulus, turn=None):
         predictive = super().predict(belief, stimulus, turn)
@@ -522,6 +523,48 @@ class Crowded(FactoredPosterior):
 class DependsOnCompany(Toy):
     def make_posterior(self, name=None):
         return Crowded(self.population, self.model)
+
+
+class IgnoresMarginals(FactoredPosterior):
+    def information(self, belief, stimuli, marginals=None):
+        information = super().information(belief, stimuli, marginals)
+        return information if marginals is None else information[:, ::-1]
+
+
+class MisledByMarginals(Toy):
+    def make_posterior(self, name=None):
+        return IgnoresMarginals(self.population, self.model)
+
+
+class OneTypeOnly(JointPosterior):
+    """The probability of the most probable type, whoever is asked about."""
+
+    def log_prob(self, belief, levels):
+        return np.log(self.joint(belief)[:, 0].max(axis=1))
+
+
+class KnowsOneType(Toy):
+    def make_posterior(self, name=None):
+        return OneTypeOnly(self.population, self.model)
+
+
+class LendsItself(FactoredPosterior):
+    def take(self, belief, rows):
+        return belief if len(rows) == len(belief) else super().take(belief, rows)
+
+
+class TakesNoCopy(Toy):
+    def make_posterior(self, name=None):
+        return LendsItself(self.population, self.model)
+
+
+class Shrugs(FactoredPosterior):
+    tolerance = 1.0
+
+
+class PromisesNothing(Toy):
+    def make_posterior(self, name=None):
+        return Shrugs(self.population, self.model)
 
 
 class DrawsEvenly(Population):
@@ -727,14 +770,18 @@ CULPRITS = (
     Culprit(contract.check_sampler, "standard errors more surprising", WrongPerson),
     Culprit(contract.check_sampler, "standard errors more surprising", OffByOne),
     Culprit(contract.check_sampler, "other answers than ResponseModel.sample", OtherSampler),
-    Culprit(contract.check_posterior, "after 0 answers", ForgetsPrior),
+    Culprit(contract.check_posterior, "after [0, ", ForgetsPrior),
     Culprit(contract.check_posterior, "from enumerating all types", LyingFactor),
     Culprit(contract.check_posterior, "its tolerance is 1e-09", Overconfident),
     Culprit(contract.check_posterior, "are of no type of people", SamplesStrangers),
     Culprit(contract.check_posterior, "is not that of the same people", TakesOthers),
     Culprit(contract.check_posterior, "the expected information after", OffersNoInformation),
+    Culprit(contract.check_posterior, "with marginals, after", MisledByMarginals),
+    Culprit(contract.check_posterior, "probability of a person's levels", KnowsOneType),
+    Culprit(contract.check_posterior, "a belief of its own", TakesNoCopy),
+    Culprit(contract.check_posterior, "a tolerance of 1.0", PromisesNothing),
     Culprit(contract.check_posterior, "it must draw from the belief", SamplesThePrior),
-    Culprit(contract.check_posterior, "among three", DependsOnCompany),
+    Culprit(contract.check_posterior, "after [0] answers is", DependsOnCompany),
     Culprit(contract.check_calibrated_teacher, "do not belong together", OtherPeople),
     Culprit(contract.check_calibrated_teacher, "do not belong together", BackwardPrior),
     Culprit(contract.check_calibrated_teacher, "against random actions", PaysForMisses),

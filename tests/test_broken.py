@@ -67,7 +67,7 @@ def test_bad_agent_is_caught(culprit: BadAgent):
 def test_no_check_without_culprit():
     assert {culprit.check for culprit in CULPRITS} == set(contract.CHECKS)
     assert {culprit.check for culprit in BAD_AGENTS} == set(agent_contract.CHECKS)
-    assert (len(CULPRITS), len(BAD_AGENTS)) == (66, 23)
+    assert (len(CULPRITS), len(BAD_AGENTS)) == (70, 23)
 
 
 def test_culprits_leave_no_trace():

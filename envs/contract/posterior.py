@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import entr
@@ -25,78 +25,130 @@ def check_posterior(env_id: str, **settings: Any) -> None:
     """
     env = batch(env_id, 3, **settings)
     meet(env)
-    task, users = env.task, env.users
+    task, users, three = env.task, env.users, np.arange(3)
     turn = np.array([0, (task.num_turns + 1) // 2, task.num_turns])
     transcript = example_transcripts(task, users, turn)
     now = np.minimum(transcript.turn, users.length - 1)
-    asked = users.stimuli[np.arange(3), now]
+    every = users.stimuli.reshape(-1, users.stimuli.shape[-1])
+    questions = _Questions(users.stimuli[three, now], now, every[:5], _some_types(task))
     choices = {"make_posterior()": task.posterior, "make_posterior('joint')": "joint"}
     if task.separable:
         choices["make_posterior('factored')"] = "factored"
     orders = {"": transcript, ", answers in reverse": _reversed(transcript)}
+    # People alone, as many as stimuli, and so many that a posterior may work on them in blocks.
+    batches = [three, three[:1], three[1:2], three[2:], np.arange(5) % 3, np.arange(50) % 3]
     for words, choice in choices.items():
         conditioned = TranscriptPosterior(task, choice=choice)
-        for order, answered in orders.items():
-            belief = conditioned.condition(answered)
-            if order == "" or task.model.timed:  # otherwise the order makes no difference
-                expected = np.stack([_enumerated(task, answered, row) for row in range(3)])
-            differ = _differences(task, conditioned.posterior, belief, asked, now, expected)
-            tolerance = conditioned.posterior.tolerance
-            for what, off in differ.items():
-                row = int(off.argmax())
-                assert off[row] <= tolerance, (
-                    f"{env_id}: {words}{order}: {what} after {transcript.turn[row]} answers is "
-                    f"{off[row]:.1e} from enumerating all types; its tolerance is {tolerance:g}. "
-                    "Check factor(), the prior, make_posterior(), or state another tolerance."
-                )
         posterior, words = conditioned.posterior, f"{env_id}: {words}"
-        _check_alone(words, conditioned, transcript, asked, now)
-        _check_rows(words, task, posterior, belief)
-        _check_sample(words, task, posterior, belief, expected)
+        assert 0 <= posterior.tolerance < 1, (
+            f"{words}: a tolerance of {posterior.tolerance}; it is of probabilities, below 1."
+        )
+        for order, answered in orders.items():
+            if order == "" or task.model.timed:  # otherwise the order makes no difference
+                weights = np.stack([_enumerated(task, answered, row) for row in range(3)])
+                expected = questions.expected(task, weights)
+            together: dict[str, Floats] = {}
+            for rows in batches if order == "" else batches[:1]:
+                belief = conditioned.condition(answered.rows(rows))
+                given = questions.given(task, posterior, belief, rows)
+                together = together or given
+                for what, numbers in given.items():
+                    _compare(
+                        f"{words}{order}: {what} after {turn[rows].tolist()} answers",
+                        numbers,
+                        expected[what][rows],
+                        together[what][rows],
+                        posterior.tolerance,
+                    )
+        belief = conditioned.condition(transcript)
+        _check_rows(words, task, posterior, belief, questions)
+        _check_sample(words, task, posterior, belief, weights)
 
 
-def _differences(
-    task: UserTask,
-    posterior: Posterior,
-    belief: Belief,
-    asked: Floats,
-    now: Ints,
-    expected: Floats,
-) -> dict[str, Floats]:
-    """By what it is, `[3]` the largest difference from what is expected.
+class _Questions(NamedTuple):
+    """What a posterior is asked about three people.
 
-    Args:
-        task: whose.
-        posterior: to be checked.
-        belief: about three people.
+    Attributes:
         asked: `[3, S]` what they are asked next.
         now: `[3]` at which turn.
-        expected: `[3, P]` probabilities of all types.
+        stimuli: `[N, S]` what else they could be asked.
+        types: `[M]` types of people, whose probabilities are wanted.
     """
-    population, three = task.population, np.arange(3)
-    timed = task.model.at_turn(asked, now)
-    probs = np.stack([task.model.probs(population.levels, stimulus) for stimulus in timed])
-    predictive = np.einsum("bp,bpk->bk", expected, probs)
-    likely = expected.argmax(axis=1)
-    log_prob = posterior.log_prob(belief, population.levels[likely])
-    off = {
-        "the predictive": posterior.predict(belief, asked, now) - predictive,
-        "the probability of a person's levels": np.exp(log_prob) - expected[three, likely],
-    }
-    if not task.model.timed:  # who chooses what to ask asks people who stay as they are
-        known = np.einsum("bp,bp->b", expected, entr(probs).sum(axis=2))
-        information = posterior.information(belief, asked)[three, three]
-        together = posterior.predict_all(belief, asked)[three, three]
-        off["the predictive of predict_all()"] = together - predictive
-        off["the expected information"] = information - (entr(predictive).sum(axis=1) - known)
-    if population.grid is not None:
+
+    asked: Floats
+    now: Ints
+    stimuli: Floats
+    types: Ints
+
+    def given(
+        self, task: UserTask, posterior: Posterior, belief: Belief, rows: Ints
+    ) -> dict[str, Floats]:
+        """By what it is, `[B, ...]` what the posterior says of these rows of the three."""
+        levels, num = task.population.levels[self.types], len(rows)
+        log_probs = [posterior.log_prob(belief, np.repeat(one[None], num, 0)) for one in levels]
+        given = {
+            "the predictive": posterior.predict(belief, self.asked[rows], self.now[rows]),
+            "the probability of a person's levels": np.exp(np.stack(log_probs, axis=1)),
+        }
         marginals = posterior.marginals(belief)
-        assert marginals is not None, "The posterior has no marginals for the grid of levels."
-        off["the posterior of a trait"] = marginals - _marginals(task, expected)
-    return {what: np.abs(by).reshape(3, -1).max(axis=1) for what, by in off.items()}
+        if not task.model.timed:  # who chooses what to ask asks people who stay as they are
+            given["the predictive of predict_all()"] = posterior.predict_all(belief, self.stimuli)
+            given["the expected information"] = posterior.information(belief, self.stimuli)
+            given["the expected information, with marginals,"] = posterior.information(
+                belief, self.stimuli, marginals
+            )
+        if task.population.grid is not None:
+            assert marginals is not None, "The posterior has no marginals for the grid of levels."
+            given["the posterior of a trait"] = marginals
+        return given
+
+    def expected(self, task: UserTask, weights: Floats) -> dict[str, Floats]:
+        """The same of all three, by the probabilities `[3, P]` of all types."""
+        levels = task.population.levels
+        timed = task.model.at_turn(self.asked, self.now)
+        asked = np.stack([task.model.probs(levels, stimulus) for stimulus in timed])
+        expected = {
+            "the predictive": np.einsum("bp,bpk->bk", weights, asked),
+            "the probability of a person's levels": weights[:, self.types],
+        }
+        if not task.model.timed:
+            probs = np.stack([task.model.probs(levels, stimulus) for stimulus in self.stimuli])
+            predictive = np.einsum("bp,npk->bnk", weights, probs)
+            information = entr(predictive).sum(axis=2) - weights @ entr(probs).sum(axis=2).T
+            expected["the predictive of predict_all()"] = predictive
+            expected["the expected information"] = information
+            expected["the expected information, with marginals,"] = information
+        if task.population.grid is not None:
+            expected["the posterior of a trait"] = _marginals(task, weights)
+        return expected
 
 
-def _check_rows(words: str, task: UserTask, posterior: Posterior, belief: Belief) -> None:
+def _some_types(task: UserTask) -> Ints:
+    """`[M]` a few types, spread over the population."""
+    return np.unique(np.linspace(0, len(task.population.levels) - 1, 7).astype(np.int64))
+
+
+def _compare(
+    words: str, numbers: Floats, expected: Floats, together: Floats, tolerance: float
+) -> None:
+    """What is said of people is what enumeration gives, and the same in a batch of another size."""
+    shape = expected.shape
+    assert numbers.shape == shape, f"{words} is {list(numbers.shape)}; expected {list(shape)}."
+    off = np.abs(numbers - expected).max()
+    assert off <= tolerance, (
+        f"{words} is {off:.1e} from enumerating all types; its tolerance is {tolerance:g}. Check "
+        "factor(), the prior, make_posterior(), or state another tolerance."
+    )
+    apart = np.abs(numbers - together).max()
+    assert apart < 1e-9, (
+        f"{words} is {apart:.1e} from that of the same people among three; what is random must "
+        "depend on the belief and the arguments alone."
+    )
+
+
+def _check_rows(
+    words: str, task: UserTask, posterior: Posterior, belief: Belief, questions: _Questions
+) -> None:
     """Who is taken out of a belief is who was there, and samples are types of people."""
     uniform = np.array([0.2, 0.5, 0.9])
     drawn = posterior.sample(belief, uniform)
@@ -104,35 +156,26 @@ def _check_rows(words: str, task: UserTask, posterior: Posterior, belief: Belief
     assert all(tuple(levels) in known for levels in drawn.tolist()), (
         f"{words}: sample() gives levels {drawn.tolist()}, which are of no type of people."
     )
+    for rows in ([2, 0], [0], [1], [2]):
+        turned = posterior.take(belief, np.array(rows))
+        assert np.array_equal(posterior.sample(turned, uniform[rows]), drawn[rows]), (
+            f"{words}: sample() of people that take() picked is not that of the same people before."
+        )
     turned = posterior.take(belief, np.array([2, 0]))
-    assert np.array_equal(posterior.sample(turned, uniform[[2, 0]]), drawn[[2, 0]]), (
-        f"{words}: sample() of people that take() picked is not that of the same people before."
+    before = posterior.predict(belief, questions.asked, questions.now)
+    copy = posterior.take(belief, np.arange(3))
+    for answer in range(2):
+        feedback = np.full(3, answer)
+        copy = posterior.update(copy, questions.asked, feedback, feedback, questions.now)
+    after = posterior.predict(belief, questions.asked, questions.now)
+    assert np.array_equal(before, after), (
+        f"{words}: take() must give a belief of its own; an update of it changed the other one."
     )
     again = posterior.take(turned, np.array([1, 0]))
     back = posterior.put(posterior.start(3), np.array([0, 2]), again)
     assert np.array_equal(posterior.sample(back, uniform)[[0, 2]], drawn[[0, 2]]), (
         f"{words}: people that put() put back are others than take() picked."
     )
-
-
-def _check_alone(
-    words: str,
-    conditioned: TranscriptPosterior,
-    transcript: Transcript,
-    asked: Floats,
-    now: Ints,
-) -> None:
-    """A person's belief does not depend on who else is in the batch."""
-    together = conditioned.posterior.predict(conditioned.condition(transcript), asked, now)
-    for row in range(3):
-        rows = slice(row, row + 1)
-        one = conditioned.condition(transcript.rows(rows))
-        alone = conditioned.posterior.predict(one, asked[rows], now[rows])[0]
-        off = np.abs(alone - together[row]).max()
-        assert off < 1e-9, (
-            f"{words}: the predictive of a person alone is {off:.1e} from that of the same person "
-            "among three; what is random must depend on the belief and the arguments alone."
-        )
 
 
 def _check_sample(
