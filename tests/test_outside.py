@@ -129,10 +129,18 @@ class Changed(FactoredPosterior):
         ("predict", lambda p: p * np.nan, r"predict\(\) gave \[nan.*that sum to 1"),
         ("predict", lambda p: 2 * p, r"predict\(\) gave .*that sum to 1"),
         ("predict", lambda p: p[:, :4], r"predict\(\) .*expected numbers \[4, 5\]"),
-        ("predict_all", lambda p: p[:, 0], r"predict_all\(\) .*numbers \[people, 2, 5\]"),
+        ("predict_all", lambda p: p[:, 0], r"predict_all\(\) .*numbers \[4, 2, 5\]"),
         ("information", lambda i: i - 1, r"information\(\) gave -.*nats of at least 0"),
         ("marginals", lambda m: m[:, :2], r"marginals\(\) gave float64 \[4, 2, 5\]"),
         ("log_prob", lambda p: p + 9, r"log_prob\(\) gave .*nats of at most 0"),
+        (
+            "marginals",
+            lambda m: m[:1],
+            r"marginals\(\) gave float64 \[1, 5, 5\], expected numbers \[4,",
+        ),
+        ("information", lambda i: i[:1], r"information\(\) gave float64 \[1, 4\], expected numb"),
+        ("sample", lambda s: s + 5, r"sample\(\) gave int64 .*expected whole levels 0..4"),
+        ("sample", lambda s: s * np.nan, r"sample\(\) gave float64 nan"),
         ("sample", lambda s: s.astype(str), r"sample\(\) gave <U21 \[4, 5\], expected numbers"),
     ],
 )
@@ -151,6 +159,25 @@ def test_a_posterior_that_is_wrong_is_named(method, change, message, monkeypatch
     }
     with pytest.raises(PosteriorError, match=rf"posterior='{__name__}:Changed': {message}"):
         calls[method]()
+
+
+def broken_off(numbers):
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize("method", ["start", "update", "predict", "take"])
+def test_a_posterior_that_raises_is_named_with_the_place(method, monkeypatch):
+    monkeypatch.setattr(Changed, "method", method)
+    monkeypatch.setattr(Changed, "change", staticmethod(broken_off))
+    posterior = make_posterior(f"{__name__}:Changed", True, TASK.population, TASK.model)
+    zeros = np.zeros(2, dtype=int)
+
+    def ask():
+        belief = posterior.update(posterior.start(2), np.zeros((2, 1)), zeros)
+        posterior.predict(posterior.take(belief, zeros), np.zeros((2, 1)))
+
+    with pytest.raises(PosteriorError, match=r"Changed': KeyError: 'x' \(.*test_outside.py, line"):
+        ask()
 
 
 def test_a_run_with_it_ends_in_a_line(monkeypatch, capsys, tmp_path):
