@@ -1,4 +1,4 @@
-"""`envs.check` on the PAGE's recipe, on what strangers break in it, and how it says no."""
+"""`envs.check` on the page's recipe, on what strangers break in it, and how it says no."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 from kit import ROOT, generator, respondents
-from test_readme import COMMANDS, FILES, PAGE
+from test_readme import COMMANDS, FILES, PAGES
 
 from acquaint_gym.envs import check as command
 from acquaint_gym.envs.contract import CHECKS, RESPONDENT_CHECKS
@@ -28,7 +28,7 @@ QUESTIONNAIRE = "acquaint/Questionnaire-v0"
 
 
 def recipe(folder: Path, **streams: object) -> subprocess.Popen[str]:
-    """The PAGE's command in a folder that holds the PAGE's file and nothing else."""
+    """The page's command in a folder that holds the page's file and nothing else."""
     (folder / "cafe.py").write_text(RECIPE, "utf-8")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environ = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TERM": "xterm"}
@@ -47,7 +47,8 @@ def test_the_recipe_holds_every_check_word_for_word(tmp_path):
 
 
 def test_the_page_counts_the_recipe_right():
-    stated = re.search(r"(\d+) lines that are not blank, (\d+) of them the manual", PAGE)
+    page = PAGES[ROOT / "docs" / "tasks.md"]
+    stated = re.search(r"(\d+) lines that are not blank, (\d+) of them the manual", page)
     manual = re.search(r'    """Guess.*?"""\n', RECIPE, re.DOTALL)[0]
     counted = [sum(bool(line.strip()) for line in t.splitlines()) for t in (RECIPE, manual)]
     assert list(map(int, stated.groups())) == counted
