@@ -94,7 +94,7 @@ class Episodes:
             self._context,
         )
 
-    def following(self, rows: Rows) -> npt.NDArray[np.int64]:
+    def next_person(self, rows: Rows) -> npt.NDArray[np.int64]:
         """`[n]` numbers of the next people of the lanes `rows`, whatever is on the others."""
         known = self.source.num_people or NUM_NUMBERS
         return (self.person[rows] % known + self.source.stride) % known
@@ -225,7 +225,7 @@ def next_people(
     wanted = options.get("person", seed)
     if wanted is None:
         if started:
-            return episodes.following(EVERYONE)
+            return episodes.next_person(EVERYONE)
         wanted = int(rng.integers(2**20))
     person = np.asarray(wanted)
     if person.ndim == 0:
@@ -241,7 +241,7 @@ def next_people(
     return person.astype(np.int64)
 
 
-def checked_action(episodes: Episodes, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def check_action(episodes: Episodes, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """`[B]` actions in 0..A-1, or `[B, A]` numbers in [-1, 1], as they came.
 
     Raises:

@@ -20,7 +20,7 @@ class FileError(ValueError):
     """A file is damaged, or cannot be written; the message names it and says what to do."""
 
     @classmethod
-    def damaged(cls, path: Path, error: Exception) -> FileError:
+    def unreadable(cls, path: Path, error: Exception) -> FileError:
         """What is said of a file that was written by this package and cannot be read."""
         reason = " ".join(str(error).split()) or type(error).__name__
         return cls(f"{path}: damaged ({reason}). Delete it and run again.")

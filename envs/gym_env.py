@@ -15,7 +15,7 @@ from acquaint_gym.envs.episodes import (
     EVERYONE,
     Episodes,
     Rows,
-    checked_action,
+    check_action,
     next_people,
     observation_space,
 )
@@ -95,7 +95,7 @@ class UserEnv(gym.Env[Any, Any]):
             raise gym.error.ResetNeeded("Call reset() before step().")
         if self._episodes.over()[0]:
             raise gym.error.ResetNeeded("The episode has ended; call reset() to meet someone else.")
-        action = checked_action(self._episodes, np.asarray(action)[None])
+        action = check_action(self._episodes, np.asarray(action)[None])
         reward = self._episodes.advance(EVERYONE, action)
         if self.render_mode == "human":
             self.render()
@@ -219,7 +219,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
     def _next_people(self, over: npt.NDArray[np.bool_]) -> None:
         """The next person on every lane whose episode is over."""
         rows: Rows = EVERYONE if over.all() else np.flatnonzero(over)
-        self._episodes.begin(rows, self._episodes.following(rows))
+        self._episodes.begin(rows, self._episodes.next_person(rows))
 
     def step(
         self, actions: Any
@@ -238,7 +238,7 @@ class UserVectorEnv(VectorEnv[Any, Any, npt.NDArray[Any]]):
         if not self._started:
             raise gym.error.ResetNeeded("Call reset() before step().")
         episodes, over = self._episodes, self._over
-        action = checked_action(episodes, np.asarray(actions))
+        action = check_action(episodes, np.asarray(actions))
         stepped = lanes = ~over
         if not over.any():
             reward = episodes.advance(EVERYONE, action)

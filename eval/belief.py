@@ -118,8 +118,8 @@ def curves(env: str, agent: str, run: Run) -> list[dict[str, Any]]:
     """
     fixed = dict(run.config["env_spec"])
     task = make_task(fixed.pop("task"), **{**fixed, **run.config["env_settings"]})
-    happened = run.trace.happened[..., None, None]
-    moments = np.where(happened, trait_moments(run.trace), np.nan)
+    turn_mask = run.trace.turn_mask[..., None, None]
+    moments = np.where(turn_mask, trait_moments(run.trace), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = interval(moments, correlation)
     numbers = ("mean", "low", "high", "users")

@@ -103,8 +103,8 @@ def show(options: argparse.Namespace) -> None:
         if options.html is None:
             return
     agent = _writer(evaluation)
-    told = [conversation(_of_person(run, person), evaluation, agent) for person in persons]
-    shown = [(one, _turns(one, span)) for one in told]
+    conversations = [conversation(_of_person(run, person), evaluation, agent) for person in persons]
+    shown = [(one, _turns(one, span)) for one in conversations]
     if options.worst is None:
         output.print(on_screen(*shown[0]))
     if options.html is not None:
@@ -142,12 +142,12 @@ def parse_turns(text: str | None) -> tuple[int, int | None]:
     return first, last
 
 
-def _turns(told: Conversation, span: tuple[int, int | None]) -> Sequence[Turn]:
+def _turns(conversation: Conversation, span: tuple[int, int | None]) -> Sequence[Turn]:
     """The turns of a conversation that are to be shown."""
-    first, last = span
-    turns = [turn for turn in told.turns if first <= turn.number <= (last or len(told.turns))]
-    if not turns and told.turns:
-        raise ValueError(f"--turns: the conversation has {len(told.turns)} turns, 1 to that.")
+    (first, last), number = span, len(conversation.turns)
+    turns = [turn for turn in conversation.turns if first <= turn.number <= (last or number)]
+    if number and not turns:
+        raise ValueError(f"--turns: the conversation has {number} turns, 1 to that.")
     return turns
 
 

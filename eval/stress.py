@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     with input_errors():
-        strengths = chosen(options.quirks)
+        strengths = choose_quirks(options.quirks)
         cases, notes = in_own_folder(partial(prepare, strengths=strengths), options, console)
     users = options.users
     if not run_all([case.run for case in cases], users, options, console):
@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace, command: str, console: Console) -> None:
     print_report(report, screen(), options.out)
 
 
-def chosen(texts: Sequence[str] | None) -> list[Strength]:
+def choose_quirks(texts: Sequence[str] | None) -> list[Strength]:
     """The quirks of the command line; the committed ones where it names none.
 
     Raises:

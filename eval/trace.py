@@ -87,7 +87,7 @@ class Trace:
         return self.interview_stats.shape[2] > 0
 
     @property
-    def happened(self) -> npt.NDArray[np.bool_]:
+    def turn_mask(self) -> npt.NDArray[np.bool_]:
         """`[N, T]` true where the turn took place."""
         return np.arange(self.answers.shape[1])[None, :] < self.length[:, None]
 
@@ -108,7 +108,7 @@ class Trace:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 columns = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
         except _DAMAGE as error:
-            raise FileError.damaged(path, error) from error
+            raise FileError.unreadable(path, error) from error
         missing = [f.name for f in fields(cls) if f.name not in columns]
         if missing:
             raise FileError(f"{path}: not a trace, it lacks {missing}. Delete it and run again.")

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from acquaint_gym.agents.api import connection
 from acquaint_gym.agents.api.agent import ApiAgent
-from acquaint_gym.agents.api.cache import AnswerCache, digest
+from acquaint_gym.agents.api.cache import AnswerCache, request_key
 from acquaint_gym.agents.api.chat import GREETING
 from acquaint_gym.agents.api.completion import Message, RefusedError, read_completion
 from acquaint_gym.agents.api.reply import Labels, by_opening, by_text
@@ -60,7 +60,7 @@ def completion(text: str, *steps: dict[str, float]) -> Answer:
 
 def distribution(messages: list[dict[str, str]]) -> np.ndarray:
     """`[5]` what the served model thinks of the five replies: anything, but a function of these."""
-    words = bytes.fromhex(digest(messages))
+    words = bytes.fromhex(request_key(messages))
     weights = 1.0 + np.frombuffer(words[:5], dtype=np.uint8)
     return 0.9 * weights / weights.sum()
 

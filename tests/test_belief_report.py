@@ -150,7 +150,7 @@ def test_the_divergence_is_from_the_posterior_of_the_agents_own_conversation(fol
     found = met(folder, FLIGHTS, "prior")
     cells = divergence(found).by_turn(found.trace)
     assert cells.shape == (USERS, TURNS, 1)
-    assert_array_equal(np.isnan(cells[..., 0]), ~found.trace.happened)
+    assert_array_equal(np.isnan(cells[..., 0]), ~found.trace.turn_mask)
     # The teacher recommends other flights, and so is told something else.
     assert (found.trace.actions != met(folder, FLIGHTS).trace.actions).any()
     for row in range(3):
@@ -172,10 +172,10 @@ def test_the_divergence_is_from_the_posterior_of_the_agents_own_conversation(fol
 )
 def test_the_conversations_take_place_as_they_did(agent, env, settings, tmp_path):
     found = met(play(tmp_path, agent, env=[env], **settings), env, agent)
-    happened, after = found.trace.happened, found.trace.belief[:, 1:]
-    assert_allclose(teacher_beliefs(found)[happened], after[happened], atol=1e-6)
+    turn_mask, after = found.trace.turn_mask, found.trace.belief[:, 1:]
+    assert_allclose(teacher_beliefs(found)[turn_mask], after[turn_mask], atol=1e-6)
     if found.trace.agent_asks:  # some were not asked all
-        assert not happened.all()
+        assert not turn_mask.all()
 
 
 def test_people_who_answer_otherwise_by_now_are_refused(tmp_path, capsys):
@@ -204,7 +204,7 @@ def test_over_all_traits_a_line_is_the_metric_by_turn_and_after_the_last_answer(
     nll = -np.log(stated[..., 0]).mean(axis=-1)
     kl = divergence(runs[1]).by_turn(trace)[..., 0]
     for line, cells in ((lines[3], nll), (lines[5], kl)):
-        by_turn = [cells[trace.happened[:, turn], turn].mean() for turn in range(3)]
+        by_turn = [cells[trace.turn_mask[:, turn], turn].mean() for turn in range(3)]
         assert line[3:6] == [f"{value:.3f}" for value in by_turn]
         last = cells[np.arange(USERS), trace.length - 1]
         half = stdtrit(USERS - 1, 0.975) * last.std(ddof=1) / np.sqrt(USERS)

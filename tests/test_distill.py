@@ -107,7 +107,7 @@ def test_transcripts_are_those_of_the_environment(arguments, tmp_path):
     shown = task.feedback_of(
         trace.actions.astype(int), trace.answers.astype(int), users.would_accept
     )
-    assert np.array_equal(told["answers"], np.where(trace.happened, shown, -1))
+    assert np.array_equal(told["answers"], np.where(trace.turn_mask, shown, -1))
     seen = example_transcripts(task, users, trace.length.astype(int))
     for key in ("turn", "stimuli", *(["context"] if task.context else [])):
         assert np.array_equal(told[key], seen[key]), key

@@ -178,7 +178,7 @@ def test_damaged_tables_beside_traces(copy, capsys, content):
 
 def test_a_damaged_file_in_the_midst_of_a_run_is_a_line(tmp_path, capsys, monkeypatch):
     def damaged(evaluation, out, first, end):
-        raise FileError.damaged(Path("cache/ab.json"), ValueError("two\nlines"))
+        raise FileError.unreadable(Path("cache/ab.json"), ValueError("two\nlines"))
 
     monkeypatch.setattr(Evaluation, "evaluate", damaged)
     assert run(tmp_path) == 2

@@ -34,7 +34,7 @@ def test_every_argument_has_a_sentence(monkeypatch):
     ours = {env_id: listing.environments()[env_id] for env_id in ids()}  # not those of other tests
     monkeypatch.setattr(listing, "environments", lambda: ours)
     monkeypatch.setattr(listing, "_table", lambda lines: arguments.extend(lines) or "")
-    listing.everything()
+    listing.list_everything()
     assert len(arguments) > 100
     assert [name for name, _, sentence in arguments if not sentence.strip("- ")] == []
     assert [name for name, _, sentence in arguments if sentence.startswith("see ")] == []

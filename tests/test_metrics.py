@@ -195,7 +195,7 @@ def test_expected_scores_are_entropies(trace):
     def expected(name, scored, weights):
         scores = [
             METRICS[name].by_turn(
-                replace(scored, answers=np.where(trace.happened, k, -1).astype(np.int16))
+                replace(scored, answers=np.where(trace.turn_mask, k, -1).astype(np.int16))
             )[..., 0]
             for k in range(4)
         ]
@@ -238,7 +238,7 @@ def test_order_of_people_is_irrelevant(trace, random):
 def test_a_person_is_the_mean_over_turns_or_the_last_or_the_sum(trace):
     for metric in PREDICTIONS.values():
         cells = metric.by_turn(trace)
-        assert (np.isnan(cells).all(axis=-1) == ~trace.happened).all()
+        assert (np.isnan(cells).all(axis=-1) == ~trace.turn_mask).all()
         for row, length in enumerate(trace.length):
             own = cells[row, :length]
             expected = own[-1] if metric.after_last_answer else own.mean(axis=0)
@@ -276,7 +276,7 @@ def test_order_of_categories_is_irrelevant_to_calibration(trace, order):
     """Also in ties: two of the four categories are always equally probable."""
     tied = trace.action_probs[..., [0, 0, 2, 3]]
     tied = tied / tied.sum(axis=-1, keepdims=True)
-    renamed = np.where(trace.happened, np.argsort(order)[trace.answers], -1).astype(np.int16)
+    renamed = np.where(trace.turn_mask, np.argsort(order)[trace.answers], -1).astype(np.int16)
     before = METRICS["ece"].statistics(replace(trace, action_probs=tied))
     after = METRICS["ece"].statistics(
         replace(trace, action_probs=tied[..., order], answers=renamed)
@@ -286,8 +286,8 @@ def test_order_of_categories_is_irrelevant_to_calibration(trace, order):
 
 def test_a_uniform_agent_is_calibrated_whatever_people_answer():
     trace = random_trace(8, people=5, turns=4)
-    uniform = np.where(trace.happened[..., None], 0.25, NAN) * np.ones(4)
-    skewed = np.where(trace.happened, 3, -1).astype(np.int16)
+    uniform = np.where(trace.turn_mask[..., None], 0.25, NAN) * np.ones(4)
+    skewed = np.where(trace.turn_mask, 3, -1).astype(np.int16)
     statistics = METRICS["ece"].statistics(replace(trace, action_probs=uniform, answers=skewed))
     # One of four tied categories is right every time: 1/4 of a hit at a confidence of 1/4.
     assert_allclose(statistics, 0, atol=1e-12)

@@ -234,12 +234,12 @@ def test_every_plan_is_an_agent_with_another_first_question(folder):
 def test_a_student_is_taught_the_plans_or_the_teacher(folder):
     for source in load_sources([str(folder[0])], imitate="agent"):
         (target, action), trace = source.target, source.run.trace
-        happened = trace.happened
-        assert_array_equal(target[happened].argmax(axis=1), action[happened])
-        assert (target[happened].max(axis=1) == 1).all()
+        turn_mask = trace.turn_mask
+        assert_array_equal(target[turn_mask].argmax(axis=1), action[turn_mask])
+        assert (target[turn_mask].max(axis=1) == 1).all()
         told = transcripts(source)
-        assert_array_equal(told["actions"][happened], trace.actions[happened])
-        assert_array_equal(told["answers"][happened], trace.answers[happened])
+        assert_array_equal(told["actions"][turn_mask], trace.actions[turn_mask])
+        assert_array_equal(told["answers"][turn_mask], trace.answers[turn_mask])
     taught = load_sources([str(folder[0])])[0].target[1]
     assert (taught[:, 0] == taught[0, 0]).all()  # before any answer infomax asks everybody the same
 

@@ -110,7 +110,7 @@ def test_every_agent_meets_the_same_people_who_answer_alike():
 
 def test_shapes_and_values_of_a_complete_trace():
     trace = play(RandomAgent(TASK), np.arange(8), BayesTeacher(TASK))
-    assert trace.happened.all()
+    assert trace.turn_mask.all()
     assert trace.actions.shape == trace.answers.shape == trace.rewards.shape == (8, TURNS)
     assert trace.action_probs.shape == trace.teacher_probs.shape == (8, TURNS, 5)
     assert ((trace.answers >= 0) & (trace.answers < 5)).all()
@@ -192,7 +192,7 @@ def test_nothing_is_recorded_where_nothing_happened(recorded):
         given = np.flatnonzero(answers[row])
         assert_array_equal(trace.stimuli[row, : length[row], 0], given)
         assert_array_equal(trace.answers[row, : length[row]], answers[row, given] - 1)
-    over = ~trace.happened
+    over = ~trace.turn_mask
     assert over.sum() == 9 * TURNS - length.sum()
     for column in (trace.actions, trace.answers, trace.teacher_actions, trace.stimuli[..., 0]):
         assert_array_equal(column[over], -1)
@@ -222,16 +222,16 @@ def test_a_stated_distribution_earns_its_logarithm(ragged, recorded):
     people = {"respondents": recorded[0], "split": "all"} if ragged else {}
     task = Questionnaire(reward="log_score")
     trace = play(BayesTeacher(task), np.arange(9), reward="log_score", **people)
-    rows, turns = np.nonzero(trace.happened)
+    rows, turns = np.nonzero(trace.turn_mask)
     answer = trace.answers[rows, turns]
     stated = np.maximum(trace.action_probs[rows, turns], PROBABILITY_FLOOR)
     expected = np.log(stated[np.arange(len(rows)), answer] / stated.sum(axis=1))
     # Actions travel as float32.
     assert_allclose(trace.rewards[rows, turns], expected, rtol=0, atol=1e-4)
-    assert_array_equal(trace.rewards[~trace.happened], 0)
+    assert_array_equal(trace.rewards[~trace.turn_mask], 0)
     assert_array_equal(trace.actions[rows, turns], best(trace.action_probs[rows, turns]))
     uniform = play(RandomAgent(task), np.arange(9), reward="log_score", **people)
-    assert_allclose(uniform.rewards[uniform.happened], -np.log(5), rtol=0, atol=1e-6)
+    assert_allclose(uniform.rewards[uniform.turn_mask], -np.log(5), rtol=0, atol=1e-6)
 
 
 def test_a_trace_is_read_as_it_was_saved_and_joined_as_it_was_cut(tmp_path):

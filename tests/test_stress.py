@@ -17,7 +17,7 @@ from acquaint_gym.eval.metrics.stats import paired_difference
 from acquaint_gym.eval.report.stress import rows_of
 from acquaint_gym.eval.runs.evaluation import Evaluation, People, plan
 from acquaint_gym.eval.runs.store import load_runs
-from acquaint_gym.eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, chosen, main, parser
+from acquaint_gym.eval.stress import AGENTS, ENVIRONMENTS, STRENGTHS, choose_quirks, main, parser
 from acquaint_gym.eval.trace import DifferentPeopleError, Trace
 
 QUESTIONS, FLIGHTS, CHOICE = ENVIRONMENTS
@@ -71,7 +71,7 @@ def test_every_quirk_has_two_strengths_and_a_reason_for_each():
     for strength in STRENGTHS:
         assert asdict(Quirks.parse(strength.text))[strength.quirk] == strength.strength
         assert strength.reason
-    assert chosen(None) == list(STRENGTHS)
+    assert choose_quirks(None) == list(STRENGTHS)
     options = parser().parse_args([])
     assert (options.agent, options.env) == (list(AGENTS), list(ENVIRONMENTS))
 
@@ -215,7 +215,7 @@ def test_people_with_a_quirk_are_the_same_people(text, folder):
     assert len(found) == (3 if text == "skepticism:0.5" else 9)
     for key, trace in found.items():
         same = plain[key]
-        both = trace.happened & same.happened
+        both = trace.turn_mask & same.turn_mask
         assert_array_equal(trace.person, np.arange(USERS))
         assert_array_equal(trace.stimuli[both], same.stimuli[both])
         agree = trace.answers == same.answers

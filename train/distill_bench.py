@@ -132,7 +132,7 @@ def trainers(
 ) -> dict[str, Callable[[int], None]]:
     """Both ways of training a model, by name: functions that make so many updates."""
 
-    def built(kind: Any, collate: Any, **settings: Any) -> Callable[[int], None]:
+    def build(kind: Any, collate: Any, **settings: Any) -> Callable[[int], None]:
         def train(steps: int) -> None:
             arguments = TrainingArguments(
                 output_dir=str(folder),
@@ -159,8 +159,8 @@ def trainers(
     lengths = [len(example.ids) for (example,) in groups]
     ours = {"objective": "kl", "mass_weight": 1.0, "choice_weight": 0.0}
     return {
-        OURS: built(DistillTrainer, Collator(pad=0), evaluator=None, lengths=lengths, **ours),
-        PLAIN: built(Trainer, next_tokens),
+        OURS: build(DistillTrainer, Collator(pad=0), evaluator=None, lengths=lengths, **ours),
+        PLAIN: build(Trainer, next_tokens),
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from acquaint_gym.train.networks.recipe import GruRecipe
-from acquaint_gym.train.recipes.checks import needing
+from acquaint_gym.train.recipes.checks import require_extra
 from acquaint_gym.train.recipes.command import Command, Plan
 
 
@@ -43,7 +43,7 @@ def plan(recipe: GruRecipe, fresh: bool, console: Console) -> Plan:
     Raises:
         ValueError: input that cannot be used; one line. Nothing was written or removed.
     """
-    with needing("llm"):
+    with require_extra("llm"):
         from acquaint_gym.train.networks import training
     return training.plan(recipe, fresh, console)
 

@@ -124,7 +124,7 @@ def transcripts(source: TraceSource) -> Transcript:
     """
     task, trace, people = source.task, source.run.trace, source.run.config["people"]
     actions = _actions(task, trace) if task.states_distribution else trace.actions.astype(np.int64)
-    happened = trace.happened
+    turn_mask = trace.turn_mask
     willing = np.ones(actions.shape, dtype=bool)
     if task.quirks.skepticism:
         if people["data"] is not None:
@@ -138,8 +138,8 @@ def transcripts(source: TraceSource) -> Transcript:
     return Transcript.of(
         trace.length,
         trace.stimuli,
-        np.where(happened, actions, -1),
-        np.where(happened, feedback, -1),
+        np.where(turn_mask, actions, -1),
+        np.where(turn_mask, feedback, -1),
         context=None if task.context is None else trace.context,
     ).with_mask(task)
 

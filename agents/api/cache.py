@@ -47,7 +47,7 @@ class AnswerCache:
         # names, and an answer that is added must not change what it sees.
         home = Path(folder).expanduser() / "chat" / "completions"
         self.folder = home / re.sub(r"[^\w.=-]", "_", name)
-        self._afresh = self.folder / f"afresh-{digest(url)[:16]}"
+        self._afresh = self.folder / f"afresh-{request_key(url)[:16]}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -91,7 +91,7 @@ class AnswerCache:
                 return read_completion(answer)
             refusal = RefusedError(answer["refused"], answer["status"], answer["words"])
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-            raise FileError.damaged(file, error) from error
+            raise FileError.unreadable(file, error) from error
         raise refusal
 
     def keep_refusal(self, key: str, error: RefusedError) -> None:
@@ -143,6 +143,6 @@ def _changed(file: Path) -> int:
         return 0
 
 
-def digest(content: Any) -> str:
-    """A text that tells this content, plain JSON, from any other."""
+def request_key(content: Any) -> str:
+    """The SHA-256 of this content, plain JSON, in 64 digits: tells it from any other content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,7 @@ import re
 import warnings
 from typing import Any, NamedTuple
 
-from acquaint_gym.agents.api.cache import digest
+from acquaint_gym.agents.api.cache import request_key
 from acquaint_gym.agents.api.client import Body, ChatServer, at_least
 from acquaint_gym.agents.api.completion import Message, RefusedError
 from acquaint_gym.agents.api.connection import BROKEN
@@ -154,7 +154,7 @@ class ChatModel:
             own |= {"logprobs": True, "top_logprobs": form.alternatives}
         elif self._samples > 1:
             # Another seed for another chat, or the same luck would meet everybody.
-            own["seed"] = int(digest([chat, number])[:7], 16)
+            own["seed"] = int(request_key([chat, number])[:7], 16)
         else:
             own["temperature"] = 0
         fields = {**own, **self._fields, **self._extra}

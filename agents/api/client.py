@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from acquaint_gym.agents.api.cache import AnswerCache, Usage, digest
+from acquaint_gym.agents.api.cache import AnswerCache, Usage, request_key
 from acquaint_gym.agents.api.completion import Message, RefusedError, read_completion
 from acquaint_gym.agents.api.connection import Connection
 from acquaint_gym.agents.core import AnotherModelError, OutsideError
@@ -91,7 +91,7 @@ class ChatServer:
             OutsideError: it cannot be reached or does not speak this language, or an answer in the
                 cache is damaged.
         """
-        keys = [digest([self.url, *request]) for request in requests]
+        keys = [request_key([self.url, *request]) for request in requests]
         bodies = {key: body for key, (body, _) in zip(keys, requests, strict=True)}
         try:
             with ThreadPoolExecutor(self._concurrency) as pool:
@@ -115,7 +115,7 @@ class ChatServer:
             AnotherModelError: it refuses (400, 422) what it answered before.
             OutsideError: it cannot be reached, and has not answered it before.
         """
-        key = digest([self.url, body, 0])
+        key = request_key([self.url, body, 0])
         if kept := self._cache.has(key):
             message = self._cache.load(key)
         try:
@@ -139,7 +139,7 @@ class ChatServer:
 
     def keep_refusal(self, body: Body, error: RefusedError) -> None:
         """Keeps a refusal, so that `greet` repeats it without asking."""
-        self._cache.keep_refusal(digest([self.url, body, 0]), error)
+        self._cache.keep_refusal(request_key([self.url, body, 0]), error)
 
     def _answer(self, key: str, body: Body) -> Message:
         """The answer that is kept, else the server's, which is kept from now on.

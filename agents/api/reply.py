@@ -91,10 +91,10 @@ class Labels:
 
     def _named(self, line: str) -> set[int]:
         """The replies that a line names; of letters only large ones, for `a` is a word."""
-        found = self._mention.finditer(line.lower())
+        mentions = self._mention.finditer(line.lower())
         return {
             self._index[m[0]]
-            for m in found
+            for m in mentions
             if not (len(m[0]) == 1 and m[0].isalpha() and line[m.start()].islower())
         }
 

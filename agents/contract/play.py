@@ -44,8 +44,8 @@ def possible(task: UserTask, transcripts: Transcript) -> npt.NDArray[np.bool_]:
     probs = task.model.probs(
         task.population.levels[0], task.model.at_turn(transcripts.stimuli, turns)
     )
-    said = transcripts["actions" if task.binary_feedback else "answers"].astype(np.int64)
-    given = np.take_along_axis(probs, np.maximum(said, 0)[..., None], axis=2)[..., 0] > 0
+    responses = transcripts["actions" if task.binary_feedback else "answers"].astype(np.int64)
+    given = np.take_along_axis(probs, np.maximum(responses, 0)[..., None], axis=2)[..., 0] > 0
     if task.binary_feedback:
         given |= transcripts["answers"] == 0
     return np.all(given | (turns >= transcripts.turn[:, None]), axis=1)

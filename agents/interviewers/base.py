@@ -14,7 +14,7 @@ from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.response_models import Floats
 
 
-def asking(task: UserTask) -> AskingTask:
+def require_questions(task: UserTask) -> AskingTask:
     """The task, for an agent that asks.
 
     Raises:
@@ -46,7 +46,7 @@ class Interviewer(Agent):
     task: AskingTask
 
     def __init__(self, task: UserTask) -> None:
-        super().__init__(asking(task))
+        super().__init__(require_questions(task))
         self._beliefs = TranscriptPosterior(task)
         self.posterior = self._beliefs.posterior
 

@@ -83,11 +83,11 @@ def check_sampler(env_id: str, **settings: Any) -> None:
     users, model = env.users, env.task.model
     # People who leave early have turns without an answer at the end; whoever can be asked anything
     # has all answers ready.
-    happened = env.task.agent_asks | (np.arange(turns) < users.length[:, None])
-    levels = np.broadcast_to(users.levels[:, None, :], (*happened.shape, users.levels.shape[1]))
+    turn_mask = env.task.agent_asks | (np.arange(turns) < users.length[:, None])
+    levels = np.broadcast_to(users.levels[:, None, :], (*turn_mask.shape, users.levels.shape[1]))
     asked = model.at_turn(users.stimuli, np.arange(turns))
-    probs = model.probs(levels[happened], asked[happened])
-    answers = users.answers[happened].astype(np.int64)
+    probs = model.probs(levels[turn_mask], asked[turn_mask])
+    answers = users.answers[turn_mask].astype(np.int64)
     size = probs.shape[-1]
     assert np.isin(answers, np.arange(size)).all(), (
         f"{env_id}: answers {answers.min()}..{answers.max()}; expected 0..{size - 1}."
@@ -106,15 +106,15 @@ def check_sampler(env_id: str, **settings: Any) -> None:
         "the response model; sample() and probs() are not the same model."
     )
     rng = generator()
-    uniform = rng.random(happened.shape, dtype=np.float32)
+    uniform = rng.random(turn_mask.shape, dtype=np.float32)
     below_one = np.nextafter(np.float32(1), np.float32(0))
     uniform[0], uniform[-1] = 0, below_one
     # Numbers that hit the bound between the first two answers exactly.
     bounds = model.probs(users.levels[1::2, None, :], asked[1::2])[..., 0]
     uniform[1::2] = np.minimum(bounds.astype(np.float32), below_one)
-    order = rng.random((len(happened), env.task.num_uniforms), dtype=np.float32)
+    order = rng.random((len(turn_mask), env.task.num_uniforms), dtype=np.float32)
     # As they lie in the transcripts, and as the task hands them out, which may be a broadcast view.
-    stayed = happened.all(axis=1)
+    stayed = turn_mask.all(axis=1)
     for stimuli in (users.stimuli[stayed], env.task.draw_stimuli(order)[stayed, :turns]):
         stimuli = model.at_turn(stimuli, np.arange(turns))
         general = ResponseModel.sample(model, users.levels[stayed], stimuli, uniform[stayed])

@@ -54,7 +54,7 @@ class Interviews(Episodes):
     def advance(self, rows: Rows, action: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """See `Episodes.advance`."""
         lanes = np.arange(len(self.person))[rows]
-        chosen = self.task.asked_instead(action.astype(np.int64), self._free[lanes])
+        chosen = self.task.first_free_action(action.astype(np.int64), self._free[lanes])
         asking, earned = chosen < self.task.num_stimuli, np.zeros(len(lanes))
         if not asking.all():
             stopped = lanes[~asking]

@@ -121,7 +121,7 @@ class AskingTask(UserTask):
         """See `UserTask.context_line`."""
         return f'"{self.bank.text[int(stimulus[0])]}" {self.categories[answer]}'
 
-    def asked_instead(self, action: Ints, free: npt.NDArray[np.bool_]) -> Ints:
+    def first_free_action(self, action: Ints, free: npt.NDArray[np.bool_]) -> Ints:
         """`[B]` actions `[B]`, where not `free` `[B, A]` the next one that is, in order."""
         if free[np.arange(len(action)), action].all():
             return action

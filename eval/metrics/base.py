@@ -59,16 +59,16 @@ class Metric:
 
     def is_defined(self, trace: Trace) -> bool:
         """Whether the agent has this number at all, as some have no belief; infinite ones count."""
-        happened = trace.happened | self._lasting
+        turn_mask = trace.turn_mask | self._lasting
         with np.errstate(divide="ignore"):
-            cells = self.cells(trace)[np.broadcast_to(happened, trace.answers.shape)]
+            cells = self.cells(trace)[np.broadcast_to(turn_mask, trace.answers.shape)]
         return not (len(cells) and np.isnan(cells).any(axis=-1).all())
 
     def by_turn(self, trace: Trace) -> Floats:
         """`[N, T, D]`, NaN where the turn did not take place or has no finite number."""
         with np.errstate(divide="ignore"):  # -log 0 is infinite, and counted as failed
             cells = self.cells(trace)
-        known = np.isfinite(cells).all(axis=-1) & (trace.happened | self._lasting)
+        known = np.isfinite(cells).all(axis=-1) & (trace.turn_mask | self._lasting)
         return np.where(known[..., None], cells, np.nan)
 
     def statistics(self, trace: Trace) -> Floats:
@@ -79,7 +79,7 @@ class Metric:
         if self.after_last_answer:
             last = np.maximum(trace.length.astype(np.int64) - 1, 0)
             return cells[np.arange(len(cells)), last]
-        total = cells.sum(axis=1, where=trace.happened[..., None])
+        total = cells.sum(axis=1, where=trace.turn_mask[..., None])
         turns = np.where(trace.length > 0, 1 if self.total else trace.length, np.nan)
         return total / turns[:, None]
 

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from acquaint_gym.agents.core import Agent, Decision
-from acquaint_gym.agents.interviewers.base import asking
+from acquaint_gym.agents.interviewers.base import require_questions
 from acquaint_gym.envs.core import UserTask, best
 from acquaint_gym.envs.inference.exact import exact
 from acquaint_gym.envs.inference.likelihoods import blocks
@@ -47,7 +47,7 @@ class Hindsight(Agent):
     task: AskingTask
 
     def __init__(self, task: UserTask, beam: int = 8, sequence: int = 0) -> None:
-        super().__init__(asking(task))
+        super().__init__(require_questions(task))
         if beam < 1 or not 0 <= sequence <= self.task.num_stimuli:
             raise ValueError(
                 f"beam={beam}, sequence={sequence}; expected at least 1, and 0 to "

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import rel_entr
 
 from acquaint_gym.agents.core import Agent
-from acquaint_gym.agents.interviewers.base import asking
+from acquaint_gym.agents.interviewers.base import require_questions
 from acquaint_gym.envs.core import PROBABILITY_FLOOR, UserTask
 from acquaint_gym.envs.inference.exact import ExactPosterior
 from acquaint_gym.envs.inference.transcripts import TranscriptPosterior
@@ -96,6 +96,10 @@ class Conversation:
     turns: tuple[Turn, ...]
     summary: dict[str, tuple[float, float]]
 
+    def belief_before(self, turn: Turn) -> Floats | None:
+        """`[F, L]` what the teacher believed before one of the turns; None without."""
+        return self.prior if turn.number == 1 else self.turns[turn.number - 2].posterior
+
 
 def lost_by_turn(trace: Trace) -> Floats:
     """`[N, T]` nats of log score that the agent lost against the teacher; 0 beyond `length`.
@@ -108,7 +112,7 @@ def lost_by_turn(trace: Trace) -> Floats:
         np.log(np.maximum(np.take_along_axis(probs, answer, axis=2)[..., 0], PROBABILITY_FLOOR))
         for probs in (trace.teacher_probs, trace.action_probs)
     )
-    return np.where(trace.happened, teacher - agent, 0.0)
+    return np.where(trace.turn_mask, teacher - agent, 0.0)
 
 
 def information_lost(run: Run, evaluation: Evaluation) -> Floats:
@@ -131,12 +135,12 @@ def information_lost(run: Run, evaluation: Evaluation) -> Floats:
 def _information(task: UserTask, posterior: TranscriptPosterior, observation: Transcript) -> Floats:
     """`[B, A]` nats that each action is expected to tell; 0 for what is not allowed, or stops."""
     parts = [
-        posterior.posterior.information(belief, asking(task).offered)
+        posterior.posterior.information(belief, require_questions(task).offered)
         for _, belief in posterior.after(observation)
     ]
     worth = np.zeros((observation.num_people, len(task.actions)))
-    told = np.concatenate(parts)
-    worth[:, : told.shape[1]] = told
+    information = np.concatenate(parts)
+    worth[:, : information.shape[1]] = information
     return np.where(task.legal(observation), worth, 0.0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from acquaint_gym.envs.users.response_models import Floats
 from acquaint_gym.eval.report.conversation import Conversation, Option, Turn
-from acquaint_gym.eval.report.conversation_text import MOST_LEVELS, told_levels, verdict
+from acquaint_gym.eval.report.conversation_text import MOST_LEVELS, top_levels, verdict
 from acquaint_gym.eval.report.tables import DASH
 
 _STYLE = """
@@ -24,7 +24,7 @@ pre { white-space: pre-wrap; font: inherit; color: var(--soft); margin: .4rem 0;
 section.turn { background: var(--card); border-radius: 6px; padding: .7rem 1rem; margin: .8rem 0; }
 section.turn h3 { font-size: .85rem; font-weight: 600; color: var(--soft); margin: 0; }
 p.question { font-weight: 600; margin: .3rem 0 .5rem; white-space: pre-wrap; }
-p.told { margin: .5rem 0 .2rem; }
+p.feedback { margin: .5rem 0 .2rem; }
 .hit h3 b { color: var(--truth); } .miss h3 b { color: var(--teacher); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: .1rem .6rem .1rem 0; text-align: left; vertical-align: middle; }
@@ -53,8 +53,8 @@ def page(title: str, conversations: Sequence[tuple[Conversation, Sequence[Turn]]
         conversations: each with the turns of it that are shown.
     """
     links = [
-        f'<li><a href="#person-{told.person}">Person {told.person}</a></li>'
-        for told, _ in conversations
+        f'<li><a href="#person-{conversation.person}">Person {conversation.person}</a></li>'
+        for conversation, _ in conversations
     ]
     contents = f"<ul>{''.join(links)}</ul>" if len(links) > 1 else ""
     return "\n".join(
@@ -66,31 +66,31 @@ def page(title: str, conversations: Sequence[tuple[Conversation, Sequence[Turn]]
             f'<p><span class="key agent"></span> agent <span class="key teacher"></span> teacher. '
             f"{_ABOUT}</p>",
             contents,
-            *(_conversation(told, turns) for told, turns in conversations),
+            *(_conversation(conversation, turns) for conversation, turns in conversations),
             "</html>\n",
         ]
     )
 
 
-def _conversation(told: Conversation, turns: Sequence[Turn]) -> str:
+def _conversation(conversation: Conversation, turns: Sequence[Turn]) -> str:
     """One person."""
     parts = [
-        f'<h2 id="person-{told.person}">Person {told.person}: {escape(told.agent)} on '
-        f"{escape(told.env)}</h2>",
-        _summary(told),
-        f"<pre>{escape(told.instructions)}</pre>",
+        f'<h2 id="person-{conversation.person}">Person {conversation.person}: '
+        f"{escape(conversation.agent)} on {escape(conversation.env)}</h2>",
+        _summary(conversation),
+        f"<pre>{escape(conversation.instructions)}</pre>",
     ]
-    if told.context:
-        parts.append(f"<pre>{escape(told.context)}</pre>")
-    if told.prior is not None:
-        parts.append(f"<p>Before the first turn</p>{_belief(told, told.prior, None)}")
-    for turn in turns:
-        before = told.prior if turn.number == 1 else told.turns[turn.number - 2].posterior
-        parts.append(_turn(told, turn, before))
+    if conversation.context:
+        parts.append(f"<pre>{escape(conversation.context)}</pre>")
+    if conversation.prior is not None:
+        parts.append(
+            f"<p>Before the first turn</p>{_belief(conversation, conversation.prior, None)}"
+        )
+    parts += [_turn(conversation, turn) for turn in turns]
     return "\n".join(parts)
 
 
-def _turn(told: Conversation, turn: Turn, before: Floats | None) -> str:
+def _turn(conversation: Conversation, turn: Turn) -> str:
     """One turn."""
     kind = "" if turn.hit is None else " hit" if turn.hit else " miss"
     word, _, rest = verdict(turn).partition(",")
@@ -104,10 +104,10 @@ def _turn(told: Conversation, turn: Turn, before: Floats | None) -> str:
         *map(_option, turn.options),
         "</table>",
         *(f"<p>the model wrote: <code>{escape(text)}</code></p>" for text in turn.messages),
-        f'<p class="told">{escape(turn.feedback)}</p>',
+        f'<p class="feedback">{escape(turn.feedback)}</p>',
     ]
     if turn.posterior is not None:
-        parts.append(_belief(told, turn.posterior, before))
+        parts.append(_belief(conversation, turn.posterior, conversation.belief_before(turn)))
     return "\n".join([*parts, "</section>"])
 
 
@@ -129,10 +129,12 @@ def _option(option: Option) -> str:
     return f"<tr{row}>{''.join(cells)}</tr>"
 
 
-def _belief(told: Conversation, posterior: Floats, before: Floats | None) -> str:
+def _belief(conversation: Conversation, posterior: Floats, before: Floats | None) -> str:
     """A drawing a factor, side by side; factors that did not move are pale."""
     cells = []
-    for number, (name, level) in enumerate(zip(told.factors, told.levels, strict=True)):
+    for number, (name, level) in enumerate(
+        zip(conversation.factors, conversation.levels, strict=True)
+    ):
         was = None if before is None else before[number]
         still = was is not None and abs(posterior[number] - was).sum() < 0.01
         drawing = _levels(posterior[number], was, level)
@@ -144,7 +146,7 @@ def _levels(probs: Floats, was: Floats | None, level: int) -> str:
     """The probabilities of a factor's levels; of many the most probable ones as text."""
     if len(probs) > MOST_LEVELS:
         truth = "" if level < 0 else f"; truly {level + 1}"
-        return ", ".join(f"{n + 1}: {probs[n]:.3f}" for n in told_levels(probs, level)) + truth
+        return ", ".join(f"{n + 1}: {probs[n]:.3f}" for n in top_levels(probs, level)) + truth
     wide, high, rects = 18, 44, []
     for n, p in enumerate(probs):
         x = n * wide + 2
@@ -164,13 +166,13 @@ def _rect(kind: str, x: float, width: float, height: float, high: float) -> str:
     return f'<rect class="{kind}" {place}/>'
 
 
-def _summary(told: Conversation) -> str:
+def _summary(conversation: Conversation) -> str:
     """The person's numbers."""
     rows = [
         f"<tr><td>{escape(name)}</td>"
         + "".join(f'<td class="number">{DASH if np.isnan(v) else f"{v:z.3f}"}</td>' for v in values)
         + "</tr>"
-        for name, values in told.summary.items()
+        for name, values in conversation.summary.items()
     ]
-    head = f"<tr><th></th><th>{escape(told.agent)}</th><th>teacher</th></tr>"
+    head = f"<tr><th></th><th>{escape(conversation.agent)}</th><th>teacher</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"

@@ -26,28 +26,27 @@ NAMED_LEVELS = 3
 MARKS = "> the agent's action, t the teacher's, * the person's answer"
 
 
-def on_screen(told: Conversation, turns: Sequence[Turn]) -> RenderableType:
+def on_screen(conversation: Conversation, turns: Sequence[Turn]) -> RenderableType:
     """A conversation, or some of its turns.
 
     Args:
-        told: the conversation.
+        conversation: with one person.
         turns: which of its turns.
     """
-    title = f"Person {told.person}, {told.agent} on {told.env}"
-    parts: list[RenderableType] = [Text(title, "bold"), Text(told.instructions, "dim")]
-    if told.context:
-        parts.append(Text(told.context, "dim"))
-    if told.prior is not None:
+    title = f"Person {conversation.person}, {conversation.agent} on {conversation.env}"
+    parts: list[RenderableType] = [Text(title, "bold"), Text(conversation.instructions, "dim")]
+    if conversation.context:
+        parts.append(Text(conversation.context, "dim"))
+    if conversation.prior is not None:
         parts.append(Text("The teacher's belief before the first turn, levels from low to high:"))
-        parts.append(_belief(told, told.prior, None))
+        parts.append(_belief(conversation, conversation.prior, None))
     parts.append(Text(MARKS, "dim"))
     for turn in turns:
-        before = told.prior if turn.number == 1 else told.turns[turn.number - 2].posterior
-        parts += [Text(""), *_turn(told, turn, before)]
-    return Group(*parts, Text(""), summary(told))
+        parts += [Text(""), *_turn(conversation, turn)]
+    return Group(*parts, Text(""), summary(conversation))
 
 
-def _turn(told: Conversation, turn: Turn, before: Floats | None) -> Iterator[RenderableType]:
+def _turn(conversation: Conversation, turn: Turn) -> Iterator[RenderableType]:
     """One turn."""
     yield Rule(f"turn {turn.number}: {escape(verdict(turn))}", align="left", characters="-")
     yield Text(("asked: " if turn.information else "") + turn.question)
@@ -56,7 +55,7 @@ def _turn(told: Conversation, turn: Turn, before: Floats | None) -> Iterator[Ren
         yield Text(f"the model wrote: {message!r}", "italic")
     yield Text(turn.feedback)
     if turn.posterior is not None:
-        yield _belief(told, turn.posterior, before)
+        yield _belief(conversation, turn.posterior, conversation.belief_before(turn))
 
 
 def verdict(turn: Turn) -> str:
@@ -93,11 +92,13 @@ def bar(value: float) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def _belief(told: Conversation, posterior: Floats, before: Floats | None) -> Table:
+def _belief(conversation: Conversation, posterior: Floats, before: Floats | None) -> Table:
     """A line a factor: a bar a level, what moved, and the true level; unmoved factors are dim."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     moved = np.zeros(len(posterior)) if before is None else abs(posterior - before).sum(axis=1) / 2
-    for name, level, now, change in zip(told.factors, told.levels, posterior, moved, strict=True):
+    for name, level, now, change in zip(
+        conversation.factors, conversation.levels, posterior, moved, strict=True
+    ):
         truth = "" if level < 0 else f"true {level + 1}"
         # How much probability went from some levels to others.
         words = f"moved {change:.2f}" if change >= 0.005 else ""
@@ -112,25 +113,25 @@ def level_bars(probs: Floats, level: int) -> str:
         bars = "".join(BARS[round(8 * p)] for p in probs)
         return f"|{bars}| {' '.join(f'{p:.2f}' for p in probs)}"
     named = ", ".join(
-        f"{n + 1}: {probs[n]:.3f} {bar(float(probs[n]))}" for n in told_levels(probs, level)
+        f"{n + 1}: {probs[n]:.3f} {bar(float(probs[n]))}" for n in top_levels(probs, level)
     )
     return f"of {len(probs)}: {named}"
 
 
-def told_levels(probs: Floats, level: int) -> list[int]:
+def top_levels(probs: Floats, level: int) -> list[int]:
     """Which of many levels are named: the most probable ones, and the true one."""
     top = np.argsort(-probs, kind="stable")[:NAMED_LEVELS].tolist()
     return list(dict.fromkeys([*top, *([level] if level >= 0 else [])]))
 
 
-def summary(told: Conversation) -> Table:
+def summary(conversation: Conversation) -> Table:
     """The person's numbers: a row each, agent and teacher side by side."""
     table = Table(
-        title=f"Person {told.person}", title_justify="left", box=None, padding=(0, 2, 0, 0)
+        title=f"Person {conversation.person}", title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
     table.add_column("")
-    for name in (told.agent, "teacher"):
+    for name in (conversation.agent, "teacher"):
         table.add_column(escape(name), justify="right")
-    for name, values in told.summary.items():
+    for name, values in conversation.summary.items():
         table.add_row(name, *(DASH if np.isnan(v) else f"{v:z.3f}" for v in values))
     return table

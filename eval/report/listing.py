@@ -27,10 +27,10 @@ Line = tuple[str, str, str]
 
 def show_list() -> None:
     """Prints it all, in a width that every terminal has."""
-    Console(width=WIDTH, highlight=False).print(everything())
+    Console(width=WIDTH, highlight=False).print(list_everything())
 
 
-def everything() -> RenderableType:
+def list_everything() -> RenderableType:
     """All of it, at most 100 columns wide."""
     parts: list[RenderableType] = [_heading("Agents (--agent NAME, or NAME:argument=value,...)")]
     for target, names in _by_class():
@@ -98,22 +98,22 @@ def describe_arguments(thing: object, section: str = "Args") -> dict[str, str]:
         r"^ {4}([\w, ]+): ((?:.*\n?)(?: {8}.*\n?)*)", body[1] if body else "", re.MULTILINE
     )
     sentences: dict[str, str] = {}
-    for names, said in entries:
-        elsewhere = re.search(r"see `([\w.]+)`", said)
-        there = _named(elsewhere[1], thing) if elsewhere else None
+    for names, entry in entries:
+        reference = re.search(r"see `([\w.]+)`", entry)
+        target = _resolve(reference[1], thing) if reference else None
         # Of a protocol, what it is called with.
-        found = describe_arguments(there) or describe_arguments(
-            vars(there).get("__call__") if there else None
+        elsewhere = describe_arguments(target) or describe_arguments(
+            vars(target).get("__call__") if target else None
         )
         if names.endswith(" and all others"):
-            sentences = {**found, **sentences}
+            sentences = {**elsewhere, **sentences}
             continue
         for name in names.split(", "):
-            sentences[name] = found.get(name) or _first(said)
+            sentences[name] = elsewhere.get(name) or _first(entry)
     return sentences
 
 
-def _named(name: str, beside: object) -> object:
+def _resolve(name: str, beside: object) -> object:
     """What `agents.core.Agent` names, or `Agent` in a module that has it; None for nothing."""
     module, _, attribute = name.rpartition(".")
     try:
@@ -136,9 +136,9 @@ def _of_signature(function: Callable[..., Any]) -> list[Line]:
 def _of_manual(task: type[UserTask]) -> list[Line]:
     """The arguments of a task: types from its constructor, words from its manual page."""
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", inspect.getdoc(task) or "", re.M)
-    said = {name: text for name, _, text in rows}
+    sentences = {name: text for name, _, text in rows}
     parameters = inspect.signature(task).parameters
-    return [(n, _type_and_default(p), said.get(n, "")) for n, p in parameters.items()]
+    return [(n, _type_and_default(p), sentences.get(n, "")) for n, p in parameters.items()]
 
 
 def _type_and_default(parameter: inspect.Parameter) -> str:

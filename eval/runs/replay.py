@@ -110,7 +110,7 @@ def replay(run: Run, evaluation: Evaluation) -> Iterator[Transcript]:
 
 def same_events(trace: Trace, answers: Any, stimuli: Any) -> bool:
     """Whether people were asked and answered in all turns as in the trace."""
-    happened = trace.happened
-    return np.array_equal(answers[happened], trace.answers[happened]) and np.array_equal(
-        stimuli[happened], trace.stimuli[happened]
+    turn_mask = trace.turn_mask
+    return np.array_equal(answers[turn_mask], trace.answers[turn_mask]) and np.array_equal(
+        stimuli[turn_mask], trace.stimuli[turn_mask]
     )

@@ -173,7 +173,7 @@ def load_runs(out: Path) -> list[Run]:
     for file in sorted(out.glob("traces/*/*/config.json")):
         config = read_json(file)
         if not {"env", "agent"} <= config.keys():
-            raise FileError.damaged(file, KeyError("no env or no agent"))
+            raise FileError.unreadable(file, KeyError("no env or no agent"))
         store = Store(out, config)
         if store.have():
             trace = store.load(store.have()[-1][1])

@@ -112,7 +112,7 @@ def train(options: argparse.Namespace, model: Any, dialogue: Dialogue, console: 
         try:
             state = torch.load(saved, weights_only=True)
         except (EOFError, KeyError, RuntimeError, UnpicklingError, ValueError) as error:
-            raise FileError.damaged(saved, error) from error
+            raise FileError.unreadable(saved, error) from error
         if state["settings"] != settings:
             raise ValueError(f"{saved} is of a run with other settings; delete it to begin anew.")
         for name, part in parts.items():

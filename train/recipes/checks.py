@@ -25,7 +25,7 @@ def at_least(name: str, number: float, smallest: float) -> None:
 
 
 @contextmanager
-def needing(extra: str) -> Iterator[None]:
+def require_extra(extra: str) -> Iterator[None]:
     """Turns a package that is not installed into a `ValueError` that names the extra to install."""
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from acquaint_gym.agents.llm.probe import PROBES
 from acquaint_gym.train.recipes.base import LibraryArguments, Recipe
-from acquaint_gym.train.recipes.checks import at_least, needing, one_of
+from acquaint_gym.train.recipes.checks import at_least, one_of, require_extra
 
 # Arguments of the trainers that a recipe sets itself, and where it does.
 REFUSED = {
@@ -107,7 +107,7 @@ class LanguageModelRecipe(Recipe):
     @classmethod
     def library(cls, given: Mapping[str, Any]) -> LibraryArguments:
         """The trainer's arguments."""
-        with needing("llm"):
+        with require_extra("llm"):
             kind = cls.arguments()
         return LibraryArguments(
             names=[f.name for f in fields(kind) if f.init],

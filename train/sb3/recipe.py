@@ -17,7 +17,7 @@ from acquaint_gym.envs.registration import (
     make_task,
 )
 from acquaint_gym.train.recipes.base import LibraryArguments, Recipe
-from acquaint_gym.train.recipes.checks import at_least, needing, one_of
+from acquaint_gym.train.recipes.checks import at_least, one_of, require_extra
 
 
 class Algorithm(NamedTuple):
@@ -161,7 +161,7 @@ def algorithm_class(algo: str) -> Any:
         ValueError: Stable-Baselines3 is not here.
     """
     module, _, name = ALGORITHMS[algo].target.partition(":")
-    with needing("rl"):
+    with require_extra("rl"):
         return getattr(import_module(module), name)
 
 
