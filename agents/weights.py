@@ -6,7 +6,6 @@ python -m agents.weights smollm
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from zipfile import ZipFile
 from rich.console import Console
 
 from acquaint_gym.envs.console import program
-from acquaint_gym.envs.files import digest, find_folder, weights_folder, write_json
+from acquaint_gym.envs.files import digest, file_sha256, find_folder, weights_folder, write_json
 
 RECORD, TENSORS = "source.json", "model.safetensors"
 
@@ -125,7 +124,7 @@ def check(folder: Path) -> dict[str, str]:
         WeightsError: they are others.
     """
     record: dict[str, str] = json.loads((folder / RECORD).read_text("utf-8"))
-    if _sha256(folder / TENSORS) != record["tensors"]:
+    if file_sha256(folder / TENSORS) != record["tensors"]:
         raise WeightsError(f"{folder}: {TENSORS} is damaged; get it again with --fresh.")
     return record
 
@@ -196,7 +195,7 @@ def _convert(file: Path, target: Path, record: dict[str, str]) -> None:
 
 def _keep(partial: Path, target: Path, record: dict[str, str], sha256: str | None = None) -> None:
     """Puts a complete folder in its place; whoever was faster with the same is left."""
-    tensors = _sha256(partial / TENSORS)
+    tensors = file_sha256(partial / TENSORS)
     if sha256 not in (None, tensors):
         raise WeightsError(f"{TENSORS} has SHA-256 {tensors}, expected {sha256}.")
     write_json(partial / RECORD, {**record, "tensors": tensors})
@@ -210,11 +209,6 @@ def _parent(target: Path) -> Path:
     """The folder around it, made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.parent
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as whole:
-        return hashlib.file_digest(whole, "sha256").hexdigest()
 
 
 def parser() -> argparse.ArgumentParser:

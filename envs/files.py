@@ -92,6 +92,12 @@ def digest(parts: Iterable[bytes]) -> str:
     return whole.hexdigest()[:16]
 
 
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in 64 hexadecimal digits."""
+    with path.open("rb") as whole:
+        return hashlib.file_digest(whole, "sha256").hexdigest()
+
+
 def find_folder(name: str) -> str:
     """A folder as named, or the one of that name that is shipped or was fetched; else the name."""
     for place in (Path(), SHIPPED, weights_folder()):

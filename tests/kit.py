@@ -16,6 +16,7 @@ import pytest
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.contract.play import batch
 from acquaint_gym.envs.gym_env import UserVectorEnv
+from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.envs.users.fast_draws import PersonStreams
 from acquaint_gym.envs.users.item_bank import ItemBank
 from acquaint_gym.eval.report import plots
@@ -92,6 +93,12 @@ def play(
     env = env or vector(len(person), **settings)
     uniform = PersonStreams(0, "agents", env.task.num_turns).uniform(person)
     return rollout(env, agent, teacher or agent, person, uniform)
+
+
+def transcript_of(trace: Trace, turn: int | None = None) -> Transcript:
+    """The whole of a trace as a transcript, at this turn or, by default, after the last one."""
+    turns = trace.length if turn is None else np.full(len(trace.length), turn)
+    return Transcript.of(turns, trace.stimuli, trace.actions, trace.answers)
 
 
 def content(out: Path) -> dict[str, Any]:

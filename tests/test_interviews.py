@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import generator, respondents
+from kit import generator, respondents, transcript_of
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import entr
 
@@ -458,8 +458,7 @@ def test_what_one_stops_for_is_the_cost():
     assert len(set(trace.length.tolist())) > 1
     # At the end no answer is expected to tell more than a question costs; before it one was.
     for row in range(5):
-        columns = (trace.length, trace.stimuli, trace.actions, trace.answers)
-        told = Transcript.of(*(column[[row]] for column in columns))
+        told = transcript_of(trace).rows(np.array([row]))
         for turn, more in ((trace.length[row], False), (trace.length[row] - 1, True)):
             posterior = env.task.make_posterior()
             belief = condition(posterior, told.at(np.array([turn]), env.task))

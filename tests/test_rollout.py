@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from kit import generator, play, respondents, vector
+from kit import generator, play, respondents, transcript_of, vector
 from numpy.testing import assert_allclose, assert_array_equal
 
 from acquaint_gym.agents.baselines import PriorAgent, RandomAgent
@@ -164,7 +164,7 @@ def test_beliefs_are_recorded_before_each_turn_and_after_the_last():
     assert trace.belief.shape == (6, TURNS + 1, 5, 5)
     posterior = TASK.make_posterior()
     for turn in (0, 1, 7, 49, 50):
-        told = Transcript.of(np.full(6, turn), trace.stimuli, trace.actions, trace.answers)
+        told = transcript_of(trace, turn)
         expected = posterior.marginals(condition(posterior, told))
         assert_allclose(trace.belief[:, turn], expected, rtol=0, atol=1e-6)
     assert_allclose(trace.belief[:, 0], 0.2, rtol=0, atol=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from jinja2 import TemplateError, meta
 
+from acquaint_gym.envs.files import digest
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.prompt import CLOCK
 
@@ -111,7 +111,7 @@ class ChatTemplate:
     def identity(self) -> dict[str, Any]:
         """What decides the texts beside the messages: for `adapter.json`."""
         return {
-            "template": hashlib.sha256(self.text.encode()).hexdigest()[:16],
+            "template": digest([self.text.encode()]),
             "arguments": self.arguments,
             "clock": CLOCK.isoformat(),
         }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import re
 import zipfile
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from acquaint_gym.envs.files import file_sha256
 from acquaint_gym.envs.names import closest
 from acquaint_gym.envs.users.coding import MISSING, PUBLISHED, ZERO, Coding, plain
 from acquaint_gym.envs.users.fast_draws import fibonacci_hash
@@ -127,8 +127,7 @@ def load_respondents(path: Path, bank: ItemBank, coding: Coding = PUBLISHED) -> 
 
 def _load(path: Path, bank: ItemBank, coding: Coding) -> Recorded:
     """See `load_respondents`; reads the file."""
-    with path.open("rb") as whole:
-        sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
+    sha256 = file_sha256(path)
     try:
         with open_text(path) as lines:
             answers, row = _read(path, lines, bank, coding)
@@ -194,9 +193,9 @@ def _check_zeros(path: Path, answers: npt.NDArray[np.int8], bank: ItemBank) -> N
         answers: `[N, I]`, with `ZERO` where 0 stands.
         bank: the items.
     """
-    some = (answers >= 0).any(axis=1)  # who leaves a page answers all of it with 0
-    zeros, top = int((answers[some] == ZERO).sum()), bank.num_categories - 1
-    often = max(3, 0.01 * some.sum() * bank.num_items)
+    has_answer = (answers >= 0).any(axis=1)  # who leaves a page answers all of it with 0
+    zeros, top = int((answers[has_answer] == ZERO).sum()), bank.num_categories - 1
+    often = max(3, 0.01 * has_answer.sum() * bank.num_items)
     if zeros >= often and not (answers == top).any():
         codes = f"{bank.codes[0]}..{bank.codes[-1]}"
         raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -16,7 +15,7 @@ from os.path import exists
 from pathlib import Path
 from typing import Any
 
-from acquaint_gym.envs.files import digest, find_folder, locate
+from acquaint_gym.envs.files import digest, file_sha256, find_folder, locate
 
 # Of this module's own package only the loop decides traces; reports may change freely.
 DECIDING = (
@@ -120,8 +119,7 @@ def of_respondents(data: str) -> dict[str, str]:
 @lru_cache(maxsize=4)
 def _sha256(file: Path, size: int, changed: int) -> str:
     """Digest of a file, worked out again only when its size or its time of change is another."""
-    with file.open("rb") as whole:
-        return hashlib.file_digest(whole, "sha256").hexdigest()
+    return file_sha256(file)
 
 
 def of_settings(settings: Iterable[Any]) -> dict[str, str]:
