@@ -45,6 +45,31 @@ class Fragile(RandomAgent):
         return super().act(observation, uniform)
 
 
+class Elsewhere(Executor):
+    """Workers whose disk is their own: they say that it is done, and no file of theirs is here."""
+
+    def submit(self, function, /, *arguments, **settings):
+        future = Future()
+        future.set_result(None)
+        return future
+
+
+class Closed(Executor):
+    """Takes no work."""
+
+    def submit(self, function, /, *arguments, **settings):
+        raise RuntimeError("cannot schedule new futures")
+
+
+class Cut(Executor):
+    """Loses the way to its workers, with an error that is not its own."""
+
+    def submit(self, function, /, *arguments, **settings):
+        future = Future()
+        future.set_exception(ConnectionError("lost"))
+        return future
+
+
 class WorkerKilledError(Exception):
     """What this module's cluster says of its workers, as Dask has a `KilledWorker`."""
 

@@ -81,7 +81,7 @@ def test_a_process_that_is_killed_is_a_sentence_and_the_same_command_goes_on(
     command += ("--workers", 2, "--out", tmp_path)
     variables = {"PYTHONPATH": str(ROOT / "tests"), "FUSE": str(tmp_path)}
     killed = call(*command, code=2, **variables)
-    assert "A worker died" in killed.stderr
+    assert "--workers 2: a worker died" in killed.stderr
     assert "the same command goes on" in killed.stderr
     assert "Traceback" not in killed.stderr
     assert not (tmp_path / "report.json").exists()

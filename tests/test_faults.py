@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from traceback import format_exception
 
 import numpy as np
 import pytest
@@ -258,22 +259,51 @@ def test_only_commands_of_ours_are_quiet(argv, interpreter, ours):
 @pytest.mark.parametrize(
     ("executor", "words"),
     [
-        ("cluster:Dying", "A worker died (WorkerKilledError: tried 4 times)"),
-        ("cluster:asleep", "--executor cluster:asleep: RuntimeError: the scheduler sleeps ("),
+        ("cluster:Dying", "cannot be reached (WorkerKilledError: tried 4 times). Nothing that was"),
+        (
+            "cluster:Closed",
+            "cannot be reached (RuntimeError: cannot schedule new futures). Nothing",
+        ),
+        ("cluster:Cut", "cannot be reached (ConnectionError: lost). Nothing that was done is lost"),
+        ("cluster:asleep", ": RuntimeError: the scheduler sleeps ("),
     ],
 )
 def test_a_cluster_that_fails_is_a_line(tmp_path, capsys, executor, words):
     assert run(tmp_path, "--executor", executor) == 2
-    assert line(capsys).startswith(words)
+    said = line(capsys)
+    assert said.startswith(f"--executor {executor}: ")
+    assert words in said
 
 
-def test_a_defect_on_a_cluster_stays_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("shard", [(), ("--shard", "2/2")])
+def test_files_of_workers_that_are_not_here_are_missed(tmp_path, capsys, shard):
+    assert run(tmp_path, "--executor", "cluster:Elsewhere", *shard) == 2
+    said = line(capsys)
+    people = "2..3" if shard else "0..1"
+    assert said.startswith("--executor cluster:Elsewhere: random on acquaint/Questionnaire-v0, ")
+    assert f"people {people} are done, but the workers' files are not in {tmp_path}" in said
+    assert said.endswith("Do all workers share this folder, under the same path?")
+
+
+class HeavyError(Exception):
+    """Does not travel as it is (unless Dask is loaded): it would be made again of its words."""
+
+    def __init__(self, words, more):
+        super().__init__(words)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a defect"), ConnectionError("a defect"), HeavyError("a defect", 1)]
+)
+def test_a_defect_on_a_cluster_stays_one(tmp_path, monkeypatch, error):
     def defect(evaluation, out, first, end):
-        raise RuntimeError("a defect")
+        raise error
 
     monkeypatch.setattr(Evaluation, "evaluate", defect)
-    with pytest.raises(RuntimeError, match="a defect"):
+    with pytest.raises((type(error), RuntimeError), match="a defect") as raised:
         run(tmp_path, "--executor", "cluster:thread")
+    # Where it was raised is said, wherever that was.
+    assert "in defect" in "".join(format_exception(raised.value))
 
 
 # People of others.

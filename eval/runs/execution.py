@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, as_completed
-from contextlib import suppress
+from concurrent.futures import Future, as_completed
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from traceback import format_exc
 
 from rich.console import Console
 
@@ -69,6 +71,9 @@ class PlannedRun:
             return self.store.load(users)
 
 
+Part = tuple[PlannedRun, int, int]  # people [first, end) of a run
+
+
 def run_all(
     runs: Sequence[PlannedRun], users: int, options: argparse.Namespace, console: Console
 ) -> bool:
@@ -87,7 +92,8 @@ def run_all(
         Whether all traces are there now: then it is time for the report.
 
     Raises:
-        InputError: an agent breaks its contract or cannot go on, or a worker dies.
+        InputError: an agent breaks its contract or cannot go on, a worker dies, or its files are
+            not in the folder.
     """
     for run in runs if options.fresh else []:  # only now: a refused command loses nothing
         run.store.clear()
@@ -116,6 +122,12 @@ def run_all(
         for run, people in _compute(own, options.workers, options.executor):
             bar.advance(rows[run.label], people)
     left = _missing(runs, users, options.batch_size)
+    for run, first, end in [part for part in left if shards == 1 or part in own]:
+        whose = _workers(options.workers, options.executor)
+        raise InputError(
+            f"{whose}: {run.label}, people {first}..{end - 1} are done, but the workers' files are "
+            f"not in {run.store.folder}. Do all workers share this folder, under the same path?"
+        )
     if left:
         run, first, end = left[0]
         console.print(
@@ -127,9 +139,7 @@ def run_all(
     return not left
 
 
-def _missing(
-    runs: Sequence[PlannedRun], users: int, batch_size: int
-) -> list[tuple[PlannedRun, int, int]]:
+def _missing(runs: Sequence[PlannedRun], users: int, batch_size: int) -> list[Part]:
     """Batches of people `[first, end)` whose traces are not there."""
     return [
         (run, first, end) for run in runs for first, end in run.store.missing(users, batch_size)
@@ -137,7 +147,7 @@ def _missing(
 
 
 def _compute(
-    parts: Sequence[tuple[PlannedRun, int, int]], workers: int, executor: str | None
+    parts: Sequence[Part], workers: int, executor: str | None
 ) -> Iterator[tuple[PlannedRun, int]]:
     """Meets everybody, here or elsewhere; yields each run with how many people were met."""
     if not parts:
@@ -154,32 +164,51 @@ def _compute(
     with input_errors():
         pool = processes(workers) if executor is None else executor_of(executor)
     with pool:
-        futures: dict[Future[None], tuple[PlannedRun, int]] = {}
+        futures: dict[Future[Exception | None], tuple[PlannedRun, int]] = {}
         try:
             for run, first, end in parts:
                 # A worker may have another working directory.
-                evaluate = partial(run.evaluation.evaluate, run.out.resolve(), first, end)
-                futures[pool.submit(evaluate)] = run, end - first
+                evaluate = partial(_evaluate, run.out.resolve(), first, end, run.evaluation)
+                with _executor_errors(_workers(workers, executor)):
+                    futures[pool.submit(evaluate)] = run, end - first
             for future in as_completed(futures):
-                future.result()
+                with _executor_errors(_workers(workers, executor)):
+                    error = future.result()
+                if isinstance(error, Exception):
+                    raise error
                 yield futures[future]
-        except Exception as error:
-            if not _of_executor(error, pool):
-                raise
-            raise InputError(
-                f"A worker died ({type(error).__name__}: {error}), perhaps for want of memory. "
-                "Nothing that was done is lost: the same command goes on with what is missing."
-            ) from error
         finally:
             for future in futures:
                 future.cancel()
 
 
-def _of_executor(error: Exception, pool: Executor) -> bool:
-    """Whether an error is about the workers, and not about what they were doing.
+def _evaluate(out: Path, first: int, end: int, evaluation: Evaluation) -> Exception | None:
+    """What a worker does. Its errors are returned: what is raised there is then the executor's."""
+    try:
+        evaluation.evaluate(out, first, end)
+    except Exception as error:
+        error.add_note(format_exc())  # a traceback does not travel
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # some errors do not travel either
+            return RuntimeError(format_exc())
+        return error
+    return None
 
-    A cluster's own errors (Dask's `KilledWorker`) come from the package of its executor.
-    """
-    packages = [type(one).__module__.partition(".")[0] for one in (error, pool)]
-    own = packages[0] == packages[1] and packages[0] not in ("builtins", "acquaint_gym")
-    return own or isinstance(error, BrokenExecutor | CancelledError)
+
+def _workers(workers: int, executor: str | None) -> str:
+    """Who computes, as typed."""
+    return f"--workers {workers}" if executor is None else f"--executor {executor}"
+
+
+@contextmanager
+def _executor_errors(whose: str) -> Iterator[None]:
+    """Turns whatever an executor raises of itself, its workers or the way to them into a line."""
+    try:
+        yield
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+        raise InputError(
+            f"{whose}: a worker died, perhaps for want of memory, or cannot be reached ({words}). "
+            "Nothing that was done is lost: the same command goes on with what is missing."
+        ) from error
