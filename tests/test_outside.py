@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from tiny_llm import questionnaire, seen
 
 from acquaint_gym.agents.core import OutsideError
 from acquaint_gym.agents.llm.choice import ChoiceAgent
+from acquaint_gym.agents.llm.dialogue import TooLongError
+from acquaint_gym.agents.llm.scorer import make_scorer
 from acquaint_gym.envs.inference import exact
 from acquaint_gym.envs.inference.exact import FactoredPosterior
 from acquaint_gym.envs.inference.posterior import PosteriorError, make_posterior
@@ -65,6 +69,26 @@ def test_a_source_without_its_parts_is_named():
         OutsideSource("own:Source", source, TASK).draw(PEOPLE)
 
 
+@pytest.mark.parametrize(
+    ("part", "number", "message"),
+    [
+        ("stride", 0, "stride is 0, expected a whole number of at least 1"),
+        ("stride", -1, "stride is -1, expected a whole number of at least 1"),
+        ("stride", 1.5, r"stride is 1\.5, expected"),
+        ("stride", "1", "stride is '1', expected"),
+        ("num_people", 0, "num_people is 0, expected a whole number of at least 1"),
+        ("num_people", 2.5, r"num_people is 2\.5, expected"),
+        ("num_people", 2**40, "stride 2 and num_people 1099511627776 have a common"),
+    ],
+)
+def test_people_that_cannot_be_counted_are_named(part, number, message):
+    # With a stride of 2 and 2**40 people a lane would meet a part of them.
+    numbers = {"stride": 2, "num_people": None, part: number}
+    source = type("Counted", (Source,), numbers)()
+    with pytest.raises(PeopleError, match=rf"^people='own:Counted': {message}"):
+        OutsideSource("own:Counted", source, TASK)
+
+
 class Words:
     def replies(self, texts):
         return [[n] for n in range(len(texts))]
@@ -93,9 +117,36 @@ def test_a_scorer_that_is_wrong_is_named(scores, message):
         agent.act(seen(TASK, 1, 2), np.zeros(2))
 
 
+class Broken:
+    def __init__(self, **arguments):
+        if arguments:
+            raise RuntimeError("no device")
+
+    def score(self, conversations, replies):
+        raise RuntimeError("engine\ndied")
+
+
+def test_a_scorer_that_raises_is_named(monkeypatch):
+    agent, waiting = ChoiceAgent(TASK, Words(), Broken()), seen(TASK, 1, 2)
+    place = r"\(.*test_outside\.py, line \d+\)"
+    with pytest.raises(OutsideError, match=rf"^Scorer Broken: RuntimeError: engine died {place}"):
+        agent.act(waiting, np.zeros(2))
+    with pytest.raises(ValueError, match=rf"^Scorer '.*:Broken': RuntimeError: no device {place}"):
+        make_scorer(f"{__name__}:Broken", model="x")
+    # A fault of our own engine is no stranger's.
+    monkeypatch.setattr(Broken, "__module__", "acquaint_gym.agents.llm.hugging_face")
+    with pytest.raises(RuntimeError, match="engine\ndied"):
+        agent.act(waiting, np.zeros(2))
+
+
 def test_a_scorer_that_cannot_score_is_named():
     with pytest.raises(OutsideError, match=r"Scorer object has no method score\(\)"):
         ChoiceAgent(TASK, Words(), object()).act(seen(TASK, 1, 2), np.zeros(2))
+
+
+def test_a_conversation_that_is_too_long_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(TooLongError("too long", 3)))
+    assert (str(error), error.turns) == ("too long", 3)
 
 
 class Half:

@@ -263,7 +263,8 @@ class TooLongError(OutsideError):
         turns: that it could read.
     """
 
-    def __init__(self, message: str, turns: int) -> None:
+    def __init__(self, message: str, turns: int = 0) -> None:
+        # The default is for pickle, which brings it from other processes: it fills it in.
         super().__init__(message)
         self.turns = turns
 

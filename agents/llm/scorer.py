@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
 
 from acquaint_gym.agents.core import OutsideError
-from acquaint_gym.envs.names import resolve
+from acquaint_gym.envs.names import name_outsider, resolve
 from acquaint_gym.envs.users.response_models import Floats
 
 Ids = list[int]
@@ -89,14 +90,15 @@ def make_scorer(scorer: str, **arguments: Any) -> ChoiceScorer:
         **arguments: see `ScorerClass`.
 
     Raises:
-        ValueError: there is none, it takes other arguments, or what it raises itself.
+        ValueError: there is none, it takes other arguments, or it cannot be made.
     """
     build: ScorerClass = resolve(scorer, "Scorer")
     try:
         inspect.signature(build).bind(**arguments)
     except TypeError as error:
         raise ValueError(f"Scorer {scorer!r}: {error}.") from error
-    return build(**arguments)
+    with _named(f"Scorer {scorer!r}", scorer, ValueError):
+        return build(**arguments)
 
 
 def check_scores(
@@ -105,12 +107,14 @@ def check_scores(
     """`[B, A]` what a scorer gives, if it keeps what `ChoiceScorer` promises.
 
     Raises:
-        OutsideError: no method `score`, another shape, or numbers that are no log-probabilities.
+        OutsideError: no method `score`, what somebody else's raises, another shape, or numbers
+            that are no log-probabilities.
     """
     expected, name = (len(conversations), len(replies)), type(scorer).__name__
     if not hasattr(scorer, "score"):
         raise OutsideError(f"Scorer {name} has no method score(); see agents.llm.scorer.")
-    scores = np.asarray(scorer.score(conversations, replies))
+    with _named(f"Scorer {name}", type(scorer).__module__, OutsideError):
+        scores = np.asarray(scorer.score(conversations, replies))
     if scores.shape != expected:
         raise OutsideError(
             f"Scorer {name} gave {list(scores.shape)}, expected {list(expected)}: a "
@@ -123,3 +127,8 @@ def check_scores(
             "most 0 (nats), none of them NaN."
         )
     return scores
+
+
+def _named(whose: str, module: str, kind: type[ValueError]) -> AbstractContextManager[None]:
+    """Names somebody else's engine in what it raises; a fault of ours keeps its traceback."""
+    return nullcontext() if module.startswith("acquaint_gym.") else name_outsider(whose, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from math import gcd
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,8 @@ class OutsideSource:
         task: says which shapes and answers there are.
 
     Raises:
-        PeopleError: the source lacks a part of `UserSource`.
+        PeopleError: the source lacks a part of `UserSource`, or goes from person to person in
+            steps that do not lead to all of them.
     """
 
     def __init__(self, name: str, source: UserSource, task: UserTask) -> None:
@@ -33,6 +35,12 @@ class OutsideSource:
                 f"people={name!r} has no {', '.join(missing)}; see envs.users.people.UserSource."
             )
         self._name, self._source, self._task = name, source, task
+        stride, num_people = self.stride, self.num_people
+        if num_people is not None and gcd(stride, num_people) > 1:
+            raise PeopleError(
+                f"people={name!r}: stride {stride} and num_people {num_people} have a common "
+                "divisor, so that some people are never met; stride=1 always does."
+            )
 
     @classmethod
     def make(cls, name: str, task: UserTask, split: str, suite_seed: int) -> OutsideSource:
@@ -52,13 +60,23 @@ class OutsideSource:
     def num_people(self) -> int | None:
         """See `UserSource.num_people`."""
         with self._named():
-            return self._source.num_people
+            num_people = self._source.num_people
+        return None if num_people is None else self._whole("num_people", num_people)
 
     @property
     def stride(self) -> int:
         """See `UserSource.stride`."""
         with self._named():
-            return self._source.stride
+            stride = self._source.stride
+        return self._whole("stride", stride)
+
+    def _whole(self, part: str, number: object) -> int:
+        """The number, if it is one to count with."""
+        if isinstance(number, int | np.integer) and number > 0:
+            return int(number)
+        raise PeopleError(
+            f"people={self._name!r}: {part} is {number!r}, expected a whole number of at least 1."
+        )
 
     def _named(self) -> AbstractContextManager[None]:
         """Names the source in whatever it raises."""
