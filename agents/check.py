@@ -96,7 +96,7 @@ def prepare(text: str, env_id: str, settings: Mapping[str, Any]) -> Subject:
             f"{text}: {', '.join(spec.task_arguments)} of its task; here --set changes the task of "
             "agent and environment alike."
         )
-    build = partial(_built, text)
+    build = partial(_build, text)
     owner, title = spec.target.partition(":")[0], f"{text} on {environment_spec(env_id).id}"
 
     def keeps(check: Check) -> None:
@@ -117,7 +117,7 @@ def prepare(text: str, env_id: str, settings: Mapping[str, Any]) -> Subject:
     return Subject(title, owner, "", keeps)
 
 
-def _built(text: str, task: UserTask) -> Agent:
+def _build(text: str, task: UserTask) -> Agent:
     """The agent of this name on this very task."""
     return parse_agent(text, []).build(lambda **_: task, {})
 

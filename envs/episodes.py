@@ -253,15 +253,15 @@ def check_action(episodes: Episodes, action: npt.NDArray[Any]) -> npt.NDArray[An
         fits = action.shape == (num, size) and action.dtype.kind == "f"
         # A NaN fails both comparisons.
         if not (fits and action.min() >= -1 and action.max() <= 1):
-            raise ValueError(f"Expected [{num}, {size}] in [-1, 1], got {_described(action)}.")
+            raise ValueError(f"Expected [{num}, {size}] in [-1, 1], got {_describe(action)}.")
     else:
         fits = action.shape == (num,) and action.dtype.kind in "iu"
         if not (fits and action.min() >= 0 and action.max() < size):
-            raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_described(action)}.")
+            raise ValueError(f"Expected {num} actions in 0..{size - 1}, got {_describe(action)}.")
     return action
 
 
-def _described(action: npt.NDArray[Any]) -> str:
+def _describe(action: npt.NDArray[Any]) -> str:
     """Shape, type and range of what came, for a message."""
     span = f", {action.min()}..{action.max()}" if action.size and action.dtype.kind in "iuf" else ""
     return f"{action.dtype} {list(action.shape)}{span}"

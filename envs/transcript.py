@@ -63,15 +63,15 @@ class Transcript(dict[str, Floats]):
             action_mask: `[B, A]`, where agents choose what to ask.
         """
         made = cls(
-            turn=_copied(np.asarray(turn)[..., None]),
-            stimuli=_copied(stimuli).reshape(*stimuli.shape[:-2], -1),
-            actions=_copied(actions),
-            answers=_copied(answers),
+            turn=_copy(np.asarray(turn)[..., None]),
+            stimuli=_copy(stimuli).reshape(*stimuli.shape[:-2], -1),
+            actions=_copy(actions),
+            answers=_copy(answers),
         )
         if context is not None:
-            made["context"] = _copied(context)
+            made["context"] = _copy(context)
         if action_mask is not None:
-            made["action_mask"] = _copied(action_mask)
+            made["action_mask"] = _copy(action_mask)
         return made
 
     @property
@@ -158,6 +158,6 @@ class Transcript(dict[str, Floats]):
         return Transcript({**self, **parts})
 
 
-def _copied(part: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _copy(part: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """A copy in float32; environments make one at every step, and `copy` is the fastest way."""
     return part.copy() if part.dtype == np.float32 else part.astype(np.float32)

@@ -109,7 +109,7 @@ def gather(folders: Sequence[Path]) -> dict[str, dict[str, Run]]:
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
         for run in load_runs(folder):
             by_env.setdefault(run.env, []).append((folder, run))
-    return {env: _labelled(runs) for env, runs in by_env.items()}
+    return {env: _label(runs) for env, runs in by_env.items()}
 
 
 def compare(
@@ -189,7 +189,7 @@ def _part(config: Mapping[str, Any], part: str) -> dict[str, Any]:
     return environment if part == "environment" else dict(config[part])
 
 
-def _labelled(runs: Sequence[tuple[Path, Run]]) -> dict[str, Run]:
+def _label(runs: Sequence[tuple[Path, Run]]) -> dict[str, Run]:
     names = Counter(run.agent for _, run in runs)
     short = Counter((run.agent, folder.name) for folder, run in runs)
     labels = {}

@@ -160,7 +160,7 @@ def test_writing_it_again_renders_nothing(monkeypatch):
     task, dialogue = questionnaire(num_turns=6), Dialogue(tokenizer(), "tiny")
     messages = chats(task, 6)[0]
     first = dialogue.encode(messages)
-    monkeypatch.setattr(dialogue, "_rendered", None)
+    monkeypatch.setattr(dialogue, "_render", None)
     monkeypatch.setattr(dialogue, "_tokens", None)
     assert dialogue.encode(messages) == first
     ids, positions = first

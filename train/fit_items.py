@@ -151,11 +151,11 @@ def save(path: Path, bank: ItemBank, fit: BankFit, provenance: Sequence[str]) ->
     names = ["a", *(f"b{k}" for k in range(1, bank.num_categories))]
     items: dict[str, Sequence[object]] = {"item_id": bank.item_ids}
     digits = next(d for d in range(DIGITS, 16) if _distinct(np.round(parameters[:, 1:], d)))
-    items |= {name: _rounded(parameters[:, k], digits) for k, name in enumerate(names)}
-    items |= {f"se_{name}": _rounded(errors[:, k]) for k, name in enumerate(names)}
+    items |= {name: _round(parameters[:, k], digits) for k, name in enumerate(names)}
+    items |= {f"se_{name}": _round(errors[:, k]) for k, name in enumerate(names)}
     items["n"] = answers.tolist()
     traits: dict[str, Sequence[object]] = {"trait": bank.traits}
-    traits |= {name: _rounded(fit.correlation[:, f]) for f, name in enumerate(bank.traits)}
+    traits |= {name: _round(fit.correlation[:, f]) for f, name in enumerate(bank.traits)}
     largest = fit.correlation_errors.max()
     pairwise = (
         f"Latent correlations by pairs, items held fixed; standard errors up to {largest:.3f}."
@@ -168,7 +168,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_traits.csv")
 
 
-def _rounded(values: Floats, digits: int = DIGITS) -> list[str]:
+def _round(values: Floats, digits: int = DIGITS) -> list[str]:
     """Numbers as they stand in the files: far finer than any standard error."""
     return [f"{value:.{digits}f}" for value in values]
 

@@ -60,15 +60,15 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # a hook of transf
         """Keeps the new tokens' keys and values `[b, heads, m, size]`; returns all they see."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.keys, keys = self._placed("keys", self.keys, key_states)
-        self.values, values = self._placed("values", self.values, value_states)
+        self.keys, keys = self._place("keys", self.keys, key_states)
+        self.values, values = self._place("values", self.values, value_states)
         return keys, values
 
     def get_seq_length(self) -> int:
         """Columns before the new tokens."""
         return self._window.width
 
-    def _placed(self, name: str, kept: Any, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _place(self, name: str, kept: Any, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The store with the new tokens in it, and what they see of it."""
         window, (_, heads, _, size) = self._window, new.shape
         if kept.numel() == 0 or kept.shape[1] < window.capacity:

@@ -87,15 +87,15 @@ class Dialogue:
         self.before_reply, system, user = "", "Reply with a number.", "One?"
         self.in_parts = False
         try:
-            self.in_parts = user not in self._rendered((user,), [])
+            self.in_parts = user not in self._render((user,), [])
         except ValueError:
             # Templates of models that see expect a list of parts, and fail or leave text out.
             self.in_parts = True
             with suppress(ValueError):
-                self.in_parts = user in self._rendered((user,), [])
+                self.in_parts = user in self._render((user,), [])
         try:
             # A template without a system turn refuses it, or leaves it out without a word.
-            self.has_system = system in self._rendered((system, user), [])
+            self.has_system = system in self._render((system, user), [])
         except ValueError:
             self.has_system = False
         self.before_reply = self._opens_reply(user)
@@ -105,8 +105,8 @@ class Dialogue:
 
     def _opens_reply(self, user: str) -> str:
         """What history has between the generation prompt and a reply, nothing in most templates."""
-        due, reply = self._rendered((user,), []), "Fifty-one"
-        history = self._rendered((user,), [reply, user])
+        due, reply = self._render((user,), []), "Fifty-one"
+        history = self._render((user,), [reply, user])
         at = history.find(reply)
         if not history.startswith(due) or at < len(due):
             raise self._rewrites(2, history[: at + len(reply)], due + reply)
@@ -184,11 +184,11 @@ class Dialogue:
         if key not in self._pieces:
             text = texts[0]
             if kind == "opening":
-                text = self._rendered(texts, [])
+                text = self._render(texts, [])
             elif kind == "user":
                 # Whether it is the same after other turns is compared with the whole.
-                before = self._rendered(("?",), ["1"])
-                text = self._rendered(("?",), ["1", texts[0]])[len(before) :]
+                before = self._render(("?",), ["1"])
+                text = self._render(("?",), ["1", texts[0]])[len(before) :]
             self._pieces[key] = text, self._tokens(text)
         return self._pieces[key]
 
@@ -198,7 +198,7 @@ class Dialogue:
         self._check_vocabulary(ids)
         return ids
 
-    def _rendered(self, opening: Sequence[str], later: Sequence[str]) -> str:
+    def _render(self, opening: Sequence[str], later: Sequence[str]) -> str:
         """A conversation as the template writes it, up to where a reply begins or ends."""
         roles = ["system"] * (len(opening) - 1) + _by_turns(1 + len(later))
         reply = later[-1] if len(later) % 2 else ""
@@ -211,7 +211,7 @@ class Dialogue:
     def _compare(
         self, opening: Sequence[str], later: Sequence[str], text: str, ids: list[int]
     ) -> None:
-        whole = self._rendered(opening, later)
+        whole = self._render(opening, later)
         if whole != text:
             raise self._rewrites(1 + len(later), whole, text)
         tokens = self._tokens(whole)

@@ -77,7 +77,7 @@ def load_model(
     settings = {"dtype": dtype, "attn_implementation": attention, "device_map": place}
     loaded = load_stored(model, revision, **settings)
     if adapter is not None:
-        loaded = _adapted(loaded, adapter)
+        loaded = _adapt(loaded, adapter)
     return loaded.train(False)
 
 
@@ -123,7 +123,7 @@ def _check_device(place: str) -> None:
         raise ValueError(f"device={place!r} cannot be used here: {reason}") from error
 
 
-def _adapted(model: Any, adapter: str) -> Any:
+def _adapt(model: Any, adapter: str) -> Any:
     """The model with a PEFT adapter."""
     from peft import PeftModel  # takes seconds, and only adapters need it
 

@@ -157,7 +157,7 @@ class Network(nn.Module):
             return nn.functional.embedding(self._code(events), self._vectors())
         followed = events[..., -1].long().clamp_min(0)
         outcome = nn.functional.one_hot(followed, self.outcomes).to(self.start.dtype)
-        written: Tensor = self.event(torch.cat([self._scaled(events[..., :-1]), outcome], dim=-1))
+        written: Tensor = self.event(torch.cat([self._scale(events[..., :-1]), outcome], dim=-1))
         return written
 
     def _code(self, events: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class Network(nn.Module):
         """`[N, Q, A]` log-probabilities of the answers to `[N, Q, S]`, given memories `[N, W]`."""
         inside = state
         if not self.items:
-            asked = self._scaled(stimulus)
+            asked = self._scale(stimulus)
             known = state[:, None].expand(-1, asked.shape[1], -1)
             inside = self.join(torch.cat([known, asked], dim=-1))
         for block in self.blocks:
@@ -190,7 +190,7 @@ class Network(nn.Module):
             scores = scores.gather(1, item)
         return scores.log_softmax(-1)
 
-    def _scaled(self, stimulus: Tensor) -> Tensor:
+    def _scale(self, stimulus: Tensor) -> Tensor:
         """Numbers between -1 and 1, where they lie between their bounds."""
         span = (self.high - self.low).clamp_min(1e-6)
         return ((stimulus.to(self.start.dtype) - self.low) / span * 2 - 1).clamp(-2, 2)

@@ -26,7 +26,7 @@ def check_same_person(env_id: str, **settings: Any) -> None:
 
     def draw(lanes: UserVectorEnv, order: list[int]) -> list[npt.NDArray[Any]]:
         lanes.reset(options={"person": person[order]})
-        return _copied(lanes.users)
+        return _copy(lanes.users)
 
     whole = draw(env, list(range(6)))
     cuts = {
@@ -49,14 +49,14 @@ def check_same_person(env_id: str, **settings: Any) -> None:
         arguments: tuple[dict[str, Any], ...] = ({"seed": number}, {"options": {"person": number}})
         for those in arguments:
             alone.reset(**those)
-            for field, all_of_it in zip(_copied(alone.users), whole, strict=True):
+            for field, all_of_it in zip(_copy(alone.users), whole, strict=True):
                 assert np.array_equal(field, all_of_it[[row]]), (
                     f"{env_id}: reset({those}) of the scalar environment meets {alone.users}, not "
                     "the same person as in a batch."
                 )
 
 
-def _copied(users: Users) -> list[npt.NDArray[Any]]:
+def _copy(users: Users) -> list[npt.NDArray[Any]]:
     """The fields of `Users`, free of the environment that goes on using them."""
     return [np.array(field) for field in users]
 
@@ -67,7 +67,7 @@ def check_splits(env_id: str, **settings: Any) -> None:
     def draw(**those: Any) -> list[npt.NDArray[Any]]:
         env = batch(env_id, 64, **{**settings, **those})
         meet(env)
-        return _copied(env.users)[1:]
+        return _copy(env.users)[1:]
 
     worlds: dict[str, dict[str, Any]] = {f"split {name!r}": {"split": name} for name in SPLITS}
     worlds |= {f"suite seed {seed}": {"suite_seed": seed} for seed in (11, 12)}

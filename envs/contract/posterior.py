@@ -34,7 +34,7 @@ def check_posterior(env_id: str, **settings: Any) -> None:
     choices = {"make_posterior()": task.posterior, "make_posterior('joint')": "joint"}
     if task.separable:
         choices["make_posterior('factored')"] = "factored"
-    orders = {"": transcript, ", answers in reverse": _reversed(transcript)}
+    orders = {"": transcript, ", answers in reverse": _reverse(transcript)}
     # People alone, as many as stimuli, and so many that a posterior may work on them in blocks.
     batches = [three, three[:1], three[1:2], three[2:], np.arange(5) % 3, np.arange(50) % 3]
     for words, choice in choices.items():
@@ -45,7 +45,7 @@ def check_posterior(env_id: str, **settings: Any) -> None:
         )
         for order, answered in orders.items():
             if order == "" or task.model.timed:  # otherwise the order makes no difference
-                weights = np.stack([_enumerated(task, answered, row) for row in range(3)])
+                weights = np.stack([_enumerate(task, answered, row) for row in range(3)])
                 expected = questions.expected(task, weights)
             together: dict[str, Floats] = {}
             for rows in batches if order == "" else batches[:1]:
@@ -205,7 +205,7 @@ def _check_sample(
             )
 
 
-def _enumerated(task: UserTask, transcript: Transcript, row: int) -> Floats:
+def _enumerate(task: UserTask, transcript: Transcript, row: int) -> Floats:
     """`[P]` probabilities of all types after one transcript, by brute force."""
     levels, model = task.population.levels, task.model
     weights = task.population.prior.astype(np.float64)
@@ -235,7 +235,7 @@ def _marginals(task: UserTask, weights: Floats) -> Floats:
     return np.stack([[np.bincount(c, row, size) for c in columns] for row in weights])
 
 
-def _reversed(transcript: Transcript) -> Transcript:
+def _reverse(transcript: Transcript) -> Transcript:
     """The same transcripts, from the last answer to the first."""
     backwards = deepcopy(transcript)
     for row, turn in enumerate(transcript.turn):

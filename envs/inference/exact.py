@@ -121,7 +121,7 @@ class ExactPosterior(ABC):
 
     def predict_all(self, belief: Floats, stimuli: Floats) -> Floats:
         """See `Posterior.predict_all`."""
-        return self._prepared(stimuli).predict(self._informed(belief))
+        return self._prepare(stimuli).predict(self._informed(belief))
 
     def information(
         self, belief: Floats, stimuli: Floats, marginals: Floats | None = None
@@ -129,7 +129,7 @@ class ExactPosterior(ABC):
         """See `Posterior.information`."""
         if marginals is None or not self.model.separable:
             marginals = self._informed(belief)
-        return self._prepared(stimuli).information(marginals)
+        return self._prepare(stimuli).information(marginals)
 
     def log_prob(self, belief: Floats, levels: Ints) -> Floats:
         """See `Posterior.log_prob`; finite, as probabilities rounded to 0 count as the smallest."""
@@ -238,7 +238,7 @@ class ExactPosterior(ABC):
         """`[B, F, L]` by factor where each stimulus informs one, else the belief itself."""
         return self.by_factor(belief) if self.model.separable else belief
 
-    def _prepared(self, stimuli: Floats) -> AnswerPredictor:
+    def _prepare(self, stimuli: Floats) -> AnswerPredictor:
         """What predicts the answers to these stimuli; laid out anew when they are others."""
         known = self._predictor
         if known is None or not np.array_equal(known.stimuli, stimuli):

@@ -91,13 +91,13 @@ class DistortedModel(ResponseModel):
     def probs(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.probs`."""
         turn, stimulus = self._without_turn(stimulus)
-        return self._distorted(self._model.probs(levels, stimulus), turn)
+        return self._distort(self._model.probs(levels, stimulus), turn)
 
     def likelihoods(self, levels: Ints, stimulus: Floats) -> Floats:
         """See `ResponseModel.likelihoods`."""
         turn, stimulus = self._without_turn(stimulus)
         plain = np.moveaxis(self._model.likelihoods(levels, stimulus), 1, -1)
-        distorted = self._distorted(plain, None if turn is None else turn[:, None])
+        distorted = self._distort(plain, None if turn is None else turn[:, None])
         return np.moveaxis(distorted, -1, 1)
 
     def factor(self, stimulus: Floats) -> int | None:
@@ -123,7 +123,7 @@ class DistortedModel(ResponseModel):
         """The turn, if it stands at the end of a stimulus, and the stimulus without it."""
         return (stimulus[..., -1], stimulus[..., :-1]) if self.timed else (None, stimulus)
 
-    def _distorted(self, probs: Floats, turn: Floats | None) -> Floats:
+    def _distort(self, probs: Floats, turn: Floats | None) -> Floats:
         """`[..., K]` probabilities after style, temperature and carelessness, in this order."""
         quirks, size = self._quirks, probs.shape[-1]
         place = np.linspace(-1.0, 1.0, size)
@@ -164,7 +164,7 @@ class Drift:
         # [F, 2, P] the type one level lower and higher; itself where there is no such type.
         self._types = np.stack(
             [
-                np.stack([_moved(levels + way * step, number, shape, everyone) for way in (-1, 1)])
+                np.stack([_move(levels + way * step, number, shape, everyone) for way in (-1, 1)])
                 for step in steps
             ]
         )
@@ -189,7 +189,7 @@ class Drift:
         return weights
 
 
-def _moved(
+def _move(
     levels: Ints, number: Ints, shape: tuple[int, ...], everyone: Ints
 ) -> npt.NDArray[np.int64]:
     """`[P]` which type has these levels `[P, F]`; everyone's own where none has."""

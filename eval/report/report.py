@@ -131,13 +131,13 @@ def build_report(
         for agent, score in reward.items():
             unknown = np.full_like(score, np.nan)
             three = [score, reward.get(floor, unknown), reward.get(teacher, unknown)]
-            estimate = interval(np.concatenate(three, axis=1), _normalised)
+            estimate = interval(np.concatenate(three, axis=1), _normalise)
             key = {"env": env, "agent": agent, "metric": NORMALISED}
             report.rows.append(key | numbers(estimate, {floor, teacher} <= reward.keys()))
     return report
 
 
-def _normalised(means: Floats) -> Floats:
+def _normalise(means: Floats) -> Floats:
     """(agent - floor) / (teacher - floor) of mean rewards `[..., 3]` in that order."""
     agent, floor, teacher = np.moveaxis(means, -1, 0)
     return (agent - floor) / (teacher - floor)

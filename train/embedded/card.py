@@ -104,10 +104,10 @@ def write_card(
     left = {name: part.model / part.guess for name, part in nats.items()}
     learned = [LEARNED[name] for name, share in left.items() if share <= MOST_LEFT]
     not_learned = [LEARNED[name] for name, share in left.items() if share > MOST_LEFT]
-    verdict = f"It learned {_listed(learned, 'and')}."
+    verdict = f"It learned {_list(learned, 'and')}."
     if not_learned:
         verdict += (
-            f" It did NOT learn {_listed(not_learned, 'or')}: more than half of the divergence of "
+            f" It did NOT learn {_list(not_learned, 'or')}: more than half of the divergence of "
             "a uniform guess is left there, see the table at the end."
         )
     card = CARD.format(
@@ -124,7 +124,7 @@ def write_card(
     (options.out / "README.md").write_text(card, "utf-8")
 
 
-def _listed(things: list[str], last: str) -> str:
+def _list(things: list[str], last: str) -> str:
     """`a, b and c`."""
     if not things:
         return "nothing"

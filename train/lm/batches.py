@@ -61,7 +61,7 @@ class Collator:
         weights = [self._weight(example, group) for group in groups for example in group]
         sizes = [len(node.positions) for node in nodes]
         columns = {
-            name: np.concatenate([_widened(getattr(node, name), most) for node in nodes])
+            name: np.concatenate([_widen(getattr(node, name), most) for node in nodes])
             for name in ("options", "legal", "target")
         } | {
             name: np.concatenate([getattr(node, name) for node in nodes])
@@ -86,7 +86,7 @@ class Collator:
         return self._belief_weight * replies / questions
 
 
-def _widened(part: Any, width: int) -> Any:
+def _widen(part: Any, width: int) -> Any:
     """`[n, C]` with zeros up to `[n, width]`."""
     return np.pad(part, ((0, 0), (0, width - part.shape[1])))
 
