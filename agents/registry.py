@@ -52,7 +52,12 @@ class AgentSpec:
         if arguments["quirks"] == "known":
             arguments["quirks"] = environment.get("quirks", "none")
         believed = make_task(**arguments)
-        agent: Agent = resolve(self.target, "Agent")(believed, **self.arguments)
+        made = resolve(self.target, "Agent")
+        try:
+            agent: Agent = made(believed, **self.arguments)
+        except ValueError as error:
+            error.args = (f"{self.label}: {error}",)
+            raise
         return agent
 
     def start_afresh(self) -> None:
@@ -122,6 +127,11 @@ def _read(name: str) -> tuple[str, dict[str, Any], list[str]]:
         ValueError: no such agent, or an unreadable file.
     """
     own_file = Path(name)
+    if own_file.suffix == ".zip":
+        raise ValueError(
+            f"{name}: a policy of Stable-Baselines3 is an agent by a file of two lines, my.yaml: "
+            f"'agent: acquaint_gym.agents.sb3:SB3Agent' and 'path: {name}'."
+        )
     if own_file.suffix != ".yaml" and name not in agent_names():
         raise ValueError(
             f"Unknown agent {closest(name, agent_names())} Or a file of one's own, my.yaml, or a "

@@ -91,8 +91,9 @@ class Transcript(dict[str, Floats]):
 
     @property
     def present_stimulus(self) -> Floats:
-        """`[B, S]` the stimulus to which each person's answer is due."""
-        return self.stimuli[np.arange(self.num_people), self.turn]
+        """`[B, S]` the stimulus to which an answer is due; the last one after the end."""
+        last = self["answers"].shape[1] - 1
+        return self.stimuli[np.arange(self.num_people), np.minimum(self.turn, last)]
 
     def latest(self) -> dict[str, Floats]:
         """The observation `turn` of an environment: the end of these transcripts, -1 for nothing.

@@ -123,6 +123,7 @@ def choose(runs: Sequence[Run], env: str | None, agent: str | None) -> Run:
         known = list(dict.fromkeys(getattr(run, of) for run in runs))
         if name is None and len(known) > 1:
             raise ValueError(f"Several have been run; name one with {option}: {', '.join(known)}.")
+        name = name and name.rpartition(":")[2] if option == "--env" else name  # PACKAGE:ID
         if name is not None and name not in known:
             raise ValueError(f"{option}: unknown {closest(name, known)}")
         runs = [run for run in runs if getattr(run, of) == (name or known[0])]

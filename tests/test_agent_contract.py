@@ -139,7 +139,7 @@ def test_who_is_refused_is_told_why_in_a_line():
             assert "has no options with a '" in message
             assert message.endswith("leave it out here.")
         elif name == "fisher" and env_id in asking:
-            assert message == "Identify: no graded items here; take infomax."
+            assert message == "fisher: Identify: no graded items here; take infomax."
         elif env_id in asking:
             assert "agents ask here, this one predicts" in message
             assert message.endswith("take another, e.g. infomax.")

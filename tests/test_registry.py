@@ -413,3 +413,8 @@ def test_who_sees_the_truth_has_a_door_and_it_is_the_evaluators():
 def test_the_built_agents_are_what_the_files_say():
     assert isinstance(build("bayes"), BayesTeacher)
     assert isinstance(build("random"), RandomAgent)
+
+
+def test_a_zip_is_told_the_two_lines_that_it_needs():
+    with pytest.raises(ValueError, match=r"SB3Agent' and 'path: mine\.zip'"):
+        parse_agent("mine.zip", [])

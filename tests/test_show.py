@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from html import unescape
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from kit import draw_nothing
+from kit import ROOT, draw_nothing
 
 from acquaint_gym.agents.baselines import RandomAgent
 from acquaint_gym.envs.users.response_models import Floats
@@ -178,3 +180,21 @@ def test_a_trace_of_other_code_is_not_replayed(
     assert error.count("\n") == 1
     assert message in error
     assert "--fresh" in error
+
+
+def test_a_task_of_ones_own_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    page_of_tasks = (ROOT / "docs" / "tasks.md").read_text("utf-8")
+    source = re.search(r"```python\n(# cafe.py\n.*?)```", page_of_tasks, re.DOTALL)
+    assert source is not None
+    (tmp_path / "corner.py").write_text(source[1].replace("cafe", "corner"), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    draw_nothing(monkeypatch)
+    out = str(tmp_path / "run")
+    command = ["--env", "corner:corner/Cafe-v0", "--agent", "prior", "--users", "2", "--out", out]
+    assert run_command([*command, "--workers", "1"]) == 0
+    gym.registry.pop("corner/Cafe-v0")  # as in another process, which has not imported it
+    sys.modules.pop("corner")
+    assert main([out, "--env", "corner:corner/Cafe-v0", "--person", "1"]) == 0
+    assert "cup 1" in capsys.readouterr().out

@@ -6,6 +6,10 @@ import json
 from functools import cache
 
 from acquaint_gym.envs.contract import QUICK_CHECKS
+from acquaint_gym.envs.names import name_outsider
+from acquaint_gym.envs.task_form import TaskFormError
+
+ADVICE = "`acquaint check` runs all checks of a task."
 
 
 @cache
@@ -22,7 +26,8 @@ def check_plug_in(env_id: str, settings: str) -> None:
         ValueError: the task breaks the contract, so that scores would mean nothing.
     """
     for check in QUICK_CHECKS:
-        try:
-            check(env_id, **json.loads(settings))
-        except AssertionError as error:
-            raise ValueError(f"{error} `acquaint check` runs all checks of a task.") from error
+        with name_outsider(env_id, TaskFormError, ADVICE):
+            try:
+                check(env_id, **json.loads(settings))
+            except AssertionError as error:
+                raise TaskFormError(f"{error} {ADVICE}") from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import AgentSpec
-from acquaint_gym.envs.registration import environment_spec, make_task
+from acquaint_gym.envs.registration import environment_spec, environments, import_package, make_task
 from acquaint_gym.envs.transcript import Transcript
 from acquaint_gym.eval.rollout import to_env
 from acquaint_gym.eval.runs.evaluation import Evaluation, People
@@ -32,6 +32,8 @@ def evaluation_of(
         data: the file of respondents; by default the one of that name, see `envs.files.locate`.
         packages: modules that were imported first, already imported here.
     """
+    if config["env"] not in environments():  # its task's module registers it
+        import_package(config["env_spec"]["task"].partition(":")[0])
     people = config["people"]
     recorded = people["data"] or {}
     return Evaluation(
