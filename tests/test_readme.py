@@ -108,7 +108,7 @@ def test_sweeps_can_begin(words, tmp_path):
 @pytest.mark.parametrize("words", typed("eval.stress"), ids=" ".join)
 def test_stress_tests_can_begin(words, tmp_path):
     options = stress.parser().parse_args([*words, "--users", "1", "--out", str(tmp_path)])
-    cases, missing = stress.prepare(options, stress.chosen(options.quirks))
+    cases, missing = stress.prepare(options, stress.choose_quirks(options.quirks))
     assert len(cases) > 20 > len(missing)
 
 
