@@ -39,7 +39,10 @@ def test_it_is_played_from_its_files(items, tmp_path, capsys):
     np.testing.assert_allclose(yes, [1 / (1 + np.exp(-3)), 1 - 1 / (1 + np.exp(-1.5))])
 
 
-def test_what_is_read_beside_the_items_counts_as_a_setting(items):
+@pytest.mark.parametrize("name", ["tea_items.csv", "tea.csv"])
+def test_what_is_read_beside_the_items_counts_as_a_setting(items, name):
+    items = items.rename(items.with_name(name))
+    assert make_task(TASK, questionnaire=str(items), parameters="own").bank.name == "tea"
     before = of_settings([str(items)])
     (items.parent / "other.csv").write_text("a\n1")
     assert of_settings([str(items)]) == before

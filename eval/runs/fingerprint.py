@@ -148,10 +148,8 @@ def of_settings(settings: Iterable[Any]) -> dict[str, str]:
 
 
 def _beside(path: Path) -> set[Path]:
-    """What is read with a file: responses and parameters of items, correlations of parameters."""
-    name = path.stem.removesuffix("_items")
-    own = f"{name}_*.csv" if name != path.stem else f"{name}_traits.csv"
-    return set(path.parent.glob(own))
+    """What may be read with a file: responses and parameters of items, correlations of traits."""
+    return set(path.parent.glob(f"{path.stem.removesuffix('_items')}_*.csv"))
 
 
 # Module -> distribution; a version is recorded where the module is loaded.
