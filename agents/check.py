@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rich.console import Console
-
 from acquaint_gym.agents.contract import CHECKS, Check
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.agents.registry import agent_names, parse_agent
-from acquaint_gym.envs.check import ANYTHING, Subject, examine, in_words
+from acquaint_gym.envs.check import ANYTHING, Subject, in_words, run_checks
 from acquaint_gym.envs.console import program
 from acquaint_gym.envs.contract.play import scalar
 from acquaint_gym.envs.core import UserTask
@@ -63,19 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     It is 1 for a broken contract, 2 for bad input, 130 for an interrupt.
     """
     options = parser().parse_args(arguments)
-    errors = Console(stderr=True)
-    try:
-        try:
-            settings = parse_settings(options.settings)
-            pairs = [(agent, env_id) for agent in options.agent for env_id in options.env]
-            subjects = [prepare(agent, env_id, settings) for agent, env_id in pairs]
-        except ValueError as error:
-            errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-            return 2
-        return examine(subjects, CHECKS, errors)
-    except KeyboardInterrupt:
-        errors.print("Interrupted.")
-        return 130
+
+    def subjects() -> list[Subject]:
+        settings = parse_settings(options.settings)
+        pairs = [(agent, env_id) for agent in options.agent for env_id in options.env]
+        return [prepare(agent, env_id, settings) for agent, env_id in pairs]
+
+    return run_checks(subjects, CHECKS)
 
 
 def prepare(text: str, env_id: str, settings: Mapping[str, Any]) -> Subject:

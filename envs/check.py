@@ -101,7 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     recorded = options.data or options.people
-    errors, checks = Console(stderr=True), RESPONDENT_CHECKS if recorded else CHECKS
     chosen = {
         "respondents": options.data,
         "people": options.people,
@@ -109,16 +108,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "suite_seed": options.seed,
     }
     people = {key: value for key, value in chosen.items() if value is not None}
+
+    def subjects() -> list[Subject]:
+        if options.seed is not None and options.seed < 0:
+            raise ValueError(f"--seed {options.seed}: expected at least 0.")
+        settings = parse_settings(options.settings)
+        return [prepare(text, settings, people) for text in options.env]
+
+    return run_checks(subjects, RESPONDENT_CHECKS if recorded else CHECKS)
+
+
+def run_checks(subjects: Callable[[], Sequence[Subject]], checks: Sequence[Check]) -> int:
+    """Runs checks on what they are about; returns the exit code, see `main`.
+
+    Args:
+        subjects: gives them; raises a `ValueError` for bad input, which is printed.
+        checks: of the contract.
+    """
+    errors = Console(stderr=True)
     try:
         try:
-            if options.seed is not None and options.seed < 0:
-                raise ValueError(f"--seed {options.seed}: expected at least 0.")
-            settings = parse_settings(options.settings)
-            subjects = [prepare(text, settings, people) for text in options.env]
+            prepared = subjects()
         except ValueError as error:
             errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
             return 2
-        return examine(subjects, checks, errors)
+        return examine(prepared, checks, errors)
     except KeyboardInterrupt:
         errors.print("Interrupted.")
         return 130
