@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from acquaint_gym.agents.core import Agent
 from acquaint_gym.envs.files import FileError, atomic
-from acquaint_gym.eval.runs.fingerprint import machine
+from acquaint_gym.eval.runs.fingerprint import distinct_machines, machine
 
 # What a changed byte leads to, be it in the archive's directory, in an array's head or in its data.
 _DAMAGE = (
@@ -145,13 +145,13 @@ class Notes(NamedTuple):
     def total(cls, parts: Iterable[dict[str, Any]]) -> Notes:
         """Of all people from those of some, as JSON has them; who answered is the same in all."""
         model_info, usage, seconds = {}, Counter[str](), 0.0
-        machines: list[dict[str, Any]] = []
+        seen: list[dict[str, Any]] = []
         for part in parts:
             model_info = part["model_info"]
             usage.update(part["usage"])
             seconds += part["seconds"]
-            machines += [one for one in part["machines"] if one not in machines]
-        return cls(model_info, dict(usage), seconds, machines)
+            seen += part["machines"]
+        return cls(model_info, dict(usage), seconds, distinct_machines(seen))
 
 
 class Meter:

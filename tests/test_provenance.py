@@ -88,3 +88,12 @@ def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path: Path) -> 
 
 def test_the_checkout_is_the_one_that_the_code_lies_in() -> None:
     assert machines.ROOT == ROOT
+
+
+def test_a_machine_stands_once_however_its_processes_loaded_packages() -> None:
+    one = {"python": "3.11.7", "os": "Linux", "processor": "x", "cores": 2, "accelerator": None}
+    early = {**one, "versions": {"numpy": "2"}}
+    later = {**one, "accelerator": "H100", "versions": {"torch": "2", "numpy": "2"}}
+    other = {**one, "versions": {"numpy": "1"}}
+    both = {**later, "versions": {"numpy": "2", "torch": "2"}}
+    assert machines.distinct_machines([early, later, other, early]) == [both, other]

@@ -187,6 +187,26 @@ def machine() -> dict[str, Any]:
     }
 
 
+def distinct_machines(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each of what `machine` gave, once: processes of one machine load these packages or those.
+
+    A package of another version makes another entry; an accelerator is told once PyTorch is loaded.
+    """
+    distinct: list[dict[str, Any]] = []
+    for one in seen:
+        for known in distinct:
+            fixed = all(known[key] == one[key] for key in ("python", "os", "processor", "cores"))
+            both = known["versions"].keys() & one["versions"].keys()
+            if fixed and all(known["versions"][name] == one["versions"][name] for name in both):
+                versions = {**known["versions"], **one["versions"]}
+                known["versions"] = dict(sorted(versions.items()))
+                known["accelerator"] = known["accelerator"] or one["accelerator"]
+                break
+        else:
+            distinct.append(dict(one))
+    return distinct
+
+
 @cache
 def processor() -> str:
     """Name of the processor; Linux keeps it where Python does not look."""

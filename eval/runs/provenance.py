@@ -12,7 +12,7 @@ from typing import Any
 from acquaint_gym.envs.names import parse_settings
 from acquaint_gym.eval.runs.command import input_errors
 from acquaint_gym.eval.runs.execution import PlannedRun
-from acquaint_gym.eval.runs.fingerprint import checkout
+from acquaint_gym.eval.runs.fingerprint import checkout, distinct_machines
 
 SCHEMA = 1
 """Of `report.json`; raised when a key goes away or changes its meaning, not when one is added."""
@@ -61,12 +61,12 @@ def run_info(runs: Sequence[PlannedRun], seconds: float) -> dict[str, Any]:
         itself (`Agent.model_info`) and has used (`Agent.usage`).
     """
     commit, changed = checkout()
-    machines: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
     agents = []
     for run in runs:
         with input_errors():
             notes = run.store.notes()
-        machines += [one for one in notes.machines if one not in machines]
+        seen += notes.machines
         tokens = sum(notes.usage.get(f"{kind}_tokens", 0) for kind in ("prompt", "completion"))
         agents.append(
             {
@@ -84,6 +84,6 @@ def run_info(runs: Sequence[PlannedRun], seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "commit": commit,
         "changed": changed,
-        "machines": machines,
+        "machines": distinct_machines(seen),
         "agents": agents,
     }
